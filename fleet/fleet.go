@@ -25,13 +25,13 @@ type App struct {
 	WebURL      string     `json:"web_url,omitzero"`
 	Team        string     `json:"team,omitzero"` // empty: owned by a person
 	Region      string     `json:"region,omitzero"`
-	Stack       string     `json:"stack,omitzero"`    // heroku-24, container, cnb, …
-	Generation  Generation `json:"generation"`        // Cedar unless the API or the dyno names say Fir
-	Space       *Space     `json:"space,omitzero"`    // nil: Common Runtime
-	Maintenance bool       `json:"maintenance"`       // maintenance mode: the router answers for the app
-	Runtime     string     `json:"runtime,omitzero"`  // the buildpack's own description, such as "Java" or "Ruby"; empty: none given
-	CreatedAt   time.Time  `json:"created_at"`        //
-	ReleasedAt  time.Time  `json:"released_at"`       // zero: never released
+	Stack       string     `json:"stack,omitzero"`   // heroku-24, container, cnb, …
+	Generation  Generation `json:"generation"`       // Cedar unless the API or the dyno names say Fir
+	Space       *Space     `json:"space,omitzero"`   // nil: Common Runtime
+	Maintenance bool       `json:"maintenance"`      // maintenance mode: the router answers for the app
+	Runtime     string     `json:"runtime,omitzero"` // the buildpack's own description, such as "Java" or "Ruby"; empty: none given
+	CreatedAt   time.Time  `json:"created_at"`       //
+	ReleasedAt  time.Time  `json:"released_at"`      // zero: never released
 	ArchivedAt  time.Time  `json:"archived_at,omitzero"`
 	ReadAt      time.Time  `json:"read_at"` // when the read began
 
