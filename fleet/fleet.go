@@ -111,6 +111,7 @@ type AddOn struct {
 // Coupling is an app's place in a pipeline.
 type Coupling struct {
 	Pipeline ID     `json:"pipeline,omitzero"`
+	Name     string `json:"name,omitzero"`  // the pipeline's name; empty: not read
 	Stage    string `json:"stage,omitzero"` // test, review, development, staging, production; empty: in no pipeline
 }
 
