@@ -212,6 +212,22 @@ var jvmBuildpacks = map[string]string{
 	"java": "Java", "jvm": "Java", "gradle": "Java (Gradle)", "scala": "Scala", "clojure": "Clojure", "kotlin": "Kotlin",
 }
 
+// buildpackName cuts a buildpack's name down to its language: heroku/java, the
+// registry's archive java.tgz and …/heroku-buildpack-java.git#v2 are all "java".
+// official says that it is one of Heroku's, whose names are known to tell.
+func buildpackName(b string) (name string, official bool) {
+	b, _, _ = strings.Cut(b, "#")
+	b = strings.TrimSuffix(strings.TrimRight(b, "/"), ".git")
+	b = strings.TrimSuffix(b, ".tgz")
+	owner, name := "", b
+	if i := strings.LastIndexByte(b, '/'); i >= 0 {
+		owner, name = b[:i], b[i+1:]
+	}
+	owner = owner[strings.LastIndexAny(owner, "/:")+1:]
+	name = strings.TrimPrefix(name, "heroku-buildpack-")
+	return name, owner == "heroku" || owner == "heroku-community"
+}
+
 // JVM names the JVM language the app runs, "" when it runs none, unknown when
 // nothing that was read tells. It looks at the buildpack's description, then the
 // buildpacks, then the web command, in that order; on the container stack only the
@@ -224,14 +240,13 @@ func (a App) JVM() Value[string] {
 		}
 	}
 	buildpacks, buildpacksKnown := a.Buildpacks.Get()
+	foreign := false
 	for _, b := range buildpacks {
-		name := b[strings.LastIndexByte(b, '/')+1:]
-		if language, ok := jvmBuildpacks[strings.TrimSuffix(name, ".git")]; ok {
+		name, official := buildpackName(b)
+		if language, ok := jvmBuildpacks[name]; ok {
 			return Known(language)
 		}
-		if base, ok := strings.CutPrefix(strings.TrimSuffix(name, ".git"), "heroku-buildpack-"); ok && jvmBuildpacks[base] != "" {
-			return Known(jvmBuildpacks[base])
-		}
+		foreign = foreign || !official
 	}
 	if web, ok := a.Web(); ok {
 		command := " " + web.Command + " "
@@ -246,6 +261,8 @@ func (a App) JVM() Value[string] {
 		return Known("") // the buildpack named another language
 	case a.Stack == "container":
 		return Unknown[string](Reason{Kind: NotTold, Text: "a container image does not tell its language"})
+	case foreign:
+		return Unknown[string](Reason{Kind: NotTold, Text: "a buildpack that is not Heroku's own does not tell its language"})
 	case buildpacksKnown && len(buildpacks) > 0:
 		return Known("")
 	case !buildpacksKnown:

@@ -36,7 +36,7 @@ func ParseRef(text string) (Ref, error) {
 	if inner, ok := strings.CutPrefix(s, "<"); ok { // Slack's form of a link: <url|label>
 		s, _, _ = strings.Cut(strings.TrimSuffix(inner, ">"), "|")
 	}
-	s = strings.ToLower(strings.Trim(s, " \t\r\n\"'`“”„‘’‚«»‹›,;"))
+	s = lowerASCII(strings.Trim(s, " \t\r\n\"'`“”„‘’‚«»‹›,;"))
 	if s == "" {
 		return Ref{}, ErrNoApp
 	}
@@ -60,6 +60,17 @@ func ParseRef(text string) (Ref, error) {
 		return Ref{name: s}, nil
 	}
 	return Ref{}, errors.New("that is no app name: 3 to 30 letters a–z, digits and dashes, beginning with a letter")
+}
+
+// lowerASCII lowers A–Z and nothing else: strings.ToLower would turn letters that
+// only look alike, such as the Kelvin sign, into ASCII, and so name another app.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // splitURL takes an http(s) URL, or a bare host with a path, apart. The query and
