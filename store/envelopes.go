@@ -20,8 +20,8 @@ type Envelope struct {
 
 // RecordEnvelope remembers e.ID and reports whether it was new: true exactly once
 // for each id, over any number of replicas and restarts, until ForgetEnvelopes.
-// On an error nothing can be said: the envelope must not be acknowledged as
-// accepted.
+// On an error it is most likely not remembered, but that is not certain (the
+// connection may have broken after the commit): say "not accepted", change nothing.
 func (s *Store) RecordEnvelope(ctx context.Context, e Envelope) (first bool, err error) {
 	if e.ID == "" || e.At.IsZero() {
 		return false, errors.New("record envelope: it has no id or no time")
@@ -30,7 +30,7 @@ func (s *Store) RecordEnvelope(ctx context.Context, e Envelope) (first bool, err
 		`INSERT INTO seen_envelopes (id, kind, seen_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`,
 		e.ID, e.Kind, e.At.UnixMilli())
 	if err != nil {
-		return false, fmt.Errorf("record envelope %s: %w", e.ID, err)
+		return false, fmt.Errorf("record envelope %s: %w", e.ID, withContext(ctx, err))
 	}
 	n, err := res.RowsAffected()
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Store) RecordEnvelope(ctx context.Context, e Envelope) (first bool, err
 func (s *Store) ForgetEnvelopes(ctx context.Context, before time.Time) (n int64, err error) {
 	res, err := s.db.ExecContext(ctx, `DELETE FROM seen_envelopes WHERE seen_at < $1`, before.UnixMilli())
 	if err != nil {
-		return 0, fmt.Errorf("forget envelopes: %w", err)
+		return 0, fmt.Errorf("forget envelopes: %w", withContext(ctx, err))
 	}
 	n, err = res.RowsAffected()
 	if err != nil {

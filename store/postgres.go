@@ -9,6 +9,8 @@ import (
 
 	"example.com/zdd/secret"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -29,6 +31,12 @@ const (
 	// connect_timeout: pgx's default of two minutes is longer than anybody waits
 	// for an answer.
 	connectTimeout = 10 * time.Second
+	// cancelTimeout is how long a query whose context has ended may still take to
+	// hear from the server that it was cancelled; then its connection is dropped.
+	// Without the cancellation, which is pgx's default, the server would carry on: a
+	// write that waits for a lock would come true after its caller was told that it
+	// had failed.
+	cancelTimeout = 2 * time.Second
 )
 
 // openPostgres makes a pool for the server at address. It does not connect.
@@ -55,6 +63,9 @@ func openPostgres(address secret.Text) (*sql.DB, error) {
 	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "zdd" // who it is, in pg_stat_activity
+	}
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelTimeout}
 	}
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(maxConns)

@@ -130,7 +130,8 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // Tx runs do in one transaction and commits it, unless do returns an error or
-// panics: then nothing of it is kept, and the error is returned as it is.
+// panics: then nothing of it is kept, and the error is returned as it is, with
+// the context's error around it if ctx has ended.
 //
 // An error of the commit itself, which begins with "commit:", leaves open
 // whether the transaction counts: the connection may have broken before or after.
@@ -142,16 +143,26 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Tx(ctx context.Context, do func(tx *sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("begin: %w", err)
+		return fmt.Errorf("begin: %w", withContext(ctx, err))
 	}
 	// After a commit this does nothing. Its error adds nothing to that of do: a
 	// connection that can't roll back is dropped, which rolls back too.
 	defer func() { _ = tx.Rollback() }()
 	if err := do(tx); err != nil {
-		return err
+		return withContext(ctx, err)
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return fmt.Errorf("commit: %w", withContext(ctx, err))
 	}
 	return nil
+}
+
+// withContext makes an error that is due to the end of ctx be errors.Is of the
+// reason: a query that was cancelled half-way is told in the database's own words
+// (57014 in PostgreSQL, SQLITE_INTERRUPT).
+func withContext(ctx context.Context, err error) error {
+	if ended := ctx.Err(); err != nil && ended != nil && !errors.Is(err, ended) {
+		return fmt.Errorf("%w: %w", ended, err)
+	}
+	return err
 }

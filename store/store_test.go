@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -14,15 +15,60 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/zdd/internal/pgtest"
 	"example.com/zdd/secret"
 	"example.com/zdd/store"
 	"example.com/zdd/store/storetest"
+	"github.com/jackc/pgx/v5"
 )
 
 func TestSQLite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Options {
 		return store.Options{Path: filepath.Join(t.TempDir(), "zdd.db")}
 	})
+}
+
+func TestPostgres(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Options {
+		return store.Options{URL: secret.Text(pgtest.URL(t))}
+	})
+}
+
+// TestPostgresConnectionsLost ends every connection of the store from the server's
+// side, as a failover or a maintenance does. The store goes on with new ones, by
+// the second try at the latest, and counts no envelope twice.
+func TestPostgresConnectionsLost(t *testing.T) {
+	at := pgtest.URL(t)
+	s, err := store.Open(t.Context(), store.Options{URL: secret.Text(at)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	other, err := pgx.Connect(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.Background())
+	var name string
+	if err := other.QueryRow(t.Context(), `SELECT min(application_name) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid()`).Scan(&name); err != nil || name != "zdd" {
+		t.Errorf("got application %q, %v, want zdd", name, err)
+	}
+	e := store.Envelope{ID: "before", At: time.Now()}
+	if first, err := s.RecordEnvelope(t.Context(), e); err != nil || !first {
+		t.Fatalf("got %v, %v, want true", first, err)
+	}
+	tag, err := other.Exec(t.Context(), `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	if err != nil || tag.RowsAffected() == 0 {
+		t.Fatalf("ended %d connections, %v", tag.RowsAffected(), err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Logf("the first try after the loss: %v", err)
+	}
+	if first, err := s.RecordEnvelope(t.Context(), e); err != nil || first {
+		t.Errorf("got %v, %v, want false", first, err)
+	}
 }
 
 // canary stands for the password: it must be in no error and no print.
