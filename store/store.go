@@ -19,6 +19,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -120,10 +121,18 @@ func (s *Store) Close() error { return s.db.Close() }
 // that a dyno's disk is no place for state.
 func (s *Store) Dialect() Dialect { return s.dialect }
 
-// Ping asks the database for a sign of life, and connects anew if it has to. It
-// has no time-out of its own: give ctx one.
+// Ping asks the database for a sign of life, and connects anew if it has to: each
+// connection that the server closed while nobody looked is found dead once, which
+// says nothing about the server. Ping has no time-out of its own: give ctx one.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.db.PingContext(ctx); err != nil {
+	err := s.db.PingContext(ctx)
+	for range maxIdleConns {
+		if !errors.Is(err, driver.ErrBadConn) {
+			break
+		}
+		err = s.db.PingContext(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("reach %s: %w", s.dialect, err)
 	}
 	return nil
