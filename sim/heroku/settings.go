@@ -2,7 +2,6 @@ package heroku
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -329,8 +328,8 @@ func (a *app) changeSize(now time.Time, name string, chosen func(*proc) bool) er
 			a.resize(now, p, size)
 		}
 	}
-	if !found && len(a.procs) == 0 && chosen(&proc{typ: "web"}) {
-		a.addProc(now, "web", size) // a new app: sizes are read before quantities
+	if len(a.procs) == 0 && chosen(&proc{}) {
+		a.firstSize = size // a new app: sizes are read before quantities
 		return nil
 	}
 	if !found {
@@ -370,6 +369,8 @@ func (a *app) usualSize() dynoSize {
 	switch {
 	case len(a.procs) > 0:
 		return a.procs[0].size
+	case a.firstSize.name != "":
+		return a.firstSize
 	case a.space != nil && a.space.fir:
 		name = "dyno-1c-0.5gb"
 	case a.space != nil:
@@ -531,6 +532,3 @@ func (w *world) setPrice(size string, settings []setting) error {
 	w.prices[strings.ToLower(d.name)] = p
 	return nil
 }
-
-// featureNames are the features that an app ever had switched, in order.
-func (a *app) featureNames() []string { return slices.Sorted(maps.Keys(a.features)) }

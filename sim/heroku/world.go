@@ -92,7 +92,8 @@ type app struct {
 	updatedAt   time.Time
 	maintenance bool
 	access      access
-	procs       []*proc // in the order of their types
+	procs       []*proc  // in the order of their types
+	firstSize   dynoSize // of process types still to come
 	commands    map[string]string
 	features    map[string]*feature
 	releases    []*release // oldest first
@@ -443,6 +444,7 @@ func (a *app) roll(at time.Time) {
 		default:
 			a.restartType(at, p)
 		}
+		a.scale(at, p, p.quantity) // a first release starts what the formation asks for
 	}
 }
 
