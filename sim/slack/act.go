@@ -432,7 +432,7 @@ func (s *Server) valueFor(el object, text string) (object, error) {
 		return object{"selected_time": text}, nil
 	case len(optionsOf(el)) > 0:
 		var picked, labels []any
-		for _, want := range strings.Split(text, ",") {
+		for want := range strings.SplitSeq(text, ",") {
 			for _, option := range optionsOf(el) {
 				label := s.textOf(option["text"])
 				labels = append(labels, label)

@@ -3,6 +3,7 @@ package slack
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -74,9 +75,10 @@ func (s *Server) dispatch(e *envelope) string {
 		to = live[s.turn%len(live):][:1]
 		s.turn++
 	}
-	said := e.kind + " " + e.id + " to link"
+	var said strings.Builder
+	said.WriteString(e.kind + " " + e.id + " to link")
 	for _, l := range to {
-		said += fmt.Sprintf(" %d", l.id)
+		fmt.Fprintf(&said, " %d", l.id)
 		if !l.mute {
 			l.sendJSON(body)
 		}
@@ -87,7 +89,7 @@ func (s *Server) dispatch(e *envelope) string {
 			s.missed(e, "operation_timeout")
 		}
 	})
-	return said
+	return said.String()
 }
 
 // missed tells the person that the app did not answer, or tries an event again.

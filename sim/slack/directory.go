@@ -201,7 +201,7 @@ func (s *Server) dmJSON(p *Person) object {
 
 func (s *Server) conversationsList(q *request) (object, error) {
 	var list []object
-	for _, kind := range strings.Split(cmp.Or(q.text("types"), "public_channel"), ",") {
+	for kind := range strings.SplitSeq(cmp.Or(q.text("types"), "public_channel"), ",") {
 		scope := map[string]string{"public_channel": "channels:read", "private_channel": "groups:read", "im": "im:read", "mpim": "mpim:read"}[strings.TrimSpace(kind)]
 		if scope == "" {
 			return nil, fail("invalid_types")

@@ -137,6 +137,9 @@ func (s *Server) respond(id string, q *request) (int, string) {
 		s.remove(u.original)
 		return http.StatusOK, "ok"
 	}
+	if meta, _ := q.args["metadata"].(object); meta != nil && meta["event_type"] == "" {
+		delete(q.args, "metadata") // slack-go always sends one here, and Slack takes it for none
+	}
 	c, err := s.readContent(q, 0)
 	if err != nil {
 		return http.StatusBadRequest, err.Error()
