@@ -1,6 +1,9 @@
 package fleet
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // Value is something read from Heroku: known, or unknown with the reason. The zero
 // Value is unknown, "not read".
@@ -54,4 +57,24 @@ func (v Value[T]) MarshalJSON() ([]byte, error) {
 		return json.Marshal(v.v)
 	}
 	return json.Marshal(map[string]Reason{"unknown": v.Why()})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, so that a stored plan reads back with
+// the same known and unknown parts.
+func (v *Value[T]) UnmarshalJSON(text []byte) error {
+	var unknown struct {
+		Unknown *Reason `json:"unknown"`
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		if err := json.Unmarshal(text, &unknown); err == nil && unknown.Unknown != nil && *unknown.Unknown != (Reason{}) {
+			*v = Unknown[T](*unknown.Unknown)
+			return nil
+		}
+	}
+	var known T
+	if err := json.Unmarshal(text, &known); err != nil {
+		return err
+	}
+	*v = Known(known)
+	return nil
 }
