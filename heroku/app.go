@@ -1,0 +1,436 @@
+package heroku
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	platform "github.com/heroku/heroku-go/v5"
+
+	"example.com/zdd/fleet"
+)
+
+// ReadApp reads one app, as parallel as its parts depend on one another: all at once,
+// then what needs the UUID and the size of web. Every part has its own deadline, so
+// that one which hangs costs only itself; with [Timing]'s defaults the whole takes at
+// most 8 s (and the look-up of a host before it).
+//
+// It fails, with a *fleet.Problem, when the app itself can't be read or the token is
+// refused. Any other part that can't be read is unknown in the App, with its reason.
+func (c *Client) ReadApp(ctx context.Context, ref fleet.Ref) (fleet.App, error) {
+	readAt := time.Now()
+	identity, err := c.identify(ctx, ref)
+	if err != nil {
+		return fleet.App{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &reading{c: c, identity: identity, asked: ref.String(), end: cancel}
+	r.read(ctx)
+	if p := r.failed.Load(); p != nil {
+		return fleet.App{}, p
+	}
+	return r.assemble(readAt), nil
+}
+
+// identify turns a Ref into what goes into a path; a host is looked up in the list of
+// apps, by web_url.
+func (c *Client) identify(ctx context.Context, ref fleet.Ref) (string, error) {
+	if identity, ok := ref.Identity(); ok {
+		return identity, nil
+	}
+	if ref.Host() == "" {
+		return "", &fleet.Problem{Kind: fleet.NotFound, Op: "read app", Message: fleet.ErrNoApp.Error(), Err: fleet.ErrNoApp}
+	}
+	id, err := c.byHost(ctx, ref.Host())
+	return string(id), err
+}
+
+// reading is one ReadApp under way. Each part is written by one goroutine, and read
+// by others after the channel that tells so is closed.
+type reading struct {
+	c        *Client
+	identity string // name or UUID, for paths
+	asked    string // as the person named it
+	end      context.CancelFunc
+	failed   atomic.Pointer[fleet.Problem] // why the whole failed; nil: it did not
+
+	app        appInfo
+	formation  fleet.Value[[]platform.Formation]
+	features   fleet.Value[[]platform.AppFeature]
+	sizes      fleet.Value[fleet.Catalog]
+	releases   fleet.Value[[]platform.Release]
+	dynos      fleet.Value[[]platform.Dyno]
+	addons     fleet.Value[[]platform.AddOn]
+	buildpacks fleet.Value[[]platform.BuildpackInstallation]
+	coupling   fleet.Value[couplingInfo]
+	autoscaler fleet.Value[fleet.Autoscaler]
+	pipeline   string // name
+}
+
+func (r *reading) read(ctx context.Context) {
+	api, id := r.c.api, r.identity
+	var wg sync.WaitGroup
+	appRead, formationRead, couplingRead := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	wg.Go(func() {
+		defer close(appRead)
+		r.readApp(ctx)
+	})
+	wg.Go(func() {
+		defer close(formationRead)
+		r.formation = list(ctx, r, "read formation", func(ctx context.Context, lr *platform.ListRange) ([]platform.Formation, error) {
+			return api.FormationList(ctx, id, lr)
+		})
+	})
+	wg.Go(func() {
+		defer close(couplingRead)
+		r.coupling = part(ctx, r, "read pipeline", r.readCoupling)
+	})
+	wg.Go(func() {
+		r.features = list(ctx, r, "read features", func(ctx context.Context, lr *platform.ListRange) ([]platform.AppFeature, error) {
+			return api.AppFeatureList(ctx, id, lr)
+		})
+	})
+	wg.Go(func() { r.sizes = part(ctx, r, "read dyno sizes", r.c.readSizes) })
+	wg.Go(func() {
+		// One is wanted, and it comes as 206: there are older ones.
+		r.releases = part(ctx, r, "read release", func(ctx context.Context) ([]platform.Release, error) {
+			return nonNull(api.ReleaseList(ctx, id, &platform.ListRange{Field: "version", Max: 1, Descending: true}))
+		})
+	})
+	wg.Go(func() {
+		r.dynos = list(ctx, r, "read dynos", func(ctx context.Context, lr *platform.ListRange) ([]platform.Dyno, error) {
+			return api.DynoList(ctx, id, lr)
+		})
+	})
+	wg.Go(func() {
+		r.addons = list(ctx, r, "read add-ons", func(ctx context.Context, lr *platform.ListRange) ([]platform.AddOn, error) {
+			return api.AddOnListByApp(ctx, id, lr)
+		})
+	})
+	wg.Go(func() {
+		r.buildpacks = list(ctx, r, "read buildpacks", func(ctx context.Context, lr *platform.ListRange) ([]platform.BuildpackInstallation, error) {
+			return api.BuildpackInstallationList(ctx, id, lr)
+		})
+	})
+	wg.Go(func() {
+		<-appRead
+		<-formationRead
+		if ctx.Err() == nil {
+			r.autoscaler = r.readAutoscaler(ctx)
+		}
+	})
+	wg.Go(func() {
+		<-couplingRead
+		if at, coupled := r.coupling.Get(); coupled && ctx.Err() == nil {
+			r.pipeline = r.pipelineName(ctx, at)
+		}
+	})
+	wg.Wait()
+}
+
+// stop ends the whole reading. The first reason counts: the others follow from it.
+func (r *reading) stop(p *fleet.Problem) {
+	r.failed.CompareAndSwap(nil, p)
+	r.end()
+}
+
+// part reads one part within its deadline: known, or unknown with the reason. A token
+// that is refused here is refused everywhere, so it ends the whole.
+func part[T any](ctx context.Context, r *reading, op string, read func(context.Context) (T, error)) fleet.Value[T] {
+	ctx, cancel := context.WithTimeout(ctx, r.c.timing.Part)
+	defer cancel()
+	v, err := read(ctx)
+	if err == nil {
+		return fleet.Known(v)
+	}
+	p := r.c.problem(ctx, op, r.asked, err)
+	if p.Kind == fleet.Unauthorized {
+		r.stop(p)
+	}
+	return fleet.Unknown[T](p.Reason())
+}
+
+// list is part for a list.
+func list[T any](ctx context.Context, r *reading, op string, read func(context.Context, *platform.ListRange) ([]T, error)) fleet.Value[[]T] {
+	return part(ctx, r, op, func(ctx context.Context) ([]T, error) { return all(pages(ctx, r.c, nil, read)) })
+}
+
+func nonNull[S ~[]E, E any](s S, err error) ([]E, error) {
+	if err == nil && s == nil {
+		err = errForm
+	}
+	return s, err
+}
+
+func (r *reading) readApp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, r.c.timing.Part)
+	defer cancel()
+	err := r.c.api.Get(ctx, &r.app, "/apps/"+r.identity, nil, nil)
+	if err == nil {
+		err = r.app.check()
+	}
+	if err != nil {
+		r.stop(r.c.problem(ctx, "read app", r.asked, err))
+	}
+}
+
+// couplingInfo is an app's place in a pipeline; heroku-go's leaves the name out.
+type couplingInfo struct {
+	App struct {
+		ID string `json:"id"`
+	} `json:"app"`
+	Pipeline struct {
+		ID   fleet.ID `json:"id"`
+		Name string   `json:"name"` // told by some versions of the API only
+	} `json:"pipeline"`
+	Stage string `json:"stage"`
+}
+
+// readCoupling takes a 404 for "in no pipeline", as the CLI does, unless it is the
+// app itself that Heroku did not find.
+func (r *reading) readCoupling(ctx context.Context) (couplingInfo, error) {
+	var info couplingInfo
+	err := r.c.api.Get(ctx, &info, "/apps/"+r.identity+"/pipeline-couplings", nil, nil)
+	if p, ok := errors.AsType[*fleet.Problem](err); ok && p.Kind == fleet.NotFound && !errors.Is(p, missing("app")) {
+		return couplingInfo{}, nil
+	}
+	return info, err
+}
+
+// pipelineName is the pipeline's name, or empty: it is a label, and its absence harms
+// no verdict.
+func (r *reading) pipelineName(ctx context.Context, at couplingInfo) string {
+	known := r.c.pipelines.names
+	switch cached, ok := known.Get(at.Pipeline.ID); {
+	case at.Pipeline.Name != "" || !idShape.MatchString(string(at.Pipeline.ID)):
+		return at.Pipeline.Name
+	case ok && time.Since(cached.at) < r.c.timing.SizesAge:
+		return cached.name
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.c.timing.Monitor)
+	defer cancel()
+	pipeline, err := r.c.api.PipelineInfo(ctx, string(at.Pipeline.ID))
+	if err != nil {
+		r.c.log.DebugContext(ctx, "a pipeline's name could not be read", "app", r.asked, "err", r.c.problem(ctx, "read pipeline", r.asked, err))
+		return ""
+	}
+	known.Add(at.Pipeline.ID, pipelineName{pipeline.Name, time.Now()})
+	return pipeline.Name
+}
+
+// assemble makes the App of its parts. Where the app was asked for by name and that
+// name changed hands between two calls, what belongs to another UUID is unknown, and
+// so is what tells no owner.
+func (r *reading) assemble(readAt time.Time) fleet.App {
+	app := r.app.fleet(readAt)
+	mixed := false
+	own := func(owner string) bool {
+		ok := owner == "" || owner == string(app.ID)
+		mixed = mixed || !ok
+		return ok
+	}
+	formation := keep(r.formation, func(p platform.Formation) bool { return own(p.App.ID) })
+	dynos := keep(r.dynos, func(d platform.Dyno) bool { return own(d.App.ID) })
+	releases := keep(r.releases, func(x platform.Release) bool { return own(x.App.ID) })
+	if at, known := r.coupling.Get(); known && !own(at.App.ID) {
+		r.coupling = fleet.Unknown[couplingInfo](changedHands())
+	}
+	if mixed {
+		r.features = fleet.Unknown[[]platform.AppFeature](changedHands())
+		r.addons = fleet.Unknown[[]platform.AddOn](changedHands())
+		r.buildpacks = fleet.Unknown[[]platform.BuildpackInstallation](changedHands())
+	}
+	app.Formation = become(formation, processes)
+	app.Features = become(r.features, features)
+	app.Sizes = r.sizes
+	app.Release = become(releases, latest)
+	app.Dynos = become(dynos, dynosOf)
+	app.AddOns = become(r.addons, addonsOf)
+	app.Buildpacks = become(r.buildpacks, buildpacksOf)
+	app.Pipeline = become(r.coupling, func(at couplingInfo) fleet.Coupling {
+		return fleet.Coupling{Pipeline: at.Pipeline.ID, Name: clean(r.pipeline, r.c.key), Stage: at.Stage}
+	})
+	app.Autoscaler = r.autoscaler
+	app.Generation = generation(app.Generation, r.formation)
+	return app
+}
+
+func changedHands() fleet.Reason {
+	return fleet.Reason{Kind: fleet.NotTold, Text: "the app's name changed hands while it was being read; ask again"}
+}
+
+// keep makes a list unknown of which one item is not the app's.
+func keep[T any](v fleet.Value[[]T], own func(T) bool) fleet.Value[[]T] {
+	items, _ := v.Get()
+	foreign := false
+	for _, item := range items {
+		foreign = !own(item) || foreign
+	}
+	if foreign {
+		return fleet.Unknown[[]T](changedHands())
+	}
+	return v
+}
+
+// become turns what was read into what fleet calls it, and keeps the reason of what
+// was not.
+func become[A, B any](v fleet.Value[A], turn func(A) B) fleet.Value[B] {
+	a, known := v.Get()
+	if !known {
+		return fleet.Unknown[B](v.Why())
+	}
+	return fleet.Known(turn(a))
+}
+
+func processes(raw []platform.Formation) []fleet.Process {
+	out := make([]fleet.Process, 0, len(raw))
+	for _, p := range raw {
+		out = append(out, fleet.Process{Type: p.Type, Quantity: p.Quantity, Size: p.Size, Command: p.Command})
+	}
+	return out
+}
+
+func features(raw []platform.AppFeature) map[string]fleet.Feature {
+	out := make(map[string]fleet.Feature, len(raw))
+	for _, f := range raw {
+		out[f.Name] = fleet.Feature{Enabled: f.Enabled, State: f.State}
+	}
+	return out
+}
+
+func latest(raw []platform.Release) fleet.Release {
+	var newest fleet.Release
+	for _, x := range raw { // a server that knows no order=desc answers with them all
+		if x.Version > newest.Version {
+			newest = fleet.Release{ID: fleet.ID(x.ID), Version: x.Version, Status: x.Status, Description: x.Description, Current: x.Current, CreatedAt: x.CreatedAt}
+		}
+	}
+	return newest
+}
+
+func dynosOf(raw []platform.Dyno) []fleet.Dyno {
+	out := make([]fleet.Dyno, 0, len(raw))
+	for _, d := range raw {
+		out = append(out, fleet.Dyno{Name: d.Name, Type: d.Type, State: d.State, Size: d.Size, Release: d.Release.Version, Since: d.UpdatedAt})
+	}
+	return out
+}
+
+func addonsOf(raw []platform.AddOn) []fleet.AddOn {
+	out := make([]fleet.AddOn, 0, len(raw))
+	for _, a := range raw {
+		out = append(out, fleet.AddOn{Service: a.AddonService.Name, Plan: a.Plan.Name, Name: a.Name})
+	}
+	return out
+}
+
+func buildpacksOf(raw []platform.BuildpackInstallation) []string {
+	raw = slices.SortedStableFunc(slices.Values(raw), func(a, b platform.BuildpackInstallation) int { return a.Ordinal - b.Ordinal })
+	out := make([]string, 0, len(raw))
+	for _, b := range raw {
+		name := b.Buildpack.Name
+		if name == "" {
+			name = b.Buildpack.URL
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// appInfo is an app as /apps/:app and the lists tell it. heroku-go's has no
+// generation, and can't tell a shield that is false from one that is left out.
+type appInfo struct {
+	ID          string     `json:"id"`
+	Name        string     `json:"name"`
+	WebURL      *string    `json:"web_url"`
+	Team        *named     `json:"team"`
+	Org         *named     `json:"organization"` // the team's older name
+	Region      named      `json:"region"`
+	Stack       named      `json:"stack"`
+	Generation  looseName  `json:"generation"`
+	Space       *spaceInfo `json:"space"`
+	Maintenance bool       `json:"maintenance"`
+	Description *string    `json:"buildpack_provided_description"`
+	CreatedAt   time.Time  `json:"created_at"`
+	ReleasedAt  *time.Time `json:"released_at"`
+	ArchivedAt  *time.Time `json:"archived_at"`
+}
+
+type named struct {
+	Name string `json:"name"`
+}
+
+type spaceInfo struct {
+	Name   string `json:"name"`
+	Shield *bool  `json:"shield"`
+}
+
+// looseName reads a name that the API gives as text in one version and as an object
+// with a name in another. What is neither reads as empty.
+type looseName string
+
+func (n *looseName) UnmarshalJSON(data []byte) error {
+	var text string
+	var object named
+	switch {
+	case json.Unmarshal(data, &text) == nil:
+		*n = looseName(text)
+	case json.Unmarshal(data, &object) == nil:
+		*n = looseName(object.Name)
+	}
+	return nil
+}
+
+func (a appInfo) check() error {
+	if !idShape.MatchString(a.ID) || a.Name == "" {
+		return errForm
+	}
+	return nil
+}
+
+// fleet is the app with every part that has a call of its own unknown.
+func (a appInfo) fleet(readAt time.Time) fleet.App {
+	out := fleet.App{
+		ID: fleet.ID(a.ID), Name: a.Name, WebURL: value(a.WebURL), Region: a.Region.Name, Stack: a.Stack.Name,
+		Generation: generation(fleet.Generation(a.Generation), fleet.Value[[]platform.Formation]{}), Maintenance: a.Maintenance, Runtime: value(a.Description),
+		CreatedAt: a.CreatedAt, ReleasedAt: value(a.ReleasedAt), ArchivedAt: value(a.ArchivedAt), ReadAt: readAt,
+	}
+	switch {
+	case a.Team != nil:
+		out.Team = a.Team.Name
+	case a.Org != nil:
+		out.Team = a.Org.Name
+	}
+	if a.Space != nil {
+		out.Space = &fleet.Space{Name: a.Space.Name, Shield: fleet.Unknown[bool](fleet.Reason{Kind: fleet.NotTold, Text: "Heroku's list of apps does not tell whether the space is a Shield Space"})}
+		if a.Space.Shield != nil {
+			out.Space.Shield = fleet.Known(*a.Space.Shield)
+		}
+	}
+	return out
+}
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// generation is what the API told, or else what the names of the dyno sizes tell:
+// only Fir's are called dyno-1c-0.5gb and the like (Dev Center, "Generations").
+func generation(told fleet.Generation, formation fleet.Value[[]platform.Formation]) fleet.Generation {
+	if told == fleet.Fir || told == fleet.Cedar {
+		return told
+	}
+	raw, _ := formation.Get()
+	if slices.ContainsFunc(raw, func(p platform.Formation) bool { return fleet.SizeNamed(p.Size).Tier == fleet.FirDyno }) {
+		return fleet.Fir
+	}
+	return fleet.Cedar
+}
