@@ -105,7 +105,7 @@ func TestAutoscalingMonitors(t *testing.T) {
 	if len(got) != 2 || got[0].ActionType != "alert" || got[0].MinQuantity != nil || got[1].ActionType != "scale" || !got[1].IsActive || *got[1].MinQuantity != 2 || *got[1].MaxQuantity != 6 {
 		t.Errorf("search: got %s", r.text)
 	}
-	c.get("/apps/" + id("shop") + "/formation/web/monitors").decode(t, &got)
+	c.get("/apps/"+id("shop")+"/formation/web/monitors").decode(t, &got)
 	if len(got) != 0 {
 		t.Errorf("shop: got %v, want none", got)
 	}

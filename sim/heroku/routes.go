@@ -14,6 +14,7 @@ type route struct {
 	handler         func(*exchange) answer
 	metrics         bool // on api.metrics.heroku.com: no version, no bucket
 	free            bool // takes nothing from the bucket
+	reads           bool // changes nothing though it is no GET
 }
 
 func (r route) name() string {
@@ -30,6 +31,7 @@ func routes() []route {
 		{method: "GET", pattern: "/accounts/{account}/actions/get-quota", handler: ecoQuota},
 		{method: "GET", pattern: "/apps", handler: listApps},
 		{method: "GET", pattern: "/users/{user}/apps", handler: listOwnApps},
+		{method: "POST", pattern: "/filters/apps", reads: true, handler: filterApps},
 		{method: "GET", pattern: "/apps/{app}", handler: func(x *exchange) answer { return ok(x.w.showApp(x.app)) }},
 		{method: "PATCH", pattern: "/apps/{app}", handler: patchApp},
 		{method: "GET", pattern: "/apps/{app}/formation", handler: listFormation},
@@ -167,6 +169,19 @@ func listTeamApps(x *exchange) answer {
 	l := appsList(x)
 	l.show = func(a *app) any { return x.w.showTeamApp(a) }
 	return page(x, filter(x.settled(), func(a *app) bool { return a.team == t }), l)
+}
+
+// filterApps lists apps by their ids; the CLI's pipelines commands use it.
+func filterApps(x *exchange) answer {
+	var in struct {
+		In struct {
+			ID []string `json:"id"`
+		} `json:"in"`
+	}
+	if err := json.Unmarshal(x.body, &in); err != nil {
+		return refuse(http.StatusUnprocessableEntity, "invalid_params", "Invalid params.").answer()
+	}
+	return page(x, filter(x.settled(), func(a *app) bool { return a.access != accessForbidden && slices.Contains(in.In.ID, a.id) }), appsList(x))
 }
 
 func patchApp(x *exchange) answer {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"path"
@@ -273,9 +274,7 @@ func (s *Server) handle(r *http.Request, d delivery) answer {
 	if a.header == nil {
 		a.header = map[string]string{}
 	}
-	for k, v := range limits {
-		a.header[k] = v
-	}
+	maps.Copy(a.header, limits)
 	return a
 }
 
@@ -284,7 +283,7 @@ func (s *Server) run(x *exchange, route route) answer {
 	if route.handler == nil || !route.metrics && !strings.Contains(x.header.Get("Accept"), "version=3") {
 		return noRoute()
 	}
-	if x.method != http.MethodGet && x.account.Scope == "read" {
+	if x.method != http.MethodGet && !route.reads && x.account.Scope == "read" {
 		return refuse(http.StatusForbidden, "forbidden", "You do not have access to this resource with the scope of your token.").answer()
 	}
 	if name, has := x.params["app"]; has {
