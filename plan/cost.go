@@ -1,0 +1,85 @@
+package plan
+
+import (
+	"example.com/zdd/fleet"
+	"example.com/zdd/policy"
+)
+
+// Cost is what something costs a month, before and after. Each part is known or
+// unknown by itself: the difference can be known where the whole is not.
+type Cost struct {
+	Now        fleet.Value[fleet.Money] `json:"now"`
+	Then       fleet.Value[fleet.Money] `json:"then"`
+	Difference fleet.Value[fleet.Money] `json:"difference"`
+	Units      Units                    `json:"units"` // what Enterprise teams pay in
+}
+
+// Units is the same in dyno units a month.
+type Units struct {
+	Now        fleet.Value[float64] `json:"now"`
+	Then       fleet.Value[float64] `json:"then"`
+	Difference fleet.Value[float64] `json:"difference"`
+}
+
+// costOf prices a change from one set of process types to another.
+func costOf(app fleet.App, prices policy.Prices, from, to []Process) Cost {
+	var c Cost
+	c.Now = sum(from, func(size string) fleet.Value[fleet.Money] { return prices.Of(app, size) })
+	c.Then = sum(to, func(size string) fleet.Value[fleet.Money] { return prices.Of(app, size) })
+	c.Difference = minus(c.Then, c.Now)
+	c.Units.Now = sum(from, func(size string) fleet.Value[float64] { return prices.Units(app, size) })
+	c.Units.Then = sum(to, func(size string) fleet.Value[float64] { return prices.Units(app, size) })
+	c.Units.Difference = minus(c.Units.Then, c.Units.Now)
+	return c
+}
+
+// wholeCost prices a plan: now and then of the whole app, and the difference as the sum
+// of its steps, which is known even where a process type that no step touches has no price.
+func wholeCost(app fleet.App, prices policy.Prices, steps []Step) Cost {
+	c := costOf(app, prices, processes(app), processes(After(app, steps...)))
+	c.Difference, c.Units.Difference = fleet.Known(fleet.Money(0)), fleet.Known(0.0)
+	for _, s := range steps {
+		c.Difference = plus(c.Difference, s.Cost.Difference)
+		c.Units.Difference = plus(c.Units.Difference, s.Cost.Units.Difference)
+	}
+	return c
+}
+
+type number interface{ ~int64 | ~float64 }
+
+// sum adds up what processes take; those at quantity 0 take nothing, whatever their size.
+func sum[T number](processes []Process, one func(size string) fleet.Value[T]) fleet.Value[T] {
+	var total T
+	for _, p := range processes {
+		if p.Quantity == 0 {
+			continue
+		}
+		price := one(p.Size)
+		v, known := price.Get()
+		if !known {
+			return price
+		}
+		total += v * T(p.Quantity)
+	}
+	return fleet.Known(total)
+}
+
+func plus[T number](a, b fleet.Value[T]) fleet.Value[T] {
+	x, known := a.Get()
+	if !known {
+		return a
+	}
+	y, known := b.Get()
+	if !known {
+		return b
+	}
+	return fleet.Known(x + y)
+}
+
+func minus[T number](a, b fleet.Value[T]) fleet.Value[T] {
+	y, known := b.Get()
+	if !known {
+		return b
+	}
+	return plus(a, fleet.Known(-y))
+}
