@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+.PHONY: help build test race lint demo conformance fuzz ci
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the bot, as ./bot
+	go build -o bot ./cmd/bot
+
+test: ## all tests but conformance; PostgreSQL's are skipped where it is not installed
+	go test ./...
+
+race: ## all tests with the race detector
+	go test -race ./...
+
+lint: ## what .ci/run checks beside the tests
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	go vet ./...
+	go fix -diff ./...
+	go mod tidy -diff
+	go -C tools mod tidy -diff
+	go tool -modfile=tools/go.mod staticcheck ./...
+
+demo: ## a fleet, a Slack and the bot on this machine, without credentials
+	go run ./cmd/bot demo
+
+conformance: ## hold the simulators against the real Heroku CLI and Bolt (needs node 20 and the npm registry)
+	ZDD_CONFORMANCE=1 go test -count=1 ./conformance/...
+
+FUZZTIME ?= 10s
+fuzz: ## each fuzz test for FUZZTIME (10s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+ci: ## everything, as the pipeline runs it
+	.ci/run
