@@ -286,6 +286,22 @@ func (c slackCalls) run(ctx context.Context, p *player) (string, error) {
 	return "", fmt.Errorf("  counted %d", counts[c.method])
 }
 
+// links wants a number of live Socket Mode links.
+type links struct{ want string }
+
+func (l links) run(ctx context.Context, p *player) (string, error) {
+	var got string
+	met, err := p.until(ctx, func() (bool, error) {
+		text, err := p.fetch(ctx, "GET", p.world.Slack+"/_control/links", "")
+		got = strings.TrimSpace(text)
+		return got == l.want, err
+	})
+	if err != nil || met {
+		return "", err
+	}
+	return "", fmt.Errorf("  there are %s", got)
+}
+
 func enough(got, want int, orMore bool) bool { return got == want || orMore && got > want }
 
 // matchPath matches a path without its query: * is one segment, a last ** the rest.

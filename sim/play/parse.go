@@ -40,6 +40,7 @@ var (
 	callsLine   = regexp.MustCompile(`^calls: (\S+) (/\S*) (\d+)(\+?)$`)
 	noCallsLine = regexp.MustCompile(`^calls: none to (\S+)$`)
 	methodsLine = regexp.MustCompile(`^calls: ([a-z]\w*\.[\w.]+|response_url|upload) (\d+)(\+?)$`)
+	linksLine   = regexp.MustCompile(`^links: (\d+)$`)
 	botLine     = regexp.MustCompile(`^bot (stop|start|restart|kill)$`)
 	logLine     = regexp.MustCompile(`^log: (no )?(.+)$`)
 )
@@ -69,6 +70,7 @@ var (
 //	calls: METHOD PATH N           so many requests reached Heroku (N+: or more); * is a segment, ** the rest
 //	calls: none to TEXT            no request whose path holds TEXT reached Heroku
 //	calls: chat.postMessage N      so many requests reached Slack
+//	links: N                       the bot holds N live links to Slack
 //	bot stop|start|restart|kill
 //	log: TEXT, log: no TEXT        the bot's log holds TEXT, or does not
 //
@@ -147,6 +149,9 @@ func parseLine(text string) (action, error) {
 	}
 	if act := parseCalls(text); act != nil {
 		return act, nil
+	}
+	if m := linksLine.FindStringSubmatch(text); m != nil {
+		return links{want: m[1]}, nil
 	}
 	if m := botLine.FindStringSubmatch(text); m != nil {
 		return process{verb: m[1]}, nil

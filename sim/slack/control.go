@@ -3,7 +3,9 @@ package slack
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +52,22 @@ workspace
   plan free|paid                                     free has no user groups
   help
 `
+}
+
+// machineOnly guards the controls, which take no token: the peer must be this machine
+// (or an in-memory connection, which has no address), and a page in its browser must come
+// from it too, or any web page could type into the demo.
+func machineOnly(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		origin, oerr := url.Parse(r.Header.Get("Origin"))
+		local := func(host string) bool { return host == "localhost" || net.ParseIP(host).IsLoopback() }
+		if err == nil && !local(host) || oerr != nil || r.Header.Get("Origin") != "" && !local(origin.Hostname()) {
+			http.Error(w, "/_control answers this machine only", http.StatusForbidden)
+			return
+		}
+		next(w, r)
+	}
 }
 
 func (s *Server) serveDo(w http.ResponseWriter, r *http.Request) {

@@ -175,13 +175,13 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("/link/", s.serveLink)
 	s.mux.HandleFunc("POST /response/{id}", s.serveResponse)
 	s.mux.HandleFunc("/upload/{id}", s.serveUpload)
-	s.mux.HandleFunc("POST /_control/do", s.serveDo)
-	s.mux.HandleFunc("GET /_control/log", s.serveLog)
-	s.mux.HandleFunc("GET /_control/calls", s.serveCalls)
-	s.mux.HandleFunc("GET /_control/links", s.serveLinks)
-	s.mux.HandleFunc("GET /_control/see/{person}", s.serveSee)
-	s.mux.HandleFunc("GET /_control/file/{id}", s.serveFile)
-	s.mux.HandleFunc("GET /_control/help", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, controlUsage()) })
+	s.mux.HandleFunc("POST /_control/do", machineOnly(s.serveDo))
+	s.mux.HandleFunc("GET /_control/log", machineOnly(s.serveLog))
+	s.mux.HandleFunc("GET /_control/calls", machineOnly(s.serveCalls))
+	s.mux.HandleFunc("GET /_control/links", machineOnly(s.serveLinks))
+	s.mux.HandleFunc("GET /_control/see/{person}", machineOnly(s.serveSee))
+	s.mux.HandleFunc("GET /_control/file/{id}", machineOnly(s.serveFile))
+	s.mux.HandleFunc("GET /_control/help", machineOnly(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, controlUsage()) }))
 }
 
 // ServeHTTP implements [http.Handler].
