@@ -1,0 +1,132 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/plan"
+	"example.com/zdd/policy"
+)
+
+// Remedies are here and nowhere else, so that they change together. Each works today,
+// with Heroku's own CLI, and says its place in the order: size, session affinity, the
+// second dyno, preboot.
+
+const (
+	tryAgain  = "Try again; if it stays so, `bot doctor` says what the Heroku token may read."
+	askHeroku = "Look at the app in Heroku's dashboard; nothing is judged on a guess."
+)
+
+// fixTier moves every process type off Eco or Basic in one request: Heroku mixes them
+// with no other size, also at quantity 0.
+func fixTier(app fleet.App) string {
+	processes, _ := app.Formation.Get()
+	var moves []string
+	for _, p := range processes {
+		if app.Size(p.Size).OnePerType() {
+			moves = append(moves, p.Type+"="+plan.SmallestSize)
+		}
+	}
+	slices.Sort(moves)
+	return fmt.Sprintf("First of all: %s. All process types move together, because Heroku mixes these sizes with no others, and the app restarts once.",
+		heroku(app, "ps:type", moves...))
+}
+
+// fixAffinity comes before the second dyno.
+func fixAffinity(app fleet.App, rules policy.Rules) string {
+	command := heroku(app, "features:enable", fleet.SessionAffinity)
+	if web, _ := app.Web(); web.Quantity > 1 {
+		return command + " now: several web dynos run already, and visitors may be sent from one to another."
+	}
+	return fmt.Sprintf("%s before a second web dyno starts, and then wait %s: visitors get the cookie with their next response.",
+		command, span(rules.Rollout.AffinitySoak))
+}
+
+func dropAffinity(app fleet.App) string {
+	return heroku(app, "features:disable", fleet.SessionAffinity) + ", if the app needs no sticky sessions; visitors are then sent to any dyno."
+}
+
+// fixWeb raises the quantity, after whatever has to come first.
+func fixWeb(app fleet.App, rules policy.Rules) string {
+	want := rules.WebDynos
+	scaler, _ := app.Autoscaler.Get()
+	var after []string
+	if size, _ := app.WebSize(); size.OnePerType() && !app.InSpace() {
+		after = append(after, "the larger dyno size")
+	}
+	if on, known := app.Feature(fleet.SessionAffinity); rules.SessionAffinity == policy.Required && !app.InSpace() && !(known && on) {
+		after = append(after, fmt.Sprintf("%s of session affinity", span(rules.Rollout.AffinitySoak)))
+	}
+	first := ""
+	if len(after) > 0 {
+		first = " after " + strings.Join(after, " and ")
+	}
+	switch addons := app.ScalingAddOns(); {
+	case scaler.Active && scaler.Min < want:
+		return fmt.Sprintf("Raise the minimum of Heroku's autoscaler to %d%s: the dyno range beside web at %s/resources in the dashboard. What is scaled by hand does not last while it is on.",
+			want, first, app.DashboardURL())
+	case scaler.Active:
+		return fmt.Sprintf("Find out at %s/resources why fewer web dynos run than the autoscaler's minimum.", app.DashboardURL())
+	case len(addons) > 0:
+		return fmt.Sprintf("Set the minimum of `%s` to %d web dynos%s, in its own settings: %s.", addons[0], want, first, heroku(app, "addons:open", addons[0]))
+	}
+	return fmt.Sprintf("%s%s.", heroku(app, "ps:scale", fmt.Sprintf("web=%d", want)), first)
+}
+
+// floorUnknown is for apps that something else scales down to nobody knows where.
+func floorUnknown(app fleet.App, rules policy.Rules) string {
+	if addons := app.ScalingAddOns(); len(addons) > 0 {
+		return fmt.Sprintf("Make sure that the minimum of `%s` is at least %d web dynos: %s.", addons[0], rules.WebDynos, heroku(app, "addons:open", addons[0]))
+	}
+	return tryAgain
+}
+
+// fixPreboot comes last: each release with preboot on locks the formation.
+func fixPreboot(app fleet.App) string {
+	return "Last of all, when the web dynos run: " + heroku(app, "features:enable", fleet.Preboot) + "."
+}
+
+func attest(app fleet.App) string {
+	return fmt.Sprintf("Let the app send itself some requests before it takes traffic, then attest it in the policy: `apps: { %s: { warmup: attested } }`.", safe(app.Name))
+}
+
+// heroku is a command of Heroku's CLI, marked as code.
+func heroku(app fleet.App, command string, args ...string) string {
+	return "`heroku " + command + " " + safe(strings.Join(args, " ")) + " --app " + safe(app.Name) + "`"
+}
+
+// safe drops what would end the mark of code: backticks and control characters.
+func safe(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '`' || unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// sentence formats, and begins with a capital letter.
+func sentence(format string, args ...any) string {
+	s := fmt.Sprintf(format, args...)
+	if s != "" && s[0] >= 'a' && s[0] <= 'z' {
+		s = strings.ToUpper(s[:1]) + s[1:]
+	}
+	return s
+}
+
+// span is a wait in words: 10 minutes.
+func span(d time.Duration) string {
+	switch {
+	case d == time.Minute:
+		return "1 minute"
+	case d%time.Hour == 0 && d > time.Hour:
+		return fmt.Sprintf("%d hours", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%d minutes", d/time.Minute)
+	}
+	return d.String()
+}
