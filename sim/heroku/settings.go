@@ -131,10 +131,9 @@ func rank(s setting) int {
 func (a *app) history(now time.Time, plan appPlan) {
 	last := now.Add(-plan.released)
 	gap := last.Sub(a.createdAt) / time.Duration(max(1, plan.releases))
-	user := a.ownerEmail()
 	for i := 1; i <= plan.releases; i++ {
 		at := last.Add(-time.Duration(plan.releases-i) * gap).Truncate(time.Second)
-		r := release{user: user, slug: a.mint("slug", a.id), rolled: true}
+		r := release{user: a.owner, slug: a.mint("slug", a.id), rolled: true}
 		switch {
 		case i == 1:
 			r.description = "Initial release"
@@ -148,14 +147,6 @@ func (a *app) history(now time.Time, plan appPlan) {
 		r.doneAt = at
 		a.releaseNow(at, r)
 	}
-}
-
-// ownerEmail is the owner that the API tells: a team's own address for its apps.
-func (a *app) ownerEmail() string {
-	if a.team != nil {
-		return a.team.name + "@herokumanager.com"
-	}
-	return a.owner
 }
 
 // describe is what the buildpack would say of an app (field

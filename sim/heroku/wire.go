@@ -125,7 +125,7 @@ func (w *world) showApp(a *app) wireApp {
 	out := wireApp{
 		ACM: a.processTier() != "eco", BuildStack: named("stack", a.stack), BuildpackProvidedDescription: a.description, CreateStatus: "complete", CreatedAt: stamp(a.createdAt),
 		Generation: named("generation", generation), GitURL: "https://git.heroku.com/" + a.name + ".git", ID: a.id, Maintenance: a.maintenance, Name: a.name,
-		Owner: userRef{Email: a.ownerEmail(), ID: uuidOf("account " + a.ownerEmail())}, ProcessTier: a.processTier(), Region: named("region", a.region),
+		Owner: userRef{Email: a.owner, ID: uuidOf("account " + a.owner)}, ProcessTier: a.processTier(), Region: named("region", a.region),
 		Stack: named("stack", a.stack), UpdatedAt: stamp(a.updatedAt), WebURL: a.webURL,
 	}
 	if n := len(a.releases); n > 0 {
@@ -138,6 +138,9 @@ func (w *world) showApp(a *app) wireApp {
 	if a.team != nil {
 		out.Team = &ref{a.team.id, a.team.name}
 		out.Organization = out.Team
+		// A team's app is owned by the team itself, under an address of its
+		// own (the CLI's pipelines:info compares the ids).
+		out.Owner = userRef{Email: a.team.name + "@herokumanager.com", ID: a.team.id}
 	}
 	if a.space != nil {
 		out.Space = &wireSpaceRef{a.space.id, a.space.name, a.space.shield}
