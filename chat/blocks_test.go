@@ -1,0 +1,441 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf16"
+
+	"example.com/zdd/commands"
+)
+
+// checkMessages holds messages against Slack's limits as its reference states
+// them. It reads the JSON that is sent, and none of the renderer's constants.
+func checkMessages(t *testing.T, messages []Message) {
+	t.Helper()
+	if len(messages) < 1 || len(messages) > 4 {
+		t.Errorf("got %d messages, want 1 to 4 (a response_url takes 5 uses)", len(messages))
+	}
+	for i, m := range messages {
+		if m.Text == "" || length(m.Text) > 3000 {
+			t.Errorf("message %d: top-level text has %d characters, want 1 to 3000", i, length(m.Text))
+		}
+		checkInert(t, m.Text)
+		raw, err := json.Marshal(m.Blocks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(raw) > 13_200 {
+			t.Errorf("message %d: %d bytes of blocks, want at most 13200", i, len(raw))
+		}
+		var blocks []map[string]any
+		if err := json.Unmarshal(raw, &blocks); err != nil {
+			t.Fatal(err)
+		}
+		if len(blocks) < 1 || len(blocks) > 50 {
+			t.Errorf("message %d: got %d blocks, want 1 to 50", i, len(blocks))
+		}
+		for _, b := range blocks {
+			checkBlock(t, b)
+		}
+	}
+}
+
+func length(s string) int { return len(utf16.Encode([]rune(s))) }
+
+func checkBlock(t *testing.T, b map[string]any) {
+	t.Helper()
+	text := func(v any, limit int) {
+		t.Helper()
+		o, ok := v.(map[string]any)
+		if !ok {
+			t.Fatalf("got %v, want a text object", v)
+		}
+		s := o["text"].(string)
+		if s == "" || length(s) > limit {
+			t.Errorf("%s: text of %d characters, want 1 to %d", b["type"], length(s), limit)
+		}
+		switch o["type"] {
+		case "plain_text":
+			if o["emoji"] != false {
+				t.Errorf("plain text %q would turn :names: into emoji", s)
+			}
+		case "mrkdwn":
+			if o["verbatim"] != true {
+				t.Errorf("mrkdwn %q would be searched for @here and #names", s)
+			}
+			checkInert(t, s)
+		default:
+			t.Errorf("text type %v", o["type"])
+		}
+	}
+	switch b["type"] {
+	case "header":
+		text(b["text"], 150)
+	case "section":
+		if b["text"] != nil {
+			text(b["text"], 3000)
+		}
+		fields, _ := b["fields"].([]any)
+		if len(fields) > 10 || b["text"] == nil && len(fields) == 0 {
+			t.Errorf("section with %d fields", len(fields))
+		}
+		for _, f := range fields {
+			text(f, 2000)
+		}
+	case "context":
+		elements := b["elements"].([]any)
+		if len(elements) < 1 || len(elements) > 10 {
+			t.Errorf("context with %d elements", len(elements))
+		}
+		for _, e := range elements {
+			text(e, 2000)
+		}
+	case "actions":
+		elements := b["elements"].([]any)
+		if len(elements) < 1 || len(elements) > 25 {
+			t.Errorf("actions with %d elements", len(elements))
+		}
+		ids := map[string]bool{}
+		for _, e := range elements {
+			button := e.(map[string]any)
+			id := button["action_id"].(string)
+			if ids[id] || id == "" || len(id) > 255 {
+				t.Errorf("action id %q is empty, long or not unique", id)
+			}
+			ids[id] = true
+			text(button["text"], 75)
+			if v, ok := button["value"].(string); ok && length(v) > 2000 {
+				t.Errorf("button value of %d characters", length(v))
+			}
+			if u, ok := button["url"].(string); ok && (len(u) > 3000 || !strings.HasPrefix(u, "http")) {
+				t.Errorf("button url %q", u)
+			}
+		}
+	case "divider":
+	default:
+		t.Errorf("block type %v", b["type"])
+	}
+}
+
+// allowed is every markup in angle brackets that a reply may hold.
+var allowed = regexp.MustCompile(`^<(?:@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+|#[CGD][A-Z0-9]+|https?://[^<>|\s]+(?:\|[^<>|\n]*)?|!date\^\d+\^[^<>|^]+\|[^<>|]+)>`)
+
+// checkInert finds markup that the renderer did not mean, cut escapes, and invisible characters.
+func checkInert(t *testing.T, s string) {
+	t.Helper()
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '<':
+			m := allowed.FindString(s[i:])
+			if m == "" {
+				t.Errorf("unescaped < in %q", s[i:min(len(s), i+60)])
+				return
+			}
+			i += len(m) - 1
+		case '>':
+			t.Errorf("unescaped > in %q", s)
+		case '&':
+			if rest := s[i:]; !strings.HasPrefix(rest, "&amp;") && !strings.HasPrefix(rest, "&lt;") && !strings.HasPrefix(rest, "&gt;") {
+				t.Errorf("unescaped or cut & in %q", rest[:min(len(rest), 20)])
+			}
+		}
+	}
+	for _, r := range s {
+		if r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf) {
+			t.Errorf("invisible %U in a message", r)
+			return
+		}
+	}
+}
+
+// nasty is what people and APIs write.
+var nasty = []string{
+	"<!channel>", "<!here|x>", "<@U0ADMIN>", "<#C1|g>", "&lt;!channel&gt;", "&amp;", "&", "<", ">", "|", "`", "```", "*", "_a_", "~x~", "\n", "\r\n", "\t", " ", "",
+	"\u202eevil", "\u200b", "\u2066", "\ufeff", "\u00ad", "\x00", "\x1b[31m", "\xff\xfe", "😀", "👨‍👩‍👧", "é", "漢字", "my_app_name", "*-sandbox", "https://x.y/a|b>c", ":white_check_mark:", "@channel", "\u2028", "U0123", "S0FOO", "C0OPS",
+	"<!date^1^{date}|x>", "<https://evil.test|ok>",
+}
+
+// randomReply builds any reply, from a seed.
+func randomReply(r *rand.Rand) commands.Reply {
+	str := func() string {
+		var b strings.Builder
+		for range r.IntN(6) {
+			b.WriteString(strings.Repeat(nasty[r.IntN(len(nasty))], 1+r.IntN(3)))
+		}
+		if r.IntN(40) == 0 {
+			b.WriteString(strings.Repeat(nasty[r.IntN(len(nasty))], r.IntN(5000)))
+		}
+		return b.String()
+	}
+	text := func() commands.Text {
+		var out commands.Text
+		for range r.IntN(5) {
+			out = append(out, commands.Span{Kind: commands.SpanKind(r.IntN(9)), S: str(), URL: []string{"", "https://dashboard.heroku.com/apps/x", str(), "https://x.y/" + str(), "javascript:alert(1)"}[r.IntN(5)],
+				At: []time.Time{{}, time.Unix(r.Int64N(4e9)-1e9, 0)}[r.IntN(2)]})
+		}
+		return out
+	}
+	many := func() int {
+		if r.IntN(30) == 0 {
+			return r.IntN(200)
+		}
+		return r.IntN(6)
+	}
+	reply := commands.Reply{Summary: str()}
+	for range many() {
+		var part commands.Part
+		switch r.IntN(8) {
+		case 0:
+			part = commands.Heading{Text: str()}
+		case 1:
+			part = commands.Para{Text: text()}
+		case 2:
+			var list commands.List
+			for range many() {
+				list.Items = append(list.Items, commands.Item{Mark: []commands.Mark{"", commands.MarkPass, commands.MarkHazard, commands.Mark(str())}[r.IntN(4)], Text: text(), Detail: []commands.Text{text(), text()}[:r.IntN(3)]})
+			}
+			part = list
+		case 3:
+			var facts commands.Facts
+			for range many() {
+				facts.Pairs = append(facts.Pairs, commands.Fact{Name: str(), Value: text()})
+			}
+			part = facts
+		case 4:
+			part = commands.Pre{Text: str()}
+		case 5:
+			part = commands.Note{Text: text()}
+		case 6:
+			var row commands.Buttons
+			for range many() {
+				b := commands.Button{Label: str(), Primary: r.IntN(2) == 0}
+				switch r.IntN(4) {
+				case 0:
+					b.Run = str()
+				case 1:
+					b.Share = str()
+				case 2:
+					b.URL = str()
+				case 3:
+					b.URL = "https://dashboard.heroku.com/" + str()
+				}
+				row.Row = append(row.Row, b)
+			}
+			part = row
+		default:
+			part = commands.Divider{}
+		}
+		reply.Parts = append(reply.Parts, part)
+	}
+	return reply
+}
+
+func TestBlocksOfAnyReplyRespectSlacksLimits(t *testing.T) {
+	for seed := range uint64(600) {
+		checkMessages(t, Blocks(randomReply(rand.New(rand.NewPCG(seed, 1)))))
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+func FuzzBlocks(f *testing.F) {
+	for i, s := range nasty {
+		f.Add(s, uint64(i))
+	}
+	f.Fuzz(func(t *testing.T, s string, seed uint64) {
+		reply := randomReply(rand.New(rand.NewPCG(seed, 2)))
+		reply.Summary = s
+		reply.Parts = append(reply.Parts, commands.Heading{Text: s}, commands.Para{Text: commands.Line(s, commands.Bold(s), commands.Code(s), commands.Link(s, s), commands.Link("https://h.test/"+s, s))},
+			commands.Pre{Text: s}, commands.Buttons{Row: []commands.Button{{Label: s, Run: s}, {Label: s, URL: s}}}, commands.Facts{Pairs: []commands.Fact{{Name: s, Value: commands.Line(s)}}})
+		checkMessages(t, Blocks(reply))
+		var b strings.Builder
+		if err := Terminal(&b, reply, Style{Width: 60}); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range b.String() {
+			if r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf) {
+				t.Fatalf("%U reaches the terminal", r)
+			}
+		}
+	})
+}
+
+func TestSpans(t *testing.T) {
+	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	tests := map[string]struct {
+		in   commands.Text
+		want string
+	}{
+		"mention of all":       {commands.Line("<!channel> & <@U1>"), "&lt;!channel&gt; &amp; &lt;@U1&gt;"},
+		"escaped already":      {commands.Line("&lt;!here&gt;"), "&amp;lt;!here&amp;gt;"},
+		"a meant mention":      {commands.Line("by ", commands.MentionUser("U0ADMIN")), "by <@U0ADMIN>"},
+		"mention of no id":     {commands.Line(commands.MentionUser("U1> <!channel")), "@U1&gt; &lt;!channel"},
+		"channel":              {commands.Line(commands.MentionChannel("C0OPS")), "<#C0OPS>"},
+		"group":                {commands.Line(commands.Span{Kind: commands.Group, S: "S0FINOPS"}), "<!subteam^S0FINOPS>"},
+		"code with backtick":   {commands.Line(commands.Code("a`b")), "`aˋb`"},
+		"blank code":           {commands.Line("x", commands.Code(""), "y"), "xy"},
+		"code with markup":     {commands.Line(commands.Code("<!here>")), "`&lt;!here&gt;`"},
+		"bold with stars":      {commands.Line(commands.Bold(" a*b ")), "*a∗b*"},
+		"stars in plain text":  {commands.Line("*bold* _it_ ~no~ my_app_name 2 * 3 `x`"), "∗bold* ＿it_ ∼no~ my_app_name 2 * 3 ˋxˋ"},
+		"link":                 {commands.Line(commands.Link("https://x.y/a?b=1&c=2", "the app")), "<https://x.y/a?b=1&amp;c=2|the app>"},
+		"link with a bad name": {commands.Line(commands.Link("https://x.y/", "a|b>c")), "<https://x.y/|a¦b&gt;c>"},
+		"link with bad bytes":  {commands.Line(commands.Link("https://x.y/a|b>c d", "l")), "<https://x.y/a%7Cb%3Ec%20d|l>"},
+		"link without a name":  {commands.Line(commands.Link("https://x.y/", "")), "<https://x.y/>"},
+		"link to a script":     {commands.Line(commands.Link("javascript:alert(1)", "l")), "l"},
+		"link with a password": {commands.Line(commands.Link("https://u:p@x.y/", "l")), "l"},
+		"moment":               {commands.Line(commands.At(noon)), "<!date^1795348800^{date_short_pretty} at {time}|22 Nov 2026 12:00 UTC>"},
+		"no moment":            {commands.Line(commands.At(time.Time{})), "an unknown time"},
+		"turned around":        {commands.Line("a\u202eb\u200bc"), "a�b�c"},
+		"control":              {commands.Line("a\x1b[31mb\x00"), "a�[31mb�"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := strings.Join(pack(atoms(tt.in), maxSection), "|")
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func sample() commands.Reply {
+	return commands.Reply{
+		Summary: "shop: not ready",
+		Parts: []commands.Part{
+			commands.Heading{Text: "shop: not ready"},
+			commands.Para{Text: commands.Line("Read ", commands.At(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)), ", see ", commands.Link("https://dashboard.heroku.com/apps/shop", "the dashboard"), ".")},
+			commands.List{Items: []commands.Item{
+				{Mark: commands.MarkPass, Text: commands.Line(commands.Bold("dyno-tier"), " Standard-1X")},
+				{Mark: commands.MarkFail, Text: commands.Line(commands.Bold("web-dynos"), " one web dyno"), Detail: []commands.Text{commands.Prose("say `/zdd enable shop`")}},
+				{Mark: commands.MarkNone, Text: commands.Line("jvm-warmup")},
+			}},
+			commands.Facts{Pairs: []commands.Fact{{Name: "Now", Value: commands.Line("$25.00")}, {Name: "Then", Value: commands.Line("$50.00")}}},
+			commands.Pre{Text: "people:\n  readers: [U1]"},
+			commands.Note{Text: commands.Line("List prices.")},
+			commands.Buttons{Row: []commands.Button{{Label: "Share to channel", Share: "status shop"}, {Label: "Again", Run: "status shop", Primary: true}, {Label: "Dashboard", URL: "https://dashboard.heroku.com/apps/shop"}}},
+		},
+	}
+}
+
+func TestBlocksOfASample(t *testing.T) {
+	messages := Blocks(sample())
+	if len(messages) != 1 || messages[0].Text != "shop: not ready" {
+		t.Fatalf("got %d messages, text %q", len(messages), messages[0].Text)
+	}
+	raw, err := json.Marshal(messages[0].Blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []struct {
+		Type string
+		Text struct{ Text string }
+	}
+	if err := json.Unmarshal(raw, &blocks); err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, b := range blocks {
+		kinds = append(kinds, b.Type)
+	}
+	if got, want := fmt.Sprint(kinds), "[header section section section section context actions]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := blocks[2].Text.Text, "✅ *pass* · *dyno-tier* Standard-1X\n❌ *fail* · *web-dynos* one web dyno\n\u2003\u2003say `/zdd enable shop`\n➖ *not applicable* · jvm-warmup"; got != want {
+		t.Errorf("list: got %q, want %q", got, want)
+	}
+}
+
+func TestLongRepliesAreSplitAndThenShortenedWithAPointer(t *testing.T) {
+	var list commands.List
+	for i := range 260 {
+		list.Items = append(list.Items, commands.Item{Mark: commands.MarkFail, Text: commands.Line(fmt.Sprintf("app-%03d is not ready & waits", i))})
+	}
+	messages := Blocks(commands.Reply{Summary: "s", Parts: []commands.Part{list}})
+	raw, _ := json.Marshal(messages)
+	for _, want := range []string{"app-000", "app-259"} {
+		if !strings.Contains(string(raw), want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	checkMessages(t, messages)
+
+	reply := commands.Reply{Summary: "s"}
+	for range 400 {
+		reply.Parts = append(reply.Parts, commands.Para{Text: commands.Line("word")})
+	}
+	messages = Blocks(reply)
+	checkMessages(t, messages)
+	raw, _ = json.Marshal(messages[len(messages)-1])
+	if !strings.Contains(string(raw), "204 more parts were left out") {
+		t.Errorf("no pointer at the end of %s", raw[max(0, len(raw)-300):])
+	}
+}
+
+func TestButtonsThatSlackWouldRefuseAreLeftOutWithANote(t *testing.T) {
+	reply := commands.Reply{Summary: "s", Parts: []commands.Part{commands.Buttons{Row: []commands.Button{
+		{Label: "long", Run: strings.Repeat("x", 2001)}, {Label: "nothing"}, {Label: "both", Run: "a", Share: "b"}, {Label: "script", URL: "javascript:x"}, {Run: "help"},
+	}}}}
+	messages := Blocks(reply)
+	checkMessages(t, messages)
+	raw, _ := json.Marshal(messages)
+	if got := strings.Count(string(raw), "was left out"); got != 4 {
+		t.Errorf("got %d notes, want 4: %s", got, raw)
+	}
+	if got := strings.Count(string(raw), `"type":"button"`); got != 1 {
+		t.Errorf("got %d buttons, want 1", got)
+	}
+}
+
+func TestTerminal(t *testing.T) {
+	var b strings.Builder
+	if err := Terminal(&b, sample(), Style{Width: 40, Zone: time.FixedZone("CET", 3600)}); err != nil {
+		t.Fatal(err)
+	}
+	want := `shop: not ready
+
+Read 22 Nov 2026 13:00 CET, see
+the dashboard (https://dashboard.heroku.com/apps/shop).
+
+✓ pass            dyno-tier Standard-1X
+✗ fail            web-dynos one web dyno
+                    say
+                    ` + "`/zdd enable shop`" + `
+- not applicable  jvm-warmup
+
+Now   $25.00
+Then  $50.00
+
+    people:
+      readers: [U1]
+
+List prices.
+
+In Slack: ` + "`/zdd status shop`" + `
+Dashboard:
+https://dashboard.heroku.com/apps/shop
+`
+	if b.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
+	}
+}
+
+func TestTerminalColourOnlyAdds(t *testing.T) {
+	var plain, colored strings.Builder
+	if err := Terminal(&plain, sample(), Style{Width: 60, Zone: time.UTC}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Terminal(&colored, sample(), Style{Color: true, Width: 60, Zone: time.UTC}); err != nil {
+		t.Fatal(err)
+	}
+	stripped := regexp.MustCompile("\x1b\\[[0-9]+m").ReplaceAllString(colored.String(), "")
+	if stripped == colored.String() || stripped != plain.String() {
+		t.Errorf("without its colours got:\n%s\nwant:\n%s", stripped, plain.String())
+	}
+}

@@ -1,0 +1,246 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"example.com/zdd/commands"
+	"example.com/zdd/secret"
+)
+
+// envelope is one delivery on a link. It is read here rather than by slack-go, which
+// knows a list of types and calls everything else a bad message.
+type envelope struct {
+	Type    string          `json:"type"`
+	ID      string          `json:"envelope_id"`
+	Payload json.RawMessage `json:"payload"`
+}
+
+// ask is a command line and all that is needed to answer it.
+type ask struct {
+	line     string
+	via      commands.Via
+	share    bool // show the answer to the whole channel
+	user     string
+	team     string
+	teams    []string // every team that the request names as the person's; each must be ours
+	channel  string
+	thread   string      // ts of the thread to answer in, or empty
+	response secret.Text // response_url, or empty
+}
+
+// Types of envelopes.
+const (
+	typeHello      = "hello"
+	typeDisconnect = "disconnect"
+	typeSlash      = "slash_commands"
+	typeInteract   = "interactive"
+	typeEvents     = "events_api"
+)
+
+// routed is what an envelope asks for.
+type routed struct {
+	ask    ask
+	work   bool     // there is something to do; if not, it is only acknowledged
+	ids    []string // what tells this delivery from others; the first one is recorded
+	detail string   // for the log, if there is nothing to do
+}
+
+// route reads an envelope. It fails only where the payload is not of its type's form.
+func route(env envelope, self Self) (routed, error) {
+	switch env.Type {
+	case typeSlash:
+		return routeSlash(env)
+	case typeInteract:
+		return routeInteractive(env)
+	case typeEvents:
+		return routeEvent(env, self)
+	}
+	return routed{ids: ids(env.ID), detail: "type " + env.Type}, nil
+}
+
+func ids(list ...string) []string {
+	var out []string
+	for _, id := range list {
+		if id != "" && len(id) <= 200 {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+func nonEmpty(list ...string) []string {
+	var out []string
+	for _, s := range list {
+		if s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func routeSlash(env envelope) (routed, error) {
+	var p struct {
+		Text        string
+		UserID      string `json:"user_id"`
+		TeamID      string `json:"team_id"`
+		ChannelID   string `json:"channel_id"`
+		ResponseURL string `json:"response_url"`
+	}
+	if err := json.Unmarshal(env.Payload, &p); err != nil {
+		return routed{}, fmt.Errorf("slash command: %w", err)
+	}
+	return routed{
+		work: true,
+		ids:  ids(env.ID),
+		ask: ask{
+			line: p.Text, via: commands.Slash,
+			user: p.UserID, team: p.TeamID, teams: nonEmpty(p.TeamID),
+			channel: p.ChannelID, response: secret.Text(p.ResponseURL),
+		},
+	}, nil
+}
+
+func routeInteractive(env envelope) (routed, error) {
+	var p struct {
+		Type string
+		User struct {
+			ID     string
+			TeamID string `json:"team_id"`
+		}
+		Team      struct{ ID string }
+		Channel   struct{ ID string }
+		Container struct {
+			ChannelID string `json:"channel_id"`
+			ThreadTS  string `json:"thread_ts"`
+		}
+		Message struct {
+			ThreadTS string `json:"thread_ts"`
+		}
+		ResponseURL string `json:"response_url"`
+		Actions     []struct {
+			ActionID string `json:"action_id"`
+			Value    string
+		}
+	}
+	if err := json.Unmarshal(env.Payload, &p); err != nil {
+		return routed{}, fmt.Errorf("interaction: %w", err)
+	}
+	r := routed{ids: ids(env.ID), detail: "interaction " + p.Type}
+	if p.Type != "block_actions" || len(p.Actions) == 0 {
+		return r, nil
+	}
+	action := p.Actions[0] // buttons come one at a time
+	r.detail = "action " + action.ActionID
+	share := strings.HasPrefix(action.ActionID, actionShare)
+	if !share && !strings.HasPrefix(action.ActionID, actionRun) || action.Value == "" {
+		return r, nil // a link's button, or one of another time's
+	}
+	r.work = true
+	r.ask = ask{
+		line: action.Value, via: commands.Press, share: share,
+		user: p.User.ID, team: first(p.User.TeamID, p.Team.ID), teams: nonEmpty(p.User.TeamID),
+		channel: first(p.Channel.ID, p.Container.ChannelID), thread: first(p.Container.ThreadTS, p.Message.ThreadTS),
+		response: secret.Text(p.ResponseURL),
+	}
+	return r, nil
+}
+
+func first(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func routeEvent(env envelope, self Self) (routed, error) {
+	var p struct {
+		EventID string `json:"event_id"`
+		TeamID  string `json:"team_id"`
+		Event   struct {
+			Type        string
+			Subtype     string
+			User        string
+			Text        string
+			Channel     string
+			ChannelType string `json:"channel_type"`
+			TS          string
+			ThreadTS    string `json:"thread_ts"`
+			BotID       string `json:"bot_id"`
+			Hidden      bool
+			Edited      json.RawMessage
+			UserTeam    string `json:"user_team"`
+			SourceTeam  string `json:"source_team"`
+		}
+	}
+	if err := json.Unmarshal(env.Payload, &p); err != nil {
+		return routed{}, fmt.Errorf("event: %w", err)
+	}
+	e := p.Event
+	r := routed{ids: ids(p.EventID, env.ID), detail: "event " + e.Type}
+	direct := e.ChannelType == "im" || strings.HasPrefix(e.Channel, "D")
+	switch {
+	case e.Type != "message" && e.Type != "app_mention", e.Type == "message" && !direct:
+		return r, nil
+	case e.BotID != "" || e.User == self.User || e.User == "" || e.Hidden:
+		return r, nil // answering a bot could go on for ever
+	case e.Subtype != "" && e.Subtype != "file_share" && e.Subtype != "thread_broadcast", len(e.Edited) > 0 && string(e.Edited) != "null":
+		return r, nil // edited, deleted, joined…: said before, or not said to us
+	}
+	r.work = true
+	if e.TS != "" {
+		r.ids = append(r.ids, ids("message:"+e.Channel+":"+e.TS)...) // a mention in a direct message can come as both
+	}
+	r.ask = ask{
+		line: spoken(e.Text, self.User), via: commands.Mention,
+		user: e.User, team: first(e.UserTeam, e.SourceTeam, p.TeamID), teams: nonEmpty(e.UserTeam, e.SourceTeam),
+		channel: e.Channel, thread: e.ThreadTS,
+	}
+	if direct {
+		r.ask.via = commands.Direct
+	}
+	return r, nil
+}
+
+// spoken is what was said to the bot: what follows its first mention, or precedes it
+// where nothing follows.
+func spoken(text, bot string) string {
+	before, after, mentioned := cutMention(text, bot)
+	if !mentioned {
+		return strings.TrimSpace(text)
+	}
+	for {
+		b, a, again := cutMention(after, bot)
+		if !again {
+			break
+		}
+		after = b + " " + a
+	}
+	after = strings.TrimLeft(after, " \t\n,:") // "@zdd: status shop"
+	if strings.TrimSpace(after) == "" {
+		return strings.TrimSpace(before)
+	}
+	return strings.TrimSpace(after)
+}
+
+// cutMention cuts a text around the first <@BOT> or <@BOT|name>.
+func cutMention(text, bot string) (before, after string, found bool) {
+	if bot == "" {
+		return text, "", false
+	}
+	for from := 0; ; {
+		i := strings.Index(text[from:], "<@"+bot)
+		if i < 0 {
+			return text, "", false
+		}
+		i += from
+		rest := text[i+len("<@"+bot):]
+		if end := strings.IndexByte(rest, '>'); end == 0 || end > 0 && rest[0] == '|' {
+			return text[:i], rest[end+1:], true
+		}
+		from = i + 1 // a longer id that begins like ours
+	}
+}

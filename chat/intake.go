@@ -1,0 +1,412 @@
+package chat
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/socketmode"
+
+	"example.com/zdd/commands"
+)
+
+// What became of an envelope, as the metrics count it.
+const (
+	outcomeWorked    = "accepted"
+	outcomeIgnored   = "ignored"
+	outcomeRepeated  = "repeated"
+	outcomeBusy      = "busy"
+	outcomeRefused   = "refused"
+	outcomeStopping  = "stopping"
+	outcomeMalformed = "malformed"
+)
+
+// receive takes one envelope off a link's event loop. It never blocks: whatever takes
+// time runs in a goroutine of its own, and those are bounded by the rooms.
+func (b *Bot) receive(ctx context.Context, l *link, env envelope) {
+	if env.Type == typeHello || env.Type == typeDisconnect {
+		return // never acknowledged
+	}
+	at := time.Now()
+	self, _ := b.Self()
+	r, err := route(env, self)
+	if err != nil {
+		b.once.do("payload "+env.Type, func() {
+			b.log.Warn("slack sent a payload of an unknown form", "step", known(env.Type, typeSlash, typeInteract, typeEvents), "err", b.api.redact(err))
+		})
+		b.quickAck(ctx, l, env, at, outcomeMalformed)
+		return
+	}
+	if !r.work {
+		if known(env.Type, typeSlash, typeInteract, typeEvents) == "other" {
+			b.once.do("type "+env.Type, func() {
+				b.log.Info("slack sent an envelope of an unknown type, which is acknowledged and left alone", "step", shorten(oneLine(env.Type), 60))
+			})
+		}
+		b.quickAck(ctx, l, env, at, outcomeIgnored)
+		return
+	}
+	if b.stopping.Load() {
+		b.turnAway(ctx, l, env, at)
+		return
+	}
+	d, isFirst := b.seen.first(r.ids, at)
+	if !isFirst {
+		b.metrics.redeliveries.Inc()
+		b.count(env, outcomeRepeated)
+		b.spawn(func() { b.repeat(ctx, l, env, d, at) })
+		return
+	}
+	select {
+	case b.room <- struct{}{}:
+	default:
+		b.busy(ctx, l, env, r, d, at)
+		return
+	}
+	b.metrics.waiting.Inc()
+	b.spawn(func() {
+		defer func() { <-b.room }()
+		b.accept(ctx, l, env, r, d, at)
+	})
+}
+
+// spawn runs f where Run waits for it, and counts it among what is to be acknowledged
+// until f says otherwise. A panic ends f, never the bot.
+func (b *Bot) spawn(f func()) {
+	b.metrics.acking.Add(1)
+	b.work.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				b.log.Error("an envelope was lost to a panic", "ref", newRef(), "err", b.api.redact(fmt.Errorf("%v\n%s", p, debug.Stack())))
+			}
+		}()
+		f()
+	})
+}
+
+func (b *Bot) count(env envelope, outcome string) {
+	b.metrics.envelopes.WithLabelValues(known(env.Type, typeSlash, typeInteract, typeEvents), outcome).Inc()
+}
+
+// quickAck acknowledges what nobody waits for an answer to.
+func (b *Bot) quickAck(ctx context.Context, l *link, env envelope, at time.Time, outcome string) {
+	b.count(env, outcome)
+	if env.ID == "" {
+		return
+	}
+	b.spawn(func() {
+		defer b.metrics.acking.Add(-1)
+		b.ack(ctx, l, env, nil, at)
+	})
+}
+
+// turnAway answers while the bot stops. An event is left alone: Slack delivers it
+// again, to whoever runs then.
+func (b *Bot) turnAway(ctx context.Context, l *link, env envelope, at time.Time) {
+	b.count(env, outcomeStopping)
+	if env.Type == typeEvents {
+		return
+	}
+	b.spawn(func() {
+		defer b.metrics.acking.Add(-1)
+		b.ack(ctx, l, env, ephemeral(env, "I am being restarted, so this was not accepted and nothing was changed. Try again in half a minute."), at)
+	})
+}
+
+// ephemeral is an acknowledgement that shows a sentence to the one who asked. Only a
+// command's is shown; a click's may carry one too, and Slack ignores it.
+func ephemeral(env envelope, sentence string) any {
+	if env.Type != typeSlash {
+		return nil
+	}
+	return map[string]any{"response_type": slack.ResponseTypeEphemeral, "text": escape(sentence)}
+}
+
+const sentenceBusy = "I am busy with other requests, so this one was not accepted and nothing was changed. Try again in a minute."
+
+// busy turns a request away because the queue is full. A command is told by its
+// acknowledgement; a click or a mention by the Web API, as far as there are hands
+// for it; an event that can't even be told is left for Slack to deliver again.
+func (b *Bot) busy(ctx context.Context, l *link, env envelope, r routed, d *delivery, at time.Time) {
+	b.metrics.busy.Inc()
+	b.count(env, outcomeBusy)
+	d.payload = ephemeral(env, sentenceBusy)
+	told := d.payload != nil
+	if !told {
+		select {
+		case b.excuses <- struct{}{}:
+			b.spawn(func() {
+				defer func() { <-b.excuses }()
+				b.ack(ctx, l, env, nil, at)
+				b.metrics.acking.Add(-1)
+				answerCtx, cancel := context.WithTimeout(ctx, b.cfg.Timing.HTTP)
+				defer cancel()
+				b.deliver(answerCtx, r.ask, sentenceReply(sentenceBusy), "")
+			})
+			close(d.acked)
+			return
+		default:
+		}
+		if env.Type == typeEvents {
+			d.refused = true
+			b.seen.forget(r.ids)
+			close(d.acked)
+			return
+		}
+	}
+	close(d.acked)
+	b.spawn(func() {
+		defer b.metrics.acking.Add(-1)
+		b.ack(ctx, l, env, d.payload, at)
+	})
+}
+
+// repeat acknowledges a delivery as its first copy was.
+func (b *Bot) repeat(ctx context.Context, l *link, env envelope, d *delivery, at time.Time) {
+	defer b.metrics.acking.Add(-1)
+	limit := time.NewTimer(b.cfg.Timing.Record)
+	defer limit.Stop()
+	select {
+	case <-d.acked:
+		if !d.refused {
+			b.ack(ctx, l, env, d.payload, at)
+		}
+	case <-limit.C: // its first copy is late itself, and Slack will say so
+	}
+}
+
+const sentenceNotRecorded = "Not accepted: I could not write your request down, because my database does not answer. Nothing was changed. Try again in a minute; commands that only read still work."
+
+// accept sees an envelope through: what changes something is recorded, acknowledged
+// and run; what only reads is acknowledged, recorded if that is possible, and run.
+func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *delivery, at time.Time) {
+	acking := true
+	acked := func() {
+		if acking {
+			acking = false
+			close(d.acked)
+			b.metrics.acking.Add(-1)
+		}
+	}
+	waiting := true
+	leave := func() {
+		if waiting {
+			waiting = false
+			b.metrics.waiting.Dec()
+		}
+	}
+	defer leave()
+	defer acked()
+
+	command, _, _ := b.cfg.Commands.Find(r.ask.line) // what is no command changes nothing
+	if command.Changes {
+		isNew, err := b.record(ctx, env, r, b.cfg.Timing.Record)
+		if err != nil {
+			b.count(env, outcomeRefused)
+			d.payload = ephemeral(env, sentenceNotRecorded)
+			b.ack(ctx, l, env, d.payload, at)
+			acked()
+			if d.payload == nil {
+				b.deliver(ctx, r.ask, sentenceReply(sentenceNotRecorded), "")
+			}
+			return
+		}
+		b.ack(ctx, l, env, nil, at)
+		acked()
+		if !isNew {
+			b.metrics.redeliveries.Inc()
+			b.count(env, outcomeRepeated)
+			return
+		}
+	} else {
+		b.ack(ctx, l, env, nil, at)
+		acked()
+		if isNew, err := b.record(ctx, env, r, b.cfg.Timing.Note); err == nil && !isNew {
+			b.metrics.redeliveries.Inc()
+			b.count(env, outcomeRepeated)
+			return
+		}
+	}
+	b.count(env, outcomeWorked)
+	select {
+	case b.workers <- struct{}{}:
+	case <-ctx.Done(): // the stop cut it off
+		return
+	}
+	defer func() { <-b.workers }()
+	leave()
+	b.answer(ctx, r.ask, command)
+}
+
+// record writes a delivery down. A failure is logged when it begins and when it ends.
+func (b *Bot) record(ctx context.Context, env envelope, r routed, limit time.Duration) (isNew bool, err error) {
+	if len(r.ids) == 0 {
+		return false, errors.New("the envelope has no id")
+	}
+	if b.cfg.Envelopes == nil {
+		return false, errors.New("nothing to record with")
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	type result struct {
+		isNew bool
+		err   error
+	}
+	// A driver that does not heed its context must not cost the acknowledgement.
+	done := make(chan result, 1)
+	b.work.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- result{err: fmt.Errorf("panic: %v", p)}
+			}
+		}()
+		isNew, err := b.cfg.Envelopes.Record(ctx, r.ids[0], known(env.Type, typeSlash, typeInteract, typeEvents), time.Now())
+		done <- result{isNew, err}
+	})
+	var got result
+	select {
+	case got = <-done:
+	case <-ctx.Done():
+		got.err = ctx.Err()
+	}
+	switch was := b.storeUp.Swap(got.err == nil); {
+	case got.err != nil && was:
+		b.log.Error("the store does not answer: reading goes on, changes are refused", "ref", env.ID, "err", b.api.redact(got.err))
+	case got.err == nil && !was:
+		b.log.Info("the store answers again", "ref", env.ID)
+	}
+	return got.isNew, got.err
+}
+
+// ack hands an acknowledgement to the link that brought the envelope, or to another
+// one where that is gone: Slack's own clients do the same after a reconnect. What is
+// handed over may still be lost with the link; nobody can know.
+func (b *Bot) ack(ctx context.Context, l *link, env envelope, payload any, at time.Time) {
+	if env.ID == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Ack)
+	defer cancel()
+	err := errors.New("no link is up")
+	for _, other := range append([]*link{l}, b.links...) {
+		client := other.client.Load()
+		if client == nil {
+			continue
+		}
+		if err = b.ackOn(ctx, client, env.ID, payload); err == nil {
+			b.metrics.ack.Observe(time.Since(at).Seconds())
+			return
+		}
+	}
+	b.log.Warn("an acknowledgement could not be sent, so slack tells the user that the command failed", "step", l.name, "ref", env.ID, "err", b.api.redact(err))
+}
+
+func (b *Bot) ackOn(ctx context.Context, client *socketmode.Client, id string, payload any) error {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Ack/2) // leaves half for another link
+	defer cancel()
+	return client.AckCtx(ctx, id, payload)
+}
+
+// answer runs a command line as the person who said it, and delivers what comes of it.
+func (b *Bot) answer(ctx context.Context, a ask, command commands.Command) {
+	start := time.Now()
+	reply, ref := b.perform(ctx, a, command)
+	// The answer to a command that was cut off is delivered all the same.
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Answer)
+	defer cancel()
+	b.deliver(ctx, a, reply, ref)
+	name := command.Name // from the table, so the list of series is closed
+	if name == "" {
+		name = "none"
+	}
+	b.metrics.work.WithLabelValues(name).Observe(time.Since(start).Seconds())
+}
+
+// perform runs a command line to a reply, which says nothing only to other bots. ref is
+// set where something went wrong that the log explains.
+func (b *Bot) perform(ctx context.Context, a ask, command commands.Command) (reply commands.Reply, ref string) {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Work)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			ref = newRef()
+			b.log.Error("a command panicked", "ref", ref, "command", command.Name, "user", a.user, "err", b.api.redact(fmt.Errorf("%v\n%s", p, debug.Stack())))
+			reply = broken(command, ref)
+		}
+	}()
+	who, err := b.who(ctx, a)
+	if err != nil {
+		ref = newRef()
+		b.log.Warn("slack does not say who somebody is", "ref", ref, "user", a.user, "err", b.api.redact(err))
+		b.suspect(ctx, err)
+		return stranger(err), ""
+	}
+	if who.Kind == commands.Machine && (a.via == commands.Mention || a.via == commands.Direct) {
+		return commands.Reply{}, "" // two bots that answer each other never end
+	}
+	if a.share && command.Changes {
+		return sentenceReply("Only answers that change nothing can be shared. Type the command itself; nothing was changed."), ""
+	}
+	reply, err = b.cfg.Commands.Run(ctx, a.line, commands.Request{By: who, Via: a.via, Now: time.Now()})
+	if refusal, ok := errors.AsType[*commands.Refusal](err); ok {
+		refusal.Reply.Public = false
+		return refusal.Reply, ""
+	}
+	if err != nil {
+		ref = newRef()
+		b.log.Error("a command failed", "ref", ref, "command", command.Name, "user", a.user, "err", b.api.redact(err))
+		if errors.Is(err, context.DeadlineExceeded) {
+			return late(command, b.cfg.Timing.Work, ref), ref
+		}
+		return broken(command, ref), ref
+	}
+	if a.share {
+		return shared(reply, a.user), ""
+	}
+	return reply, ""
+}
+
+// newRef makes a reference that a person can read out and a log can be searched for.
+func newRef() string {
+	b := make([]byte, 4)
+	rand.Read(b) // never fails: crypto/rand ends the program instead
+	return hex.EncodeToString(b)
+}
+
+func sentenceReply(sentence string) commands.Reply {
+	text := commands.Prose(sentence)
+	return commands.Reply{Summary: text.String(), Parts: []commands.Part{commands.Para{Text: text}}}
+}
+
+// untouched says what a broken command did, as far as that is known.
+func untouched(c commands.Command) string {
+	if c.Changes {
+		return "I can't say whether it took effect: look with `status` before you try again."
+	}
+	return "It only reads, so nothing was changed."
+}
+
+func broken(c commands.Command, ref string) commands.Reply {
+	return sentenceReply(fmt.Sprintf("Something went wrong on my side. %s Tell whoever runs me this reference: `%s`.", untouched(c), ref))
+}
+
+func late(c commands.Command, limit time.Duration, ref string) commands.Reply {
+	return sentenceReply(fmt.Sprintf("I gave up after %s without an answer. %s Try again in a minute; if it stays so, tell whoever runs me this reference: `%s`.", limit, untouched(c), ref))
+}
+
+// suspect looks into an error of the bot token's that may mean the end: only auth.test
+// decides, so that one odd answer does not stop the bot.
+func (b *Bot) suspect(ctx context.Context, err error) {
+	if _, ok := errors.AsType[*FatalError](classify(err, botToken)); !ok || slackCode(err) == "missing_scope" || absent(err) {
+		return
+	}
+	_, err = b.CheckBotToken(ctx)
+	if fatal, ok := errors.AsType[*FatalError](err); ok && fatal.Code != "404" {
+		b.fail(fatal)
+	}
+}

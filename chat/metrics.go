@@ -1,0 +1,43 @@
+package chat
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what a graph of the bot's side of Slack is drawn from. Label values come
+// from closed lists, so a server can't make up series.
+type metrics struct {
+	envelopes    *prometheus.CounterVec // type, outcome
+	reconnects   *prometheus.CounterVec // reason
+	ack          prometheus.Histogram
+	work         *prometheus.HistogramVec // command
+	waiting      prometheus.Gauge
+	links        prometheus.Gauge
+	redeliveries prometheus.Counter
+	busy         prometheus.Counter
+	acking       atomic.Int64 // not a series: Run waits for it
+}
+
+func newMetrics(to prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		envelopes:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zdd_slack_envelopes_total", Help: "Envelopes from Slack, by type and what became of them."}, []string{"type", "outcome"}),
+		reconnects:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zdd_slack_reconnects_total", Help: "Ends of Socket Mode links, by reason."}, []string{"reason"}),
+		ack:          prometheus.NewHistogram(prometheus.HistogramOpts{Name: "zdd_slack_ack_seconds", Help: "From an envelope's arrival to its acknowledgement; Slack allows 3.", Buckets: []float64{.001, .005, .025, .1, .5, 1, 1.5, 2, 3}}),
+		work:         prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "zdd_slack_work_seconds", Help: "From a command's start to its delivered answer.", Buckets: []float64{.1, .25, .5, 1, 2, 5, 10, 30, 60}}, []string{"command"}),
+		waiting:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "zdd_slack_queue_depth", Help: "Accepted commands that wait for a worker."}),
+		links:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "zdd_slack_links_up", Help: "Socket Mode links that Slack has greeted."}),
+		redeliveries: prometheus.NewCounter(prometheus.CounterOpts{Name: "zdd_slack_redeliveries_total", Help: "Envelopes that had been seen before."}),
+		busy:         prometheus.NewCounter(prometheus.CounterOpts{Name: "zdd_slack_refused_busy_total", Help: "Commands turned away because the queue was full."}),
+	}
+	if to == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.envelopes, m.reconnects, m.ack, m.work, m.waiting, m.links, m.redeliveries, m.busy} {
+		if err := to.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}

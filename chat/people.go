@@ -1,0 +1,208 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/slack-go/slack"
+	"golang.org/x/sync/singleflight"
+
+	"example.com/zdd/commands"
+)
+
+// peopleMost bounds the people, and the user groups, that are remembered.
+const peopleMost = 4096
+
+// people asks Slack who somebody is, at most once a minute each and once at a time.
+// There is no second source: who can't be asked about is nobody.
+type people struct {
+	api    *api
+	ttl    time.Duration
+	flight singleflight.Group
+	known  *lru.Cache[string, person]
+}
+
+type person struct {
+	user slack.User
+	at   time.Time
+}
+
+func newPeople(a *api, ttl time.Duration) *people {
+	known, err := lru.New[string, person](peopleMost)
+	if err != nil { // only for a size below one
+		panic(err)
+	}
+	return &people{api: a, ttl: ttl, known: known}
+}
+
+// find is users.info, remembered.
+func (p *people) find(ctx context.Context, id string) (slack.User, error) {
+	if known, ok := p.known.Get(id); ok && time.Since(known.at) < p.ttl {
+		return known.user, nil
+	}
+	// The call is everybody's who waits for it, so it must not end with the first one's.
+	c := p.flight.DoChan(id, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.api.cfg.Timing.HTTP)
+		defer cancel()
+		var user *slack.User
+		err := p.api.retry(ctx, repeatable, func(ctx context.Context) (err error) {
+			user, err = p.api.slack.GetUserInfoContext(ctx, id)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if user == nil || user.ID != id {
+			return nil, errors.New("users.info answered about somebody else")
+		}
+		p.known.Add(id, person{*user, time.Now()})
+		return *user, nil
+	})
+	select {
+	case got := <-c:
+		if got.Err != nil {
+			return slack.User{}, fmt.Errorf("users.info: %w", got.Err)
+		}
+		return got.Val.(slack.User), nil
+	case <-ctx.Done():
+		return slack.User{}, fmt.Errorf("users.info: %w", ctx.Err())
+	}
+}
+
+// who says who asks, by Slack's word alone.
+func (b *Bot) who(ctx context.Context, a ask) (commands.Person, error) {
+	who := commands.Person{ID: a.user, Team: a.team}
+	if a.user == "" {
+		return who, errors.New("nobody is named in the request")
+	}
+	user, err := b.people.find(ctx, a.user)
+	if err != nil {
+		return who, err
+	}
+	self, _ := b.Self()
+	if user.TeamID != "" {
+		who.Team = user.TeamID
+	}
+	who.Kind = kind(user, a, self)
+	return who, nil
+}
+
+// kind sorts a user; the worst that is known of them counts.
+func kind(u slack.User, a ask, self Self) commands.PersonKind {
+	switch {
+	case u.Deleted:
+		return commands.Deactivated
+	case u.IsBot || u.IsWorkflowBot || u.IsConnectorBot || u.ID == "USLACKBOT":
+		return commands.Machine
+	case u.IsStranger || !ours(u, a, self) || slices.ContainsFunc(a.teams, func(t string) bool { return !ourTeam(t, u, self) }):
+		return commands.Foreign
+	case u.IsRestricted || u.IsUltraRestricted:
+		return commands.Guest
+	}
+	return commands.Member
+}
+
+// ours says whether a user belongs to the bot's workspace. In an Enterprise
+// organisation a user has one home team and is a member of several workspaces
+// (enterprise_user.teams), and an app that is installed for the whole organisation
+// has its id (E…) for a team.
+func ours(u slack.User, a ask, self Self) bool {
+	if self.Team == "" {
+		return false
+	}
+	return u.TeamID == self.Team ||
+		slices.Contains(u.Enterprise.Teams, self.Team) ||
+		u.TeamID == "" && u.Enterprise.ID == "" && a.team == self.Team || // a server that tells no teams but the request's
+		strings.HasPrefix(self.Team, "E") && u.Enterprise.EnterpriseID == self.Team
+}
+
+// ourTeam says whether a team that a request names is the bot's, or for a member of
+// the bot's workspace another one of the same person's.
+func ourTeam(team string, u slack.User, self Self) bool {
+	return team == self.Team || team == self.Enterprise && team != "" ||
+		slices.Contains(u.Enterprise.Teams, team)
+}
+
+// stranger explains to a person that Slack could not be asked about them.
+func stranger(err error) commands.Reply {
+	say := func(sentence string) commands.Reply {
+		text := commands.Prose(sentence)
+		return commands.Reply{Summary: text.String(), Parts: []commands.Part{commands.Para{Text: text}}}
+	}
+	switch code := slackCode(err); {
+	case code == "missing_scope":
+		return say("I can't check who you are: my Slack app lacks the scope `users:read`. Nothing was changed or shown. Ask whoever runs me to add the scope and install the app again.")
+	case code == "user_not_found" || code == "user_not_visible" || code == "users_not_found":
+		return say("Slack does not show me who you are, so I can't answer you: I answer full members of this workspace only. Nothing was changed or shown.")
+	case absent(err):
+		return say("I can't check who you are: this Slack server has no `users.info`, and without it I answer nobody. Nothing was changed or shown.")
+	}
+	return say("I can't check who you are: Slack did not answer me. Nothing was changed or shown. Try again in a minute.")
+}
+
+// Groups reads who is in a Slack user group. It is separate from a Bot, whose
+// commands need it.
+type Groups struct {
+	api    *api
+	ttl    time.Duration
+	flight singleflight.Group
+	known  *lru.Cache[string, group]
+}
+
+type group struct {
+	members []string
+	at      time.Time
+}
+
+// NewGroups makes a reader of user groups from the places and the bot token of a
+// Config; its errors are those of New. Close it in the end.
+func NewGroups(cfg Config) (*Groups, error) {
+	cfg, err := cfg.filled()
+	if err != nil {
+		return nil, err
+	}
+	known, err := lru.New[string, group](peopleMost)
+	if err != nil {
+		return nil, err
+	}
+	return &Groups{api: newAPI(cfg, &once{}), ttl: cfg.Timing.People, known: known}, nil
+}
+
+// Close ends idle connections.
+func (g *Groups) Close() { g.api.close() }
+
+// InGroup says whether a user is in a user group, by ids. Slack allows 20 questions a
+// minute (tier 2), so answers are remembered for a minute. On an error nothing is
+// known, and nobody is to be let in.
+func (g *Groups) InGroup(ctx context.Context, id, user string) (bool, error) {
+	if known, ok := g.known.Get(id); ok && time.Since(known.at) < g.ttl {
+		return slices.Contains(known.members, user), nil
+	}
+	c := g.flight.DoChan(id, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.api.cfg.Timing.HTTP)
+		defer cancel()
+		members, err := g.api.slack.GetUserGroupMembersContext(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		g.known.Add(id, group{members, time.Now()})
+		return members, nil
+	})
+	select {
+	case got := <-c:
+		if got.Err != nil {
+			if absent(got.Err) {
+				g.api.missing("usergroups.users.list", "user groups in the policy let nobody in", got.Err)
+			}
+			return false, fmt.Errorf("read user group %s: %w", id, got.Err)
+		}
+		return slices.Contains(got.Val.([]string), user), nil
+	case <-ctx.Done():
+		return false, fmt.Errorf("read user group %s: %w", id, ctx.Err())
+	}
+}
