@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	simheroku "example.com/zdd/sim/heroku"
+	"example.com/zdd/sim/play"
+	simslack "example.com/zdd/sim/slack"
+)
+
+// demoPolicy is the policy of the demo's company.
+//
+//go:embed demo.yml
+var demoPolicy string
+
+// demoProgram runs the bot against simulated services on loopback: no credentials,
+// and nothing leaves the machine.
+func demoProgram(ctx context.Context, args []string, o outside) error {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	script := flags.String("play", "", "")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+		return usage("demo [--play FILE]")
+	}
+	var story play.Script
+	if *script != "" {
+		file, err := os.Open(*script)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if story, err = play.Parse(*script, file); err != nil {
+			return err
+		}
+	}
+	s, err := loopback()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(s.dir)
+	defer s.close()
+	if err := s.start(ctx); err != nil {
+		return err
+	}
+	if *script != "" {
+		return story.Run(ctx, s.world(sleep, func(line string) { fmt.Fprintln(o.Stdout, line) }))
+	}
+	return prompt(ctx, s, o)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// loopback is a simulation of the demo's fleet on 127.0.0.1.
+func loopback() (s *simulation, err error) {
+	dir, err := os.MkdirTemp("", "zdd-demo-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	slackListener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	herokuListener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, slackListener.Close())
+	}
+	s = &simulation{
+		slackURL:  "http://" + slackListener.Addr().String(),
+		herokuURL: "http://" + herokuListener.Addr().String(),
+		client:    &http.Client{},
+		dir:       dir,
+		policy:    demoPolicy,
+		botLog:    &logBuffer{},
+		slack:     simslack.New(simslack.Options{}),
+		heroku:    simheroku.New(simheroku.Options{}),
+	}
+	s.serveOn(slackListener, herokuListener)
+	return s, nil
+}

@@ -1,0 +1,126 @@
+// Command bot is zdd: a Slack bot that makes every deploy of a Heroku fleet a
+// zero-downtime deploy. This package is the wiring and nothing else: flags,
+// environment, signals, logging and exit codes live here and in no other package.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	_ "time/tzdata" // time zones in the policy must work on a machine that has none installed
+)
+
+// Exit codes, the same for every program of the bot's.
+const (
+	exitGood     = 0
+	exitError    = 1
+	exitUsage    = 2
+	exitFindings = 3 // what was looked at is not good
+	exitUnknown  = 4 // it could not be told
+)
+
+// outside is everything of the process that a test replaces.
+type outside struct {
+	Getenv func(string) string
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Color  bool                                                              // Stdout is a terminal that shows colours
+	Prompt bool                                                              // Stdin is a terminal that a person types at
+	Width  int                                                               // columns of Stdout; 0: not a terminal
+	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
+}
+
+// exit is an error that carries the exit code; the zero message prints nothing.
+type exit struct {
+	code int
+	text string
+}
+
+func (e *exit) Error() string { return e.text }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], process())
+	stop()
+	os.Exit(code)
+}
+
+// program is one of the bot's programs: bot <name> …
+type program struct {
+	Name    string
+	Usage   string
+	Summary string
+	Run     func(ctx context.Context, args []string, o outside) error
+}
+
+// programs are all of them, in the order of help. The first is what a bare "bot" runs.
+func programs() []program {
+	return []program{
+		{"serve", "serve", "connect to Slack and answer; what Procfile runs", serveProgram},
+		{"demo", "demo [--play FILE]", "try it: a simulated Slack and Heroku, no credentials, nothing leaves this machine", demoProgram},
+		{"status", "status APP [--json]", "say whether an app's deploys are zero-downtime; needs only HEROKU_API_KEY", statusProgram},
+		{"doctor", "doctor", "check tokens, scopes, clock, database, policy and channels, and say how to mend each", doctorProgram},
+		{"version", "version", "print the version", versionProgram},
+	}
+}
+
+// run is the whole program but for the process around it.
+func run(ctx context.Context, args []string, o outside) int {
+	all := programs()
+	name := all[0].Name
+	if len(args) > 0 {
+		name, args = args[0], args[1:]
+	}
+	switch name {
+	case "help", "-h", "--help", "-help":
+		printUsage(o.Stdout, all)
+		return exitGood
+	case "--version", "-version":
+		name = "version"
+	}
+	for _, p := range all {
+		if p.Name != name {
+			continue
+		}
+		if len(args) > 0 && (args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
+			fmt.Fprintf(o.Stdout, "bot %s\n\n  %s\n", p.Usage, p.Summary)
+			return exitGood
+		}
+		return report(p.Run(ctx, args, o), o)
+	}
+	fmt.Fprintf(o.Stderr, "bot: there is no program %q\n\n", name)
+	printUsage(o.Stderr, all)
+	return exitUsage
+}
+
+// report turns how a program ended into its exit code, with one line for a person.
+func report(err error, o outside) int {
+	if err == nil {
+		return exitGood
+	}
+	code := exitError
+	if e, ok := errors.AsType[*exit](err); ok {
+		code = e.code
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(o.Stderr, "bot:", readConfig(o.Getenv).redact(text))
+	}
+	return code
+}
+
+func printUsage(w io.Writer, all []program) {
+	fmt.Fprintln(w, "zdd makes every deploy of your Heroku apps a zero-downtime deploy.\n\nUsage:")
+	for _, p := range all {
+		fmt.Fprintf(w, "  bot %-22s %s\n", p.Usage, p.Summary)
+	}
+	fmt.Fprintln(w, "\nExit codes: 0 good, 1 error, 2 usage, 3 findings, 4 could not tell.\nThe environment is described in docs/configuration.md; the policy file in zdd.example.yml.")
+}
+
+func usage(p string) error { return &exit{exitUsage, "usage: bot " + p} }

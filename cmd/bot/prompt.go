@@ -1,0 +1,298 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/peterh/liner"
+
+	"example.com/zdd/commands"
+)
+
+const (
+	// answerWithin is how long the prompt waits for an answer before it says so; the
+	// simulated Slack itself gives up an acknowledgement after 3 s.
+	answerWithin = 12 * time.Second
+	// answerQuiet is how long nothing more must come for an answer to be whole.
+	answerQuiet = 250 * time.Millisecond
+)
+
+const promptHelp = `Type as a person in Slack types:
+  /zdd status shop            a slash command (the answer is for you alone)
+  @zdd status shop            a mention in the channel
+  click Share to channel      press a button of the newest message that has it
+  as approver                 be somebody else: requester, approver, approver2, guest, stranger
+Look behind the curtain:
+  apps                        the simulated Heroku's own list of its apps
+  heroku COMMAND              command it: heroku set shop web=2 · heroku fault next 3 GET * 503html · heroku help
+  slack COMMAND               command the simulated Slack: slack disconnect warning · slack help
+  log                         the bot's own log
+  quit`
+
+// seen is one thing that appeared in the simulated Slack.
+type seen struct {
+	Seq         int    `json:"seq"`
+	Kind        string `json:"kind"`
+	ChannelName string `json:"channel_name"`
+	To          string `json:"to"`
+	By          string `json:"by"`
+	Text        string `json:"text"`
+	ThreadTS    string `json:"thread_ts"`
+}
+
+// prompter reads what a person types and shows what they would see in Slack.
+type prompter struct {
+	*simulation
+	out    io.Writer
+	person string
+	shown  int // the last event that was looked at
+}
+
+// lineReader is a prompt: a terminal's, or a plain one for scripts and tests.
+type lineReader interface {
+	ReadLine(prompt string) (string, error)
+	Close() error
+}
+
+func prompt(ctx context.Context, s *simulation, o outside) error {
+	p := &prompter{simulation: s, out: o.Stdout, person: "requester"}
+	fmt.Fprintf(o.Stdout, "zdd demo: a simulated Slack and Heroku, and the real bot between them.\nNothing leaves this machine. Try:  /zdd status shop   ·   apps   ·   help   ·   quit\n\n")
+	var lines lineReader = &plainLines{scanner: bufio.NewScanner(o.Stdin)}
+	if o.Prompt {
+		lines = newTerminalLines(p.completions(ctx))
+	}
+	defer lines.Close()
+	type typed struct {
+		line string
+		err  error
+	}
+	for {
+		answer := make(chan typed, 1)
+		go func() { // reading a terminal can't be interrupted; the process ends soon after
+			line, err := lines.ReadLine(p.person + "> ")
+			answer <- typed{line, err}
+		}()
+		select {
+		case <-ctx.Done():
+			return nil
+		case t := <-answer:
+			if errors.Is(t.err, io.EOF) || errors.Is(t.err, liner.ErrPromptAborted) {
+				return nil
+			}
+			if t.err != nil {
+				return t.err
+			}
+			if quit := p.obey(ctx, strings.TrimSpace(t.line)); quit {
+				return nil
+			}
+		}
+	}
+}
+
+// obey does one line; what goes wrong is said and the prompt goes on.
+func (p *prompter) obey(ctx context.Context, line string) (quit bool) {
+	verb, rest, _ := strings.Cut(line, " ")
+	rest = strings.TrimSpace(rest)
+	var err error
+	switch strings.ToLower(verb) {
+	case "":
+	case "quit", "exit":
+		return true
+	case "help", "?":
+		fmt.Fprintln(p.out, promptHelp)
+	case "log":
+		fmt.Fprint(p.out, p.botLog)
+	case "as":
+		err = p.become(ctx, rest)
+	case "apps":
+		err = p.print(ctx, http.MethodPost, p.herokuURL+"/_control/do", "apps")
+	case "heroku":
+		err = p.print(ctx, http.MethodPost, p.herokuURL+"/_control/do", rest)
+	case "slack":
+		err = p.print(ctx, http.MethodPost, p.slackURL+"/_control/do", rest)
+	case "click":
+		err = p.say(ctx, "click "+p.person+" "+rest)
+	default:
+		if !strings.HasPrefix(line, "/") && !strings.HasPrefix(line, "@") {
+			line = "/zdd " + line
+		}
+		err = p.say(ctx, "type "+p.person+" #"+channelOf(p.person)+" "+line)
+	}
+	if err != nil {
+		fmt.Fprintln(p.out, "! "+err.Error())
+	}
+	return false
+}
+
+func (p *prompter) become(ctx context.Context, name string) error {
+	if _, err := p.control(ctx, http.MethodGet, p.slackURL+"/_control/see/"+name, ""); err != nil {
+		return fmt.Errorf("nobody here is called %q: there are requester, approver, approver2, guest and stranger", name)
+	}
+	p.person = name
+	return nil
+}
+
+// channelOf is a channel that the person is in: guests and strangers are not everywhere.
+func channelOf(person string) string {
+	switch person {
+	case "guest", "multiguest":
+		return "shop"
+	case "stranger":
+		return "partners"
+	}
+	return "general"
+}
+
+func (p *prompter) print(ctx context.Context, method, url, body string) error {
+	text, err := p.control(ctx, method, url, body)
+	if err == nil {
+		fmt.Fprintln(p.out, strings.TrimRight(text, "\n"))
+	}
+	return err
+}
+
+// say does something in the simulated Slack and shows what people see of it.
+func (p *prompter) say(ctx context.Context, line string) error {
+	if err := p.skip(ctx); err != nil {
+		return err
+	}
+	if _, err := p.control(ctx, http.MethodPost, p.slackURL+"/_control/do", line); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	answered := false
+	for {
+		wait := answerWithin
+		if answered {
+			wait = answerQuiet
+		}
+		news, err := p.news(ctx, wait)
+		if err != nil {
+			return err
+		}
+		for _, e := range news {
+			answered = p.show(e) || answered
+		}
+		if len(news) == 0 {
+			if !answered {
+				fmt.Fprintln(p.out, "(no answer came)")
+			}
+			return nil
+		}
+	}
+}
+
+// skip passes over what happened before.
+func (p *prompter) skip(ctx context.Context) error {
+	_, err := p.news(ctx, 0)
+	return err
+}
+
+// news is what appeared since the last look, waiting for something up to the given time.
+func (p *prompter) news(ctx context.Context, wait time.Duration) ([]seen, error) {
+	text, err := p.control(ctx, http.MethodGet, fmt.Sprintf("%s/_control/log?since=%d&wait=%s", p.slackURL, p.shown, wait), "")
+	if err != nil {
+		return nil, err
+	}
+	var all []seen
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		return nil, err
+	}
+	for _, e := range all {
+		p.shown = max(p.shown, e.Seq)
+	}
+	return all, nil
+}
+
+// show prints one event as people see it, and says whether it answers.
+func (p *prompter) show(e seen) (answer bool) {
+	if e.By != "bot" && e.By != "slack" {
+		return false // what the person typed
+	}
+	var where string
+	switch e.Kind {
+	case "ephemeral", "timeout", "errors", "notice":
+		where = "only " + e.To + " sees"
+	case "post", "update", "dm", "file":
+		where = "#" + e.ChannelName
+		if e.ChannelName == "dm" || e.ChannelName == "" {
+			where = "to " + e.To + " directly"
+		}
+		if e.Kind == "update" {
+			where += " (edited)"
+		}
+	default:
+		return false
+	}
+	fmt.Fprintf(p.out, "── zdd, %s ──\n%s\n\n", where, strings.TrimRight(e.Text, "\n"))
+	return true
+}
+
+// completions are the lines that a person may mean: every command, and status of
+// every app.
+func (p *prompter) completions(ctx context.Context) []string {
+	all := []string{"apps", "as approver", "as requester", "as guest", "click Share to channel", "help", "heroku help", "log", "quit", "slack help"}
+	for _, c := range commands.New(commands.Deps{}).Commands() {
+		name, _, _ := strings.Cut(c.Usage, " ")
+		all = append(all, "/zdd "+name, "@zdd "+name)
+	}
+	text, err := p.control(ctx, http.MethodPost, p.herokuURL+"/_control/do", "apps")
+	if err == nil { // without it there are only fewer completions
+		for line := range strings.Lines(text) {
+			if name, _, _ := strings.Cut(strings.TrimSpace(line), " "); name != "" {
+				all = append(all, "/zdd status "+name)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// plainLines reads lines from a pipe.
+type plainLines struct{ scanner *bufio.Scanner }
+
+func (l *plainLines) ReadLine(string) (string, error) {
+	if !l.scanner.Scan() {
+		return "", errors.Join(l.scanner.Err(), io.EOF)
+	}
+	return l.scanner.Text(), nil
+}
+
+func (l *plainLines) Close() error { return nil }
+
+// terminalLines is a terminal with editing, history and completion.
+type terminalLines struct{ state *liner.State }
+
+func newTerminalLines(completions []string) terminalLines {
+	state := liner.NewLiner()
+	state.SetCtrlCAborts(true)
+	state.SetCompleter(func(line string) []string {
+		var fitting []string
+		for _, c := range completions {
+			if strings.HasPrefix(c, line) {
+				fitting = append(fitting, c)
+			}
+		}
+		return fitting
+	})
+	return terminalLines{state}
+}
+
+func (l terminalLines) ReadLine(prompt string) (string, error) {
+	line, err := l.state.Prompt(prompt)
+	if err == nil && strings.TrimSpace(line) != "" {
+		l.state.AppendHistory(line)
+	}
+	return line, err
+}
+
+func (l terminalLines) Close() error { return l.state.Close() }

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"example.com/zdd/chat"
+	"example.com/zdd/commands"
+	"example.com/zdd/heroku"
+	"example.com/zdd/policy"
+	"example.com/zdd/store"
+)
+
+func serveProgram(ctx context.Context, args []string, o outside) error {
+	if len(args) > 0 {
+		return usage("serve")
+	}
+	cfg := readConfig(o.Getenv)
+	if err := cfg.missing("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "HEROKU_API_KEY"); err != nil {
+		return err
+	}
+	return serve(ctx, cfg, o)
+}
+
+// fixed is a policy that holds until the next start.
+type fixed struct{ p policy.Policy }
+
+func (f fixed) Policy() policy.Policy { return f.p }
+
+// serve is the bot: it returns when ctx ends (nil, after a graceful stop) or when
+// Slack says something that only a person can mend.
+func serve(ctx context.Context, cfg config, o outside) error {
+	log, err := cfg.logger(o)
+	if err != nil {
+		return err
+	}
+	if err := cfg.checkDatabase(); err != nil {
+		return err
+	}
+	pol, origin, err := cfg.policy()
+	if err != nil {
+		return err
+	}
+	log.Info("starting", "version", version(), "policy", origin, "digest", pol.Digest()[:12])
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	apps, err := newHeroku(cfg, pol, o, log, registry)
+	if err != nil {
+		return err
+	}
+	defer apps.Close()
+	state, err := newState(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer state.close()
+	table := commands.New(commands.Deps{Apps: apps, Policies: fixed{pol}})
+	bot, err := chat.New(chat.Config{
+		APIURL:     cfg.slackURL,
+		BotToken:   cfg.slackBot,
+		AppToken:   cfg.slackApp,
+		Dial:       o.Dial,
+		Commands:   table,
+		Envelopes:  state,
+		Log:        log,
+		Registerer: registry,
+	})
+	if err != nil {
+		return err
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return state.run(ctx) })
+	group.Go(func() error { return bot.Run(ctx) })
+	if cfg.port != "" {
+		group.Go(func() error { return serveHealth(ctx, cfg.port, health{bot.Ready, state.Ready, registry}, log) })
+	}
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// newHeroku makes the client of Heroku that every program uses.
+func newHeroku(cfg config, pol policy.Policy, o outside, log *slog.Logger, registry prometheus.Registerer) (*heroku.Client, error) {
+	return heroku.New(heroku.Config{
+		URL:        cfg.herokuURL,
+		MetricsURL: cfg.metricURL,
+		Key:        cfg.herokuKey,
+		Dial:       o.Dial,
+		Reserve:    pol.Heroku.Reserve,
+		Parallel:   pol.Heroku.Parallel,
+		Log:        log,
+		Registerer: registry,
+	})
+}
+
+// checkDatabase refuses a database that would lose what it is given: a dyno's disk is
+// thrown away at every restart, at least once a day (Dev Center, "Dynos: Ephemeral Filesystem").
+func (c config) checkDatabase() error {
+	if c.dyno == "" || c.sqliteOnDyno || c.onPostgres() {
+		return nil
+	}
+	return &exit{exitError, "this is a Heroku dyno and there is no PostgreSQL: the dyno's disk is lost at every restart, and with it every approval and the ledger.\n" +
+		"     Add a database: heroku addons:create heroku-postgresql:essential-0\n" +
+		"     To only try the bot out, set ZDD_SQLITE_ON_DYNO=yes."}
+}
+
+func (c config) onPostgres() bool {
+	url := c.database.Reveal()
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+}
+
+// storeOptions says which database DATABASE_URL means.
+func (c config) storeOptions(log *slog.Logger) (store.Options, error) {
+	url := c.database.Reveal()
+	switch file, isFile := strings.CutPrefix(url, "sqlite:"); {
+	case url == "":
+		return store.Options{Log: log}, nil
+	case isFile && file != "":
+		return store.Options{Path: filepath.Clean(file), Log: log}, nil
+	case c.onPostgres():
+		return store.Options{URL: c.database, Log: log}, nil
+	}
+	return store.Options{}, fmt.Errorf("DATABASE_URL is neither postgres://… nor sqlite:FILE: unset it for the SQLite file %s, or take it from `heroku config:get DATABASE_URL`", store.DefaultPath)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/zdd/audit"
+	"example.com/zdd/chat"
+	"example.com/zdd/commands"
+	"example.com/zdd/fleet"
+)
+
+// statusTimeout bounds the whole of bot status.
+const statusTimeout = 30 * time.Second
+
+// statusProgram is /zdd status for a terminal and for programs. It needs only
+// HEROKU_API_KEY, and reads the policy where there is one.
+func statusProgram(ctx context.Context, args []string, o outside) error {
+	const line = "status APP [--json]"
+	asJSON := slices.Contains(args, "--json")
+	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--json" })
+	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
+		return usage(line)
+	}
+	cfg := readConfig(o.Getenv)
+	if err := cfg.missing("HEROKU_API_KEY"); err != nil {
+		return err
+	}
+	pol, _, err := cfg.policy()
+	if err != nil {
+		return err
+	}
+	apps, err := newHeroku(cfg, pol, o, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		return err
+	}
+	defer apps.Close()
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	app, err := commands.ReadNamed(ctx, apps, args[0], "bot "+line)
+	if err != nil {
+		return cannotTell(err, o)
+	}
+	report := audit.Judge(app, pol.For(app), time.Now())
+	if asJSON {
+		out := json.NewEncoder(o.Stdout)
+		out.SetIndent("", "  ")
+		if err := out.Encode(report); err != nil {
+			return err
+		}
+	} else if err := chat.Terminal(o.Stdout, commands.StatusReply(report), style(o)); err != nil {
+		return err
+	}
+	switch report.Verdict {
+	case audit.VerdictNotReady:
+		return &exit{code: exitFindings}
+	case audit.VerdictUnknown:
+		return &exit{code: exitUnknown}
+	}
+	return nil
+}
+
+// cannotTell prints why an app could not be judged and picks the exit code: an app that
+// is not there is an error, a Heroku that does not answer is "could not tell".
+func cannotTell(err error, o outside) error {
+	code := exitError
+	if p, ok := errors.AsType[*fleet.Problem](err); ok {
+		err = commands.Explain(p)
+		if p.Kind != fleet.Unauthorized {
+			code = exitUnknown
+		}
+	}
+	refusal, ok := errors.AsType[*commands.Refusal](err)
+	if !ok {
+		return err
+	}
+	if err := chat.Terminal(o.Stderr, refusal.Reply, style(o)); err != nil {
+		return err
+	}
+	return &exit{code: code}
+}
+
+func style(o outside) chat.Style { return chat.Style{Color: o.Color, Width: o.Width} }

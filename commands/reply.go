@@ -1,0 +1,181 @@
+package commands
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Reply is an answer as a plain document: it knows nothing of Slack or a terminal.
+// Package chat renders it. The zero Reply says nothing.
+type Reply struct {
+	Public  bool   // everybody in the channel sees it; the zero value is private
+	Summary string // the whole point in one plain line: notifications, screen readers, logs; required
+	Parts   []Part
+}
+
+// Part is one piece of a Reply: Heading, Para, List, Facts, Pre, Note, Buttons or Divider.
+type Part interface{ part() }
+
+type (
+	// Heading opens a reply; plain text, at most one line.
+	Heading struct{ Text string }
+	// Para is a paragraph.
+	Para struct{ Text Text }
+	// List is a list of marked items.
+	List struct{ Items []Item }
+	// Facts are short name and value pairs.
+	Facts struct{ Pairs []Fact }
+	// Pre is text whose spaces and line breaks count, such as YAML to paste.
+	Pre struct{ Text string }
+	// Note is small print.
+	Note struct{ Text Text }
+	// Buttons is one row of buttons.
+	Buttons struct{ Row []Button }
+	// Divider parts what does not belong together.
+	Divider struct{}
+)
+
+func (Heading) part() {}
+func (Para) part()    {}
+func (List) part()    {}
+func (Facts) part()   {}
+func (Pre) part()     {}
+func (Note) part()    {}
+func (Buttons) part() {}
+func (Divider) part() {}
+
+// Item is one line of a List, with what explains it below.
+type Item struct {
+	Mark   Mark
+	Text   Text
+	Detail []Text // each on a line of its own
+}
+
+// Fact is a named value.
+type Fact struct {
+	Name  string
+	Value Text
+}
+
+// Mark tells an item's state. Renderers print it as a word and a sign, never as a
+// colour or a sign alone.
+type Mark string
+
+// The marks.
+const (
+	NoMark      Mark = ""
+	MarkPass    Mark = "pass"
+	MarkFail    Mark = "fail"
+	MarkUnknown Mark = "unknown"
+	MarkNone    Mark = "not applicable"
+	MarkAdvice  Mark = "advice"
+	MarkHazard  Mark = "careful"
+)
+
+// Button is something to press. Exactly one of Run, Share and URL is set.
+type Button struct {
+	Label   string
+	Run     string // the command line to run as the person who presses, without "/zdd"
+	Share   string // the command line whose answer to show to the whole channel
+	URL     string // a page to open
+	Primary bool
+}
+
+// Text is a line of formatted text. What a person or an API wrote goes in as a plain
+// string and is escaped by the renderer; there is no way to put markup into a Text
+// but the functions of this file.
+type Text []Span
+
+// Span is a run of text in one style.
+type Span struct {
+	Kind SpanKind
+	S    string // the text; an id for mentions
+	URL  string // links only
+	At   time.Time
+}
+
+// SpanKind is how a Span is shown.
+type SpanKind int
+
+// The kinds of span.
+const (
+	Plain   SpanKind = iota
+	Strong           // bold
+	Mono             // code
+	Anchor           // link
+	User             // mention of a user id
+	Group            // mention of a user group id
+	Channel          // mention of a channel id
+	Instant          // a moment, shown in the reader's own time zone where that is possible
+)
+
+// Line joins strings and Spans and Texts to a Text. It panics on any other type: that is a
+// mistake of the program, not of its input.
+func Line(parts ...any) Text {
+	var t Text
+	for _, p := range parts {
+		switch p := p.(type) {
+		case string:
+			t = append(t, Span{S: p})
+		case Span:
+			t = append(t, p)
+		case Text:
+			t = append(t, p...)
+		default:
+			panic(fmt.Sprintf("commands.Line: %T is neither a string nor a Span nor a Text", p))
+		}
+	}
+	return t
+}
+
+// Bold is strong text.
+func Bold(s string) Span { return Span{Kind: Strong, S: s} }
+
+// Code is text to type or a name of the machine's.
+func Code(s string) Span { return Span{Kind: Mono, S: s} }
+
+// Link is a link with a label.
+func Link(url, label string) Span { return Span{Kind: Anchor, S: label, URL: url} }
+
+// At is a moment.
+func At(t time.Time) Span { return Span{Kind: Instant, At: t} }
+
+// MentionUser names a person by id, which rings them where that is possible.
+func MentionUser(id string) Span { return Span{Kind: User, S: id} }
+
+// MentionChannel names a channel by id.
+func MentionChannel(id string) Span { return Span{Kind: Channel, S: id} }
+
+// Prose is a Text from a sentence in which `backticks` mark code.
+func Prose(s string) Text {
+	var t Text
+	for i, piece := range strings.Split(s, "`") {
+		switch {
+		case piece == "":
+		case i%2 == 1:
+			t = append(t, Code(piece))
+		default:
+			t = append(t, Span{S: piece})
+		}
+	}
+	return t
+}
+
+// String is the text without its formatting.
+func (t Text) String() string {
+	var b strings.Builder
+	for _, s := range t {
+		switch s.Kind {
+		case User, Group:
+			b.WriteString("@" + s.S)
+		case Channel:
+			b.WriteString("#" + s.S)
+		case Instant:
+			b.WriteString(s.At.UTC().Format("2 Jan 2006 15:04 MST"))
+		default:
+			b.WriteString(s.S)
+		}
+	}
+	return b.String()
+}

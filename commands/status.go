@@ -1,0 +1,239 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"example.com/zdd/audit"
+	"example.com/zdd/fleet"
+	"example.com/zdd/plan"
+)
+
+// appReader is what status reads with.
+type appReader interface {
+	ReadApp(ctx context.Context, app fleet.Ref) (fleet.App, error)
+	ReadNames(ctx context.Context) ([]string, error)
+}
+
+func newStatus(apps appReader, policies Policies) Command {
+	const usage = "status <app>"
+	return Command{
+		Name:    "status",
+		Usage:   usage,
+		Summary: "say whether an app's deploys are zero-downtime, why not, and what to do",
+		Help: "Reads the app on Heroku now and judges it by five checks: `dyno-tier`, `session-affinity`, `web-dynos`, `preboot` and `jvm-warmup`. " +
+			"What can't be read is said to be unknown and never counts as good. It changes nothing, and only you see the answer until you share it.",
+		Example: []string{"status shop", "status https://dashboard.heroku.com/apps/shop"},
+		Args:    1,
+		Run: func(ctx context.Context, req Request) (Reply, error) {
+			app, err := ReadNamed(ctx, apps, req.Args.Word(0), spoken(req.Via, usage))
+			if err != nil {
+				return Reply{}, err
+			}
+			return StatusReply(audit.Judge(app, policies.Policy().For(app), req.Now)), nil
+		},
+	}
+}
+
+// ReadNamed reads the app that a person named, and helps where there is none: the
+// error is a *Refusal, or holds the *fleet.Problem that kept Heroku from answering.
+func ReadNamed(ctx context.Context, apps appReader, word, usage string) (fleet.App, error) {
+	ref, err := fleet.ParseRef(word)
+	switch {
+	case errors.Is(err, fleet.ErrNoApp):
+		return fleet.App{}, refuse("Which app? Usage: `%s`", usage)
+	case err != nil:
+		return fleet.App{}, refuse("I can't read `%s` as an app: %v. Usage: `%s`", plain(word), err, usage)
+	}
+	app, err := apps.ReadApp(ctx, ref)
+	if p, ok := errors.AsType[*fleet.Problem](err); ok && p.Kind == fleet.NotFound {
+		p.App = ref.String()
+		return fleet.App{}, noSuchApp(ctx, apps, ref, p)
+	}
+	if err != nil {
+		return fleet.App{}, fmt.Errorf("read %s: %w", ref, err)
+	}
+	return app, nil
+}
+
+// noSuchApp says that an app was not found, with the names nearest to it. When the
+// names can't be read either, that costs only the suggestion.
+func noSuchApp(ctx context.Context, apps appReader, ref fleet.Ref, p *fleet.Problem) error {
+	refusal, _ := errors.AsType[*Refusal](Explain(p))
+	names, err := apps.ReadNames(ctx)
+	if err != nil {
+		return refusal
+	}
+	wanted, _, _ := strings.Cut(ref.String(), ".")
+	var row []Button
+	say := Line("Did you mean ")
+	for i, name := range nearest(wanted, names, 3) {
+		if i > 0 {
+			say = append(say, Line(", or ")...)
+		}
+		say = append(say, Code(name))
+		row = append(row, runButton("status "+name))
+	}
+	if len(row) > 0 {
+		refusal.Reply.Parts = append(refusal.Reply.Parts, Para{append(say, Line("?")...)}, Buttons{row})
+	}
+	return refusal
+}
+
+// verdicts are the verdicts as people read them.
+var verdicts = map[audit.Verdict]struct{ word, sentence string }{
+	audit.VerdictReady:         {"ready", "Deploys of this app are zero-downtime, as far as its settings can tell."},
+	audit.VerdictNotReady:      {"not ready", "Deploys of this app can drop requests or sessions."},
+	audit.VerdictUnknown:       {"unknown", "Something that decides could not be read, so I won't call it ready."},
+	audit.VerdictNotApplicable: {"not applicable", "There is no web traffic to protect here."},
+}
+
+// StatusReply is a judgement as a reply: the verdict first, then each check, the
+// money, the hazards, and when all of it was read.
+func StatusReply(r audit.Report) Reply {
+	app, v := r.App, verdicts[r.Verdict]
+	reply := Reply{
+		Summary: app.Name + " is " + v.word + ": " + inShort(r),
+		Parts: []Part{
+			Heading{app.Name + ": " + v.word},
+			Para{Line(v.sentence, " ", place(app))},
+		},
+	}
+	items := make([]Item, 0, len(r.Findings))
+	for _, f := range r.Findings {
+		items = append(items, findingItem(f))
+	}
+	reply.Parts = append(reply.Parts, List{items}, Facts{costs(r)})
+	if len(r.Hazards) > 0 {
+		hazards := make([]Item, 0, len(r.Hazards))
+		for _, h := range r.Hazards {
+			hazards = append(hazards, Item{Mark: MarkHazard, Text: Prose(h.Text)})
+		}
+		reply.Parts = append(reply.Parts, List{hazards})
+	}
+	return append2(reply,
+		Note{Line("Read ", At(app.ReadAt), " · ", Link(app.DashboardURL(), "dashboard"), release(app))},
+		Buttons{[]Button{
+			{Label: "Share to channel", Share: "status " + string(app.ID)},
+			{Label: "Read again", Run: "status " + string(app.ID)},
+		}})
+}
+
+func append2(r Reply, parts ...Part) Reply {
+	r.Parts = append(r.Parts, parts...)
+	return r
+}
+
+func findingItem(f audit.Finding) Item {
+	item := Item{Mark: mark(f), Text: Line(Bold(f.Title), ": ")}
+	item.Text = append(item.Text, Prose(f.Evidence)...)
+	if f.Outcome != audit.Pass && f.Outcome != audit.NotApplicable && f.Remedy != "" {
+		detail := Prose(f.Remedy)
+		if f.Article != "" {
+			detail = append(detail, Line(" (", Link(f.Article, "why"), ")")...)
+		}
+		item.Detail = append(item.Detail, detail)
+	}
+	return item
+}
+
+func mark(f audit.Finding) Mark {
+	switch {
+	case f.Outcome == audit.Pass:
+		return MarkPass
+	case f.Outcome == audit.NotApplicable:
+		return MarkNone
+	case !f.Required:
+		return MarkAdvice
+	case f.Outcome == audit.Fail:
+		return MarkFail
+	}
+	return MarkUnknown
+}
+
+// inShort is the verdict's reason in one line: what fails, else what is unknown.
+func inShort(r audit.Report) string {
+	var failing, unknown []string
+	for _, f := range r.Findings {
+		switch {
+		case !f.Required:
+		case f.Outcome == audit.Fail:
+			failing = append(failing, strings.ToLower(f.Title))
+		case f.Outcome == audit.Unknown:
+			unknown = append(unknown, strings.ToLower(f.Title))
+		}
+	}
+	switch {
+	case len(failing) > 0 && len(unknown) > 0:
+		return strings.Join(failing, ", ") + " (and unknown: " + strings.Join(unknown, ", ") + ")"
+	case len(failing) > 0:
+		return strings.Join(failing, ", ")
+	case len(unknown) > 0:
+		return strings.Join(unknown, ", ") + " could not be read"
+	case r.Verdict == audit.VerdictReady:
+		return "every required check passes"
+	}
+	return "no check applies"
+}
+
+// place says where the app runs, because the rules differ.
+func place(app fleet.App) string {
+	where := "It runs on the Common Runtime"
+	if app.Space != nil {
+		where = "It runs in the space " + app.Space.Name
+		if shield, known := app.Space.Shield.Get(); known && shield {
+			where = "It runs in the Shield space " + app.Space.Name
+		}
+		if app.Generation == fleet.Fir {
+			where += " on Fir"
+		}
+	}
+	stage := app.Pipeline.Or(fleet.Coupling{}).Stage
+	switch {
+	case !app.Pipeline.IsKnown():
+		where += ", its pipeline stage is unknown"
+	case stage == "":
+		where += ", in no pipeline"
+	default:
+		where += ", pipeline stage " + stage
+	}
+	if app.Maintenance {
+		where += ", and maintenance mode is on"
+	}
+	return where + "."
+}
+
+// costs are what the app costs now and what being ready would add.
+func costs(r audit.Report) []Fact {
+	pairs := []Fact{{"Costs now", amount(r.Plan.Cost.Now, "a month")}}
+	switch r.Plan.Outcome {
+	case plan.AlreadySo:
+		pairs = append(pairs, Fact{"Being ready would add", Line("nothing: it is")})
+	case plan.Ready:
+		pairs = append(pairs, Fact{"Being ready would add", amount(r.Plan.Cost.Difference, "a month")})
+	default:
+		pairs = append(pairs, Fact{"Getting ready", Prose(strings.Join(r.Plan.Why, " "))})
+	}
+	return pairs
+}
+
+func amount(v fleet.Value[fleet.Money], per string) Text {
+	if m, known := v.Get(); known {
+		return Line(m.String() + " " + per)
+	}
+	return Line("unknown: " + v.Why().Text)
+}
+
+func release(app fleet.App) Text {
+	switch r, known := app.Release.Get(); {
+	case !known:
+		return Line(" · latest release unknown")
+	case r.Version == 0:
+		return Line(" · never released")
+	default:
+		return Line(fmt.Sprintf(" · v%d %s ", r.Version, r.Status), At(r.CreatedAt.Truncate(time.Second)))
+	}
+}

@@ -1,0 +1,218 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/zdd/fleet"
+)
+
+// Deps are what the commands read from.
+type Deps struct {
+	Apps     appReader
+	Policies Policies
+	Groups   groups // who is in a user group; nil: groups can't be read, which lets nobody in
+}
+
+// groups tells who is in a Slack user group. A group that can't be read lets nobody in.
+type groups interface {
+	InGroup(ctx context.Context, group, user string) (bool, error)
+}
+
+// Table is the grammar: every command there is, in the order of help.
+type Table struct {
+	commands []Command
+	deps     Deps
+}
+
+// New makes the table. This list is the only place that names all commands.
+func New(deps Deps) Table {
+	t := Table{deps: deps}
+	t.commands = []Command{
+		newStatus(deps.Apps, deps.Policies),
+	}
+	t.commands = append(t.commands, newHelp(slices.Clone(t.commands)))
+	return t
+}
+
+// Commands are all commands, in the order of help.
+func (t Table) Commands() []Command { return slices.Clone(t.commands) }
+
+// Find reads a line: which command it is, and its words. It asks nobody and changes
+// nothing. A line that is none of the grammar gives a *Refusal that helps.
+func (t Table) Find(line string) (Command, Args, error) {
+	if len(line) > maxLine {
+		return Command{}, Args{}, refuse("That line is too long for me: %d characters, and I read %d. Try `help`.", len(line), maxLine)
+	}
+	in := words(line)
+	for len(in) > 0 && slices.Contains([]string{"/zdd", "zdd", "@zdd"}, strings.ToLower(in[0])) {
+		in = in[1:] // pasted along
+	}
+	if len(in) == 0 {
+		in = []string{"help"}
+	}
+	name := strings.ToLower(strings.TrimLeft(in[0], dashes+"/"))
+	if name == "?" || name == "h" {
+		name = "help"
+	}
+	i := slices.IndexFunc(t.commands, func(c Command) bool { return c.Name == name })
+	if i < 0 {
+		return Command{}, Args{}, t.unknown(in)
+	}
+	c := t.commands[i]
+	args, err := parseArgs(c, in[1:])
+	return c, args, err
+}
+
+// unknown answers a line that begins with no command: the nearest ones, or status
+// where the first word could be an app.
+func (t Table) unknown(in []string) error {
+	var names []string
+	for _, c := range t.commands {
+		names = append(names, c.Name)
+	}
+	reply := Reply{Summary: fmt.Sprintf("I don't know %q.", plain(in[0]))}
+	say := Line("I don't know ", Code(plain(in[0])), ".")
+	var row []Button
+	ref, err := fleet.ParseRef(in[0])
+	switch near := nearest(in[0], names, 2); {
+	case len(near) > 0:
+		say = append(say, Line(" Did you mean ", Code(near[0]))...)
+		for _, n := range near[1:] {
+			say = append(say, Line(" or ", Code(n))...)
+		}
+		say = append(say, Line("?")...)
+		if _, err := parseArgs(t.named(near[0]), in[1:]); err == nil {
+			row = append(row, runButton(strings.Join(append([]string{near[0]}, in[1:]...), " ")))
+		}
+	case err == nil && len(in) == 1:
+		say = append(say, Line(" If it is an app, say ", Code("status "+ref.String()), ".")...)
+		row = append(row, runButton("status "+ref.String()))
+	}
+	say = append(say, Line(" ", Code("help"), " lists what I know.")...)
+	reply.Summary = say.String()
+	reply.Parts = []Part{Para{say}}
+	if row = append(row, runButton("help")); len(row) > 0 {
+		reply.Parts = append(reply.Parts, Buttons{row})
+	}
+	return &Refusal{reply}
+}
+
+func (t Table) named(name string) Command {
+	i := slices.IndexFunc(t.commands, func(c Command) bool { return c.Name == name })
+	return t.commands[i]
+}
+
+// runButton runs a command line that the bot itself proposes. A line too long for a
+// label keeps its beginning there; the whole line is run.
+func runButton(line string) Button {
+	label := line
+	if r := []rune(label); len(r) > 60 {
+		label = string(r[:60]) + "…"
+	}
+	return Button{Label: label, Run: line}
+}
+
+// Run answers one line for one person. Every line is checked as if it were the first:
+// a button's line as much as a typed one. The error is a *Refusal to show word for
+// word, or one to log.
+func (t Table) Run(ctx context.Context, line string, req Request) (Reply, error) {
+	if err := t.admit(ctx, req.By); err != nil {
+		return Reply{}, err
+	}
+	c, args, err := t.Find(line)
+	if err != nil {
+		return Reply{}, err
+	}
+	req.Args = args
+	reply, err := c.Run(ctx, req)
+	if problem, ok := errors.AsType[*fleet.Problem](err); ok {
+		return Reply{}, Explain(problem)
+	}
+	if err != nil {
+		if _, ok := errors.AsType[*Refusal](err); ok {
+			return Reply{}, err
+		}
+		return Reply{}, fmt.Errorf("%s: %w", c.Name, err)
+	}
+	return reply, nil
+}
+
+// admit lets full members of the workspace read, or the policy's readers where it
+// names any. Being in the channel is no right: guests and people of other companies
+// can be in it too.
+func (t Table) admit(ctx context.Context, p Person) error {
+	switch p.Kind {
+	case Operator:
+		return nil
+	case Member:
+	case Guest:
+		return refuse("You are a guest in this workspace, and I answer full members only: what I show is your hosts' production. Ask a member to look for you.")
+	case Foreign:
+		return refuse("You are of another workspace (Slack Connect), and I answer members of this one only. Ask one of them to look for you.")
+	case Deactivated:
+		return refuse("This account is deactivated, so I don't answer it.")
+	case Machine:
+		return refuse("I answer people, not bots or workflows: there must be someone who asked.")
+	default:
+		return refuse("I could not find out who you are, so I changed and showed nothing. Try again in a minute.")
+	}
+	pol := t.deps.Policies.Policy()
+	readers := pol.People.Readers
+	if len(readers) == 0 {
+		return nil
+	}
+	member, err := t.among(ctx, p, readers)
+	switch {
+	case member:
+		return nil
+	case err != nil:
+		return refuse("The policy names user groups as readers, and I could not read who is in them, so I let nobody in. Try again in a minute; `bot doctor` says what is missing.")
+	}
+	return refusePaste(
+		"The policy's `people.readers` does not name you, so I can't show you apps. Ask whoever keeps the policy file to add you:",
+		"people:\n  readers: ["+strings.Join(append(slices.Clone(readers), p.ID), ", ")+"]")
+}
+
+// among says whether a person is one of ids, by themselves or by a user group. An error means that
+// no group said yes and at least one could not be read: fail closed.
+func (t Table) among(ctx context.Context, p Person, ids []string) (bool, error) {
+	if slices.Contains(ids, p.ID) {
+		return true, nil
+	}
+	var failed error
+	for _, id := range ids {
+		if !strings.HasPrefix(id, "S") {
+			continue
+		}
+		if t.deps.Groups == nil {
+			failed = errors.Join(failed, errors.New("no way to read user groups"))
+			continue
+		}
+		in, err := t.deps.Groups.InGroup(ctx, id, p.ID)
+		if in && err == nil {
+			return true, nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return false, failed
+}
+
+// refusePaste is a refusal with YAML to paste into the policy file.
+func refusePaste(sentence, yaml string) error {
+	text := Prose(sentence)
+	return &Refusal{Reply{Summary: text.String(), Parts: []Part{Para{text}, Pre{yaml}}}}
+}
+
+func count(n int, noun string) string {
+	switch n {
+	case 0:
+		return "no " + noun + "s"
+	case 1:
+		return "one " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
