@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 )
 
 // place is where a person is typing.
@@ -22,7 +20,7 @@ var mentionable = regexp.MustCompile(`(^|[\s(,;=])([@#])([a-z0-9][a-z0-9._-]*)`)
 
 // linkable finds what Slack takes for a link: with a scheme, or a bare host of a
 // well-known ending.
-var linkable = regexp.MustCompile(`(^|[\s(])((?:https?://)?(?:[A-Za-z0-9-]+\.)+(?:com|org|net|io|dev|app|de)(?:[:/][^\s<>)]*)?|https?://[^\s<>)]+)`)
+var linkable = regexp.MustCompile(`(^|[\s("'“”])((?:https?://)?(?:[A-Za-z0-9-]+\.)+(?:com|org|net|io|dev|app|de)(?:[:/][^\s<>)"“”]*)?|https?://[^\s<>)"“”]+)`)
 
 // typed is what a person typed, as Slack sends it: entities for &, < and >, references
 // for @name and #channel, links in angle brackets. Labels are the |name in references,
@@ -33,10 +31,8 @@ func (s *Server) typed(text string, command bool) string {
 	}
 	text = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
 	text = linkable.ReplaceAllStringFunc(text, func(m string) string {
-		lead := ""
-		if strings.ContainsAny(m[:1], " \t\n(") {
-			lead, m = m[:1], m[1:]
-		}
+		parts := linkable.FindStringSubmatch(m)
+		lead, m := parts[1], parts[2]
 		if strings.HasPrefix(m, "http://") || strings.HasPrefix(m, "https://") {
 			return lead + "<" + m + ">"
 		}
@@ -371,143 +367,6 @@ func (s *Server) act(p *Person, c control, action object) string {
 	}})
 }
 
-// enter puts a value into an input element of a view.
-func (s *Server) enter(v *view, blockID string, el object, value object) {
-	actionID, _ := el["action_id"].(string)
-	values, _ := v.state[blockID].(object)
-	if values == nil {
-		return
-	}
-	entered := initialOf(el)
-	maps.Copy(entered, value)
-	values[actionID] = entered
-}
-
-// fill enters text into the input that key names by its action id, block id or label.
-func (s *Server) fill(v *view, key, text string) error {
-	var names []string
-	for _, b := range v.blocks() {
-		block, _ := b.(object)
-		blockID, _ := block["block_id"].(string)
-		label := s.textOf(block["label"])
-		for _, el := range elementsOf(block) {
-			kind, _ := el["type"].(string)
-			if kind == "button" || kind == "image" || kind == "overflow" {
-				continue
-			}
-			names = append(names, fmt.Sprint(el["action_id"]))
-			if key != el["action_id"] && key != blockID && !strings.EqualFold(key, label) {
-				continue
-			}
-			value, err := s.valueFor(el, text)
-			if err != nil {
-				return err
-			}
-			s.enter(v, blockID, el, value)
-			return nil
-		}
-	}
-	return fmt.Errorf("the view has no input %q; there is %s", key, listed(names))
-}
-
-func (s *Server) valueFor(el object, text string) (object, error) {
-	kind, _ := el["type"].(string)
-	id := strings.TrimLeft(text, "@#")
-	switch {
-	case kind == "users_select":
-		p := s.ws.person(id)
-		if p == nil {
-			return nil, fmt.Errorf("there is nobody called %q", text)
-		}
-		return object{"selected_user": p.ID}, nil
-	case kind == "channels_select" || kind == "conversations_select":
-		c := s.ws.channel(id)
-		if c == nil {
-			return nil, fmt.Errorf("there is no channel %q", text)
-		}
-		return object{"selected_" + strings.TrimSuffix(kind, "s_select"): c.ID}, nil
-	case kind == "datepicker":
-		return object{"selected_date": text}, nil
-	case kind == "timepicker":
-		return object{"selected_time": text}, nil
-	case len(optionsOf(el)) > 0:
-		var picked, labels []any
-		for want := range strings.SplitSeq(text, ",") {
-			for _, option := range optionsOf(el) {
-				label := s.textOf(option["text"])
-				labels = append(labels, label)
-				if option["value"] == want || strings.EqualFold(label, want) {
-					picked = append(picked, option)
-				}
-			}
-		}
-		if len(picked) == 0 {
-			return nil, fmt.Errorf("no option %q; there is %v", text, labels)
-		}
-		if kind == "checkboxes" || strings.HasPrefix(kind, "multi_") {
-			return object{"selected_options": picked}, nil
-		}
-		return object{"selected_option": picked[0]}, nil
-	}
-	return object{"value": text}, nil
-}
-
-// submit fills in and sends the modal that a person has before them.
-func (s *Server) submit(p *Person, values [][2]string) (string, error) {
-	v := s.top(p.ID)
-	if v == nil {
-		return "", fmt.Errorf("%s has no modal open", p.Name)
-	}
-	for _, kv := range values {
-		if err := s.fill(v, kv[0], kv[1]); err != nil {
-			return "", err
-		}
-	}
-	for _, b := range v.blocks() {
-		block, _ := b.(object)
-		if optional, _ := block["optional"].(bool); block["type"] != "input" || optional {
-			continue
-		}
-		for _, el := range elementsOf(block) {
-			blockID, _ := block["block_id"].(string)
-			values, _ := v.state[blockID].(object)
-			value, _ := values[el["action_id"].(string)].(object)
-			if empty(value) {
-				s.notice(p, "notice", s.textOf(block["label"])+": Please complete this required field.")
-				return "not sent: " + s.textOf(block["label"]) + " is required", nil
-			}
-		}
-	}
-	payload := s.interaction("view_submission", p)
-	payload["trigger_id"] = s.newTrigger(p.ID, v.id)
-	payload["view"] = s.viewJSON(v)
-	payload["response_urls"] = []object{}
-	return s.dispatch(&envelope{kind: "interactive", payload: payload,
-		lost:     func(string) { s.notice(p, "timeout", "We had some trouble connecting. Try again?") },
-		answered: func(ack json.RawMessage) { s.submitted(v, ack) },
-	}), nil
-}
-
-// empty tells whether an input's value is none.
-func empty(value object) bool {
-	for key, v := range value {
-		switch v := v.(type) {
-		case nil:
-		case []any:
-			if len(v) > 0 {
-				return false
-			}
-		case string:
-			if key != "type" && v != "" {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return true
-}
-
 // closeView closes the modal that a person has before them.
 func (s *Server) closeView(p *Person, all string) (string, error) {
 	v := s.top(p.ID)
@@ -550,73 +409,4 @@ func (s *Server) shortcut(p *Person, callback, on string) (string, error) {
 	return s.dispatch(&envelope{kind: "interactive", payload: payload, lost: func(code string) {
 		s.notice(p, "timeout", fmt.Sprintf("The shortcut failed with the error %q", code))
 	}}), nil
-}
-
-// openHome is a person opening the app's Home tab.
-func (s *Server) openHome(p *Person) string {
-	event := object{"type": "app_home_opened", "user": p.ID, "channel": dmID(p.ID), "tab": "home", "event_ts": s.nextTS()}
-	if v := s.homes[p.ID]; v != nil {
-		event["view"] = s.viewJSON(v)
-	}
-	return s.tell("app_home_opened", event)
-}
-
-// tell sends an event to the app, if it subscribed to that kind.
-func (s *Server) tell(kind string, event object) string {
-	if !slices.Contains(s.opts.Events, kind) {
-		return "the app did not subscribe to " + kind
-	}
-	channel, _ := event["channel"].(string)
-	shared := false
-	if c := s.ws.channel(channel); c != nil {
-		shared = c.Shared
-	}
-	payload := object{
-		"token": "simulated-verification-token", "team_id": s.ws.ID, "context_team_id": s.ws.ID, "context_enterprise_id": nil,
-		"api_app_id": s.ws.AppID, "event": event, "type": "event_callback",
-		"event_id": s.nextID("Ev"), "event_time": time.Now().Unix(),
-		"authorizations":        []object{{"enterprise_id": nil, "team_id": s.ws.ID, "user_id": s.ws.BotUser, "is_bot": true, "is_enterprise_install": false}},
-		"is_ext_shared_channel": shared, "event_context": s.nextID("4-"),
-	}
-	said := ""
-	for i := range max(s.eventRepeat, 1) {
-		e := &envelope{kind: "events_api", payload: payload}
-		if i > 0 {
-			e.attempt, e.reason = min(i, len(retryAfter())), "timeout"
-		}
-		said = s.dispatch(e)
-	}
-	s.eventRepeat = 0
-	return said
-}
-
-// tellMessage sends the events that a message, or its change, gives rise to. Before is nil
-// for a new message. The app hears its own messages too, as it does from Slack.
-func (s *Server) tellMessage(m *message, before object) {
-	text := m.text
-	event := s.messageJSON(m)
-	event["channel"] = m.channel
-	event["event_ts"] = m.ts
-	if strings.HasPrefix(m.channel, "D") {
-		if !s.granted("im:history") {
-			return
-		}
-		event["channel_type"] = "im"
-		if before != nil {
-			event = object{"type": "message", "subtype": "message_changed", "channel": m.channel, "channel_type": "im", "hidden": true,
-				"message": s.messageJSON(m), "previous_message": before, "ts": s.nextTS(), "event_ts": m.ts}
-		} else if m.user != s.ws.BotUser {
-			event["client_msg_id"] = secret()
-		}
-		s.tell("message.im", event)
-		return
-	}
-	c := s.ws.channel(m.channel)
-	mentioned := strings.Contains(text, "<@"+s.ws.BotUser+">") || strings.Contains(text, "<@"+s.ws.BotUser+"|")
-	if before != nil || c == nil || !c.has(s.ws.BotUser) || m.user == s.ws.BotUser || !mentioned || !s.granted("app_mentions:read") {
-		return
-	}
-	event["type"] = "app_mention"
-	event["client_msg_id"] = secret()
-	s.tell("app_mention", event)
 }

@@ -280,7 +280,9 @@ func readRequest(w http.ResponseWriter, r *http.Request) (*request, string, erro
 	kind, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	header := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	for key := range r.URL.Query() {
-		req.args[key] = r.URL.Query().Get(key)
+		if key != "token" { // Slack no longer takes tokens from a query
+			req.args[key] = r.URL.Query().Get(key)
+		}
 	}
 	switch {
 	case kind == "application/json":

@@ -53,6 +53,14 @@ func (s *Server) readContent(q *request, textLimit int) (content, error) {
 	if len(c.attachments) > maxAttached {
 		return c, fail("too_many_attachments")
 	}
+	for _, a := range c.attachments {
+		att, _ := a.(object)
+		blocks, _ := att["blocks"].([]any)
+		if checkBlocks(blocks, inMessage) != nil {
+			return c, fail("invalid_attachments")
+		}
+		giveIDs(blocks)
+	}
 	if c.metadata, err = readMetadata(q); err != nil {
 		return c, err
 	}

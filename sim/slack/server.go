@@ -303,11 +303,11 @@ func (s *Server) Calls() []Call {
 	return slices.Clone(s.calls)
 }
 
-// Links is how many Socket Mode links are live.
+// Links is how many Socket Mode links take envelopes.
 func (s *Server) Links() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.links)
+	return len(s.live())
 }
 
 func (s *Server) noteCall(c Call) {

@@ -1,0 +1,559 @@
+package slack_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+	slackgo "github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
+	"github.com/slack-go/slack/socketmode"
+
+	"example.com/zdd/sim/slack"
+)
+
+// acking is a client that acknowledges everything with nothing, and notes what came.
+func acking(t *testing.T, notes *[]string) func(*socketmode.Client, socketmode.Event) {
+	return func(c *socketmode.Client, ev socketmode.Event) {
+		if notes != nil {
+			*notes = append(*notes, string(ev.Type))
+		}
+		if ev.Request != nil && ev.Request.EnvelopeID != "" {
+			if err := c.Ack(*ev.Request); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func TestACommandNobodyAcknowledgesTimesOut(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		defer b.connect(nil)()
+		b.do("type requester /zdd status")
+		time.Sleep(3*time.Second - time.Millisecond)
+		b.wantSeen()
+		time.Sleep(time.Millisecond)
+		b.wantSeen(`timeout slack→requester: /zdd failed with the error "operation_timeout"`)
+	})
+}
+
+func TestACommandWithoutALinkFails(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		b.do("type requester /zdd status")
+		b.wantSeen(`timeout slack→requester: /zdd failed with the error "dispatch_failed"`)
+	})
+}
+
+func TestWordsThatAreNoCommand(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		b.do("type requester /other")
+		b.do("type requester #ops hello")
+		b.do("type requester thread last /zdd status")
+		b.wantSeen(
+			`notice slack→requester: /other is not a valid command. In Slack, all messages that start with the "/" character are interpreted as commands.`,
+			"post requester→#ops: hello",
+			"notice slack→requester: /zdd is not supported in threads. Sorry!")
+	})
+}
+
+func TestAnAcknowledgementMayCarryTheAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		payload any
+		want    string
+	}{
+		{"nothing", nil, ""},
+		{"ephemeral", map[string]any{"text": "*yes*"}, "ephemeral bot→requester: yes"},
+		{"in channel", map[string]any{"text": "yes", "response_type": "in_channel"}, "post bot→#ops: yes"},
+		{"just under 20 KB", map[string]any{"text": strings.Repeat("y", 19<<10)}, "ephemeral bot→requester: " + strings.Repeat("y", 19<<10)},
+		{"20 KB is dropped", map[string]any{"text": strings.Repeat("y", 20<<10)}, `timeout slack→requester: /zdd failed with the error "operation_timeout"`},
+		{"blocks Slack would refuse", map[string]any{"text": "x", "blocks": []any{map[string]any{"type": "nope"}}}, "notice slack→requester: Slack could not show the app's answer: invalid_blocks"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, slack.Options{}, func(b *bubble) {
+				link := b.dial()
+				b.do("type requester #ops /zdd x")
+				link.ack(link.next()["envelope_id"].(string), tt.payload)
+				time.Sleep(5 * time.Second)
+				if tt.want == "" {
+					b.wantSeen()
+				} else {
+					b.wantSeen(tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestEachEnvelopeGoesToOneLink(t *testing.T) {
+	for pattern, want := range map[slack.Delivery][2]int{
+		slack.RoundRobin: {10, 10},
+		slack.Random:     {-1, -1},
+		slack.Duplicate:  {20, 20},
+	} {
+		t.Run(string(pattern), func(t *testing.T) {
+			inBubble(t, slack.Options{Deliver: pattern, Seed: 1}, func(b *bubble) {
+				links := []*rawLink{b.dial(), b.dial()}
+				for i := range 20 {
+					b.do(fmt.Sprint("type requester /zdd ", i))
+				}
+				var got [2]int
+				seen := map[string]int{}
+				for i, l := range links {
+					for _, e := range l.all() {
+						got[i]++
+						seen[e["envelope_id"].(string)]++
+						l.ack(e["envelope_id"].(string), nil)
+					}
+				}
+				if want[0] >= 0 && got != want {
+					t.Errorf("each link: got %v, want %v", got, want)
+				}
+				if len(seen) != 20 {
+					t.Errorf("envelopes: got %d, want 20", len(seen))
+				}
+				if pattern == slack.Random && (got[0]+got[1] != 20 || got[0] == 0 || got[1] == 0 || got[0] == 10) {
+					t.Errorf("random: got %v, want 20 shared out unevenly", got)
+				}
+				time.Sleep(5 * time.Second)
+				b.wantSeen() // one acknowledgement is enough, two do no harm
+			})
+		})
+	}
+}
+
+func TestEveryDisconnectReasonIsSurvived(t *testing.T) {
+	for _, reason := range []string{"warning", "refresh_requested", "link_disabled", "too_many_websockets", "drop"} {
+		t.Run(reason, func(t *testing.T) {
+			inBubble(t, slack.Options{}, func(b *bubble) {
+				var notes []string
+				defer b.connect(acking(t, &notes))()
+				b.do("disconnect " + reason)
+				time.Sleep(15 * time.Second)
+				if got := b.sim.Links(); got != 1 {
+					t.Fatalf("links after: got %d, want 1", got)
+				}
+				hellos := 0
+				for _, n := range notes {
+					if n == "hello" {
+						hellos++
+					}
+				}
+				if hellos != 2 {
+					t.Errorf("hellos: got %d in %v, want 2", hellos, notes)
+				}
+				b.do("type requester /zdd x")
+				time.Sleep(5 * time.Second)
+				b.wantSeen()
+			})
+		})
+	}
+}
+
+func TestAWarningComesTenSecondsAhead(t *testing.T) {
+	inBubble(t, slack.Options{RefreshEvery: time.Hour}, func(b *bubble) {
+		link := b.dial()
+		start := time.Now()
+		var got []string
+		for {
+			e, ok := link.tryNext(2 * time.Hour)
+			if !ok {
+				break
+			}
+			got = append(got, fmt.Sprint(e["type"], " ", e["reason"], " ", time.Since(start).Round(time.Second)))
+		}
+		want := []string{"disconnect warning 59m50s", "disconnect refresh_requested 1h0m0s"}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+func TestARefreshReadsLateAcknowledgements(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		link := b.dial()
+		b.do("type requester /zdd x")
+		id := link.next()["envelope_id"].(string)
+		b.do("disconnect refresh_requested")
+		b.do("type requester /zdd y") // goes to no link that is asked to go
+		link.ack(id, map[string]any{"text": "late"})
+		time.Sleep(5 * time.Second)
+		b.wantSeen(`timeout slack→requester: /zdd failed with the error "dispatch_failed"`, "ephemeral bot→requester: late")
+		if b.sim.Links() != 0 {
+			t.Error("the link still stands")
+		}
+	})
+}
+
+func TestTheEleventhLinkIsRefused(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		for range 10 {
+			b.dial()
+		}
+		eleventh := b.dialQuietly()
+		e, ok := eleventh.tryNext(time.Second)
+		if !ok || e["type"] != "disconnect" || e["reason"] != "too_many_websockets" {
+			t.Errorf("eleventh link: got %v, want disconnect too_many_websockets", e)
+		}
+		if _, ok := eleventh.tryNext(time.Second); ok {
+			t.Error("the eleventh link stands")
+		}
+		if got := b.sim.Links(); got != 10 {
+			t.Errorf("links: got %d, want 10", got)
+		}
+	})
+}
+
+func TestATicketOpensOneLink(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		url := b.openURL()
+		dialer := websocket.Dialer{NetDialContext: b.net.Dial}
+		first, _, err := dialer.Dial(url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer first.Close()
+		if _, resp, err := dialer.Dial(url, nil); err == nil || resp == nil || resp.StatusCode != 403 {
+			t.Errorf("second use: got %v, want 403", err)
+		}
+	})
+}
+
+func TestEventsAreSentAgainUntilAcknowledged(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		link := b.dial()
+		start := time.Now()
+		b.do("type requester #ops @zdd status shop")
+		var got []string
+		ids, envelopes := map[any]bool{}, map[any]bool{}
+		for {
+			e, ok := link.tryNext(time.Hour)
+			if !ok {
+				break
+			}
+			payload := e["payload"].(map[string]any)
+			ids[payload["event_id"]] = true
+			envelopes[e["envelope_id"]] = true
+			got = append(got, fmt.Sprint(e["retry_attempt"], " ", e["retry_reason"], " ", time.Since(start)))
+		}
+		want := []string{"0  0s", "1 timeout 3s", "2 timeout 1m6s", "3 timeout 6m9s"}
+		if !slices.Equal(got, want) {
+			t.Errorf("deliveries: got %q, want %q", got, want)
+		}
+		if len(ids) != 1 || len(envelopes) != 4 {
+			t.Errorf("got %d event ids and %d envelope ids, want 1 and 4", len(ids), len(envelopes))
+		}
+	})
+}
+
+func TestAnAcknowledgedEventIsNotSentAgain(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		var mentions []slackevents.AppMentionEvent
+		handle := acking(t, nil)
+		defer b.connect(func(c *socketmode.Client, ev socketmode.Event) {
+			handle(c, ev)
+			if outer, ok := ev.Data.(slackevents.EventsAPIEvent); ok {
+				mentions = append(mentions, *outer.InnerEvent.Data.(*slackevents.AppMentionEvent))
+			}
+		})()
+		b.do("type requester #ops @zdd status <shop>")
+		time.Sleep(time.Hour)
+		if len(mentions) != 1 {
+			t.Fatalf("mentions: got %d, want 1", len(mentions))
+		}
+		got := mentions[0]
+		if got.Text != "<@U0ZDDBOT> status &lt;shop&gt;" || got.User != "U0REQUESTER" || got.Channel != "C0OPS" || got.ThreadTimeStamp != "" || got.UserTeam != "" && got.UserTeam != "T0ACME" {
+			t.Errorf("mention: got %+v", got)
+		}
+		b.do("type requester thread last @zdd again")
+		if len(mentions) != 2 || mentions[1].ThreadTimeStamp != got.TimeStamp {
+			t.Errorf("mention in a thread: got %+v, want thread %s", mentions[1:], got.TimeStamp)
+		}
+		b.do("event-repeat 3")
+		b.do("type requester #ops @zdd thrice")
+		if len(mentions) != 5 {
+			t.Errorf("a repeated event: got %d mentions in all, want 5", len(mentions))
+		}
+	})
+}
+
+func TestWhatTheAppDoesNotHear(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"a channel it is not in":   {"type requester #random @zdd hi"},
+		"words without a mention":  {"type requester #ops zdd hi"},
+		"no scope for mentions":    {"scope remove app_mentions:read", "type requester #ops @zdd hi"},
+		"no scope for direct ones": {"scope remove im:history", "type requester dm hi"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, slack.Options{}, func(b *bubble) {
+				link := b.dial()
+				for _, line := range lines {
+					b.do(line)
+				}
+				if e, ok := link.tryNext(time.Minute); ok {
+					t.Errorf("heard %v, want nothing", e)
+				}
+			})
+		})
+	}
+}
+
+func TestDirectMessagesAreHeardTheAppsOwnToo(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		var heard []string
+		handle := acking(t, nil)
+		defer b.connect(func(c *socketmode.Client, ev socketmode.Event) {
+			handle(c, ev)
+			if outer, ok := ev.Data.(slackevents.EventsAPIEvent); ok {
+				m := outer.InnerEvent.Data.(*slackevents.MessageEvent)
+				heard = append(heard, fmt.Sprintf("%s %s bot=%s sub=%s %s", m.ChannelType, m.User, m.BotID, m.SubType, m.Text))
+			}
+		})()
+		b.do("type requester dm status shop")
+		_, ts, err := b.api.PostMessage("U0REQUESTER", slackgo.MsgOptionText("working", false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, err := b.api.UpdateMessage("D0REQUESTER", ts, slackgo.MsgOptionText("done", false)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		want := []string{
+			"im U0REQUESTER bot= sub= status shop",
+			"im U0ZDDBOT bot=B0ZDD sub= working",
+			"im  bot= sub=message_changed ",
+		}
+		if !slices.Equal(heard, want) {
+			t.Errorf("heard:\n got %q\nwant %q", heard, want)
+		}
+		b.wantSeen("dm requester→#dm: status shop", "dm bot→requester: working", "update bot→requester: done")
+	})
+}
+
+func TestAnUnknownEnvelopeReachesTheClient(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		var notes []string
+		defer b.connect(acking(t, &notes))()
+		b.do(`send-raw {"type":"tomorrow","envelope_id":"E1","payload":{}}`)
+		if !slices.Contains(notes, "error_bad_message") {
+			t.Errorf("got %v, want error_bad_message in it", notes)
+		}
+		if got := b.sim.Links(); got != 1 {
+			t.Errorf("links: got %d, want 1", got)
+		}
+	})
+}
+
+func TestASilentLinkIsGivenUpByTheClient(t *testing.T) {
+	for _, line := range []string{"disconnect half-open", "pings off"} {
+		t.Run(line, func(t *testing.T) {
+			inBubble(t, slack.Options{}, func(b *bubble) {
+				var notes []string
+				defer b.connect(acking(t, &notes))()
+				b.do(line)
+				time.Sleep(2 * time.Minute)
+				if n := strings.Count(strings.Join(notes, " "), "hello"); n < 2 {
+					t.Errorf("hellos: got %d in %v, want the client to have come back", n, notes)
+				}
+			})
+		})
+	}
+}
+
+func TestAnAppMayDoWithoutPings(t *testing.T) {
+	inBubble(t, slack.Options{PingEvery: -1}, func(b *bubble) {
+		link := b.dial()
+		if e, ok := link.tryNext(time.Hour); ok || link.pings != 0 {
+			t.Errorf("got %v and %d pings, want silence", e, link.pings)
+		}
+	})
+}
+
+func TestRefusedConnections(t *testing.T) {
+	for _, code := range []string{"invalid_auth", "not_authed", "account_inactive", "token_revoked"} {
+		t.Run(code, func(t *testing.T) {
+			inBubble(t, slack.Options{}, func(b *bubble) {
+				b.do("refuse " + code)
+				err := b.connect(nil)()
+				if err == nil || err.Error() != code {
+					t.Errorf("run: got %v, want %s", err, code)
+				}
+			})
+		})
+	}
+	for _, code := range []string{"token_expired", "missing_scope", "not_allowed_token_type", "team_disabled"} {
+		t.Run(code, func(t *testing.T) {
+			inBubble(t, slack.Options{}, func(b *bubble) {
+				b.do("refuse " + code + " next 2")
+				var notes []string
+				defer b.connect(acking(t, &notes))()
+				time.Sleep(time.Minute)
+				if got := b.sim.Links(); got != 1 || strings.Count(strings.Join(notes, " "), "connection_error") != 2 {
+					t.Errorf("got %d links after %v, want 1 after two errors", got, notes)
+				}
+			})
+		})
+	}
+}
+
+func TestGreetings(t *testing.T) {
+	for _, what := range []string{"drop", "slam", "warning", "link_disabled"} {
+		t.Run(what, func(t *testing.T) {
+			inBubble(t, slack.Options{}, func(b *bubble) {
+				b.do("greet " + what + " next 3")
+				defer b.connect(acking(t, nil))()
+				time.Sleep(time.Minute)
+				if got := b.sim.Links(); got != 1 {
+					t.Errorf("links: got %d, want 1", got)
+				}
+				opens := 0
+				for _, c := range b.sim.Calls() {
+					if c.Method == "apps.connections.open" {
+						opens++
+					}
+				}
+				if opens != 4 {
+					t.Errorf("connections opened: got %d, want 4", opens)
+				}
+			})
+		})
+	}
+}
+
+func TestALinkThatDropsEachSecond(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		var notes []string
+		defer b.connect(acking(t, &notes))()
+		b.do("flap 1s for 10m")
+		time.Sleep(12 * time.Minute)
+		hellos, limited := strings.Count(strings.Join(notes, " "), "hello"), 0
+		for _, c := range b.sim.Calls() {
+			if c.Error == "ratelimited" {
+				limited++
+			}
+		}
+		if hellos < 300 || limited == 0 {
+			t.Errorf("got %d hellos and %d refusals, want hundreds, and the tier's limit felt", hellos, limited)
+		}
+		b.do("type requester /zdd x")
+		time.Sleep(5 * time.Second)
+		b.wantSeen()
+	})
+}
+
+func TestARevokedTokenEndsEverything(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		stop := b.connect(acking(t, nil))
+		b.do("revoke-token")
+		time.Sleep(time.Second)
+		if err := stop(); err == nil || err.Error() != "token_revoked" {
+			t.Errorf("run: got %v, want token_revoked", err)
+		}
+		if _, err := b.api.AuthTest(); err == nil || err.Error() != "token_revoked" {
+			t.Errorf("auth.test: got %v, want token_revoked", err)
+		}
+		b.do("restore-token")
+		if _, err := b.api.AuthTest(); err != nil {
+			t.Errorf("auth.test: got %v, want none", err)
+		}
+	})
+}
+
+// rawLink is a Socket Mode client that does nothing of itself.
+type rawLink struct {
+	b      *bubble
+	conn   *websocket.Conn
+	frames chan map[string]any
+	pings  int
+}
+
+func (b *bubble) openURL() string {
+	b.t.Helper()
+	_, url, err := b.api.StartSocketModeContext(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return url
+}
+
+// dial opens a link and takes its hello.
+func (b *bubble) dial() *rawLink {
+	b.t.Helper()
+	l := b.dialQuietly()
+	if hello := l.next(); hello["type"] != "hello" || hello["num_connections"] != float64(b.sim.Links()) {
+		b.t.Fatalf("first frame: got %v, want hello with num_connections %d", hello, b.sim.Links())
+	}
+	return l
+}
+
+func (b *bubble) dialQuietly() *rawLink {
+	b.t.Helper()
+	dialer := websocket.Dialer{NetDialContext: b.net.Dial}
+	conn, _, err := dialer.Dial(b.openURL(), nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	l := &rawLink{b: b, conn: conn, frames: make(chan map[string]any, 1000)}
+	conn.SetPingHandler(func(string) error { l.pings++; return nil })
+	go func() {
+		defer close(l.frames)
+		for {
+			_, data, err := conn.ReadMessage()
+			if err != nil {
+				conn.Close()
+				return
+			}
+			frame := map[string]any{}
+			if err := json.Unmarshal(data, &frame); err != nil {
+				b.t.Error(err)
+			}
+			l.frames <- frame
+		}
+	}()
+	return l
+}
+
+func (l *rawLink) next() map[string]any {
+	l.b.t.Helper()
+	frame, ok := l.tryNext(time.Second)
+	if !ok {
+		l.b.t.Fatal("no frame came")
+	}
+	return frame
+}
+
+func (l *rawLink) tryNext(wait time.Duration) (map[string]any, bool) {
+	select {
+	case frame, ok := <-l.frames:
+		return frame, ok
+	case <-time.After(wait):
+		return nil, false
+	}
+}
+
+// all are the frames that came so far.
+func (l *rawLink) all() []map[string]any {
+	synctest.Wait()
+	var frames []map[string]any
+	for len(l.frames) > 0 {
+		frames = append(frames, <-l.frames)
+	}
+	return frames
+}
+
+func (l *rawLink) ack(id string, payload any) {
+	l.b.t.Helper()
+	answer := map[string]any{"envelope_id": id}
+	if payload != nil {
+		answer["payload"] = payload
+	}
+	if err := l.conn.WriteJSON(answer); err != nil {
+		l.b.t.Fatal(err)
+	}
+	synctest.Wait()
+}
