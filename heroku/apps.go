@@ -92,7 +92,7 @@ func (c *Client) sources(ctx context.Context, filter AppFilter) iter.Seq2[source
 			case err != nil:
 				p := c.problem(ctx, "list teams", "", err)
 				if p.Kind == fleet.NotFound || p.Kind == fleet.Forbidden {
-					c.once.once(ctx, c.log, "the list of teams cannot be read; apps of teams that the account has not joined are missed", p)
+					c.notices.once(ctx, c.log, "the list of teams cannot be read; apps of teams that the account has not joined are missed", p)
 				} else {
 					yield(source{}, p)
 				}

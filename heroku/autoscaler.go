@@ -31,7 +31,7 @@ func (r *reading) readAutoscaler(ctx context.Context) fleet.Value[fleet.Autoscal
 	size := fleet.SizeNamed(raw[i].Size)
 	switch {
 	case size.Tier == fleet.OtherTier:
-		return unknown(fleet.Reason{Kind: fleet.NotTold, Text: "this version of zdd does not know " + clean(size.Name, r.c.key) + " dynos, nor whether they autoscale"})
+		return unknown(fleet.Reason{Kind: fleet.NotTold, Text: "this version of zdd does not know " + clean(size.Name, r.c.inner.key) + " dynos, nor whether they autoscale"})
 	case !size.MayAutoscale():
 		return none
 	}
@@ -48,9 +48,7 @@ func (r *reading) readAutoscaler(ctx context.Context) fleet.Value[fleet.Autoscal
 	}
 	if err != nil {
 		p := r.c.problem(ctx, "read autoscaling", r.asked, err)
-		if p.Kind == fleet.NotFound || p.Kind == fleet.NotTold {
-			r.c.once.once(ctx, r.c.log, "the metrics host does not tell about autoscaling; it stays unknown", p)
-		}
+		r.c.notices.once(ctx, r.c.log, "the metrics host does not tell about autoscaling; it stays unknown", p)
 		return unknown(p.Reason())
 	}
 	return fleet.Known(found)

@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	platform "github.com/heroku/heroku-go/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -46,7 +47,7 @@ const (
 	headerBytes     = 64 << 10         // no answer of Heroku's has headers beyond a few KiB
 	bodyBytes       = 32 << 20         // a page of 1000 apps is about 2 MiB
 	defaultParallel = 16               // background requests at once
-	userAgent       = "zdd (+https://github.com/heroku/heroku-go)"
+	userAgent       = "zdd (heroku-go/v5)"
 )
 
 // Config says how to reach Heroku. Only Key has no default.
@@ -86,20 +87,20 @@ func (t Timing) withDefaults() Timing {
 	return t
 }
 
-// Client reads one account's view of Heroku. It is safe for concurrent use.
+// Client reads one account's view of Heroku. It is safe for concurrent use. It holds
+// the key behind a pointer only: %+v prints what is in a field without asking its type.
 type Client struct {
 	api     *platform.Service
 	metrics *platform.Service
 	inner   *transport
 	wire    *http.Transport
 	timing  Timing
-	key     secret.Text
 	log     *slog.Logger
 
 	sizes     remembered[fleet.Catalog]
 	directory remembered[directory]
-	pipelines *pipelineNames
-	once      says // what is missing is said once
+	pipelines *lru.Cache[fleet.ID, pipelineName]
+	notices   notices
 }
 
 // New makes a client. It connects to nothing yet. The error names the setting that is
@@ -133,7 +134,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register heroku metrics: %w", err)
 	}
-	c := &Client{timing: cfg.Timing.withDefaults(), key: cfg.Key, log: log,
+	c := &Client{timing: cfg.Timing.withDefaults(), log: log,
 		sizes: newRemembered[fleet.Catalog](), directory: newRemembered[directory](), pipelines: newPipelineNames()}
 	c.wire = newWire(cfg, parallel)
 	c.inner = &transport{

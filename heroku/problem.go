@@ -78,7 +78,7 @@ func answerProblem(resp *http.Response, body []byte, key secret.Text) (p *fleet.
 		p.Kind = fleet.Forbidden
 	case status == http.StatusNotFound:
 		p.Kind = fleet.NotFound
-		p.Err = missing(said.Resource)
+		p.Err = missing(clean(said.Resource, key))
 	default: // 400, 409, 416, 422 invalid_params, verification_needed, …
 		p.Kind = fleet.Refused
 	}
@@ -151,7 +151,7 @@ func (c *Client) problem(ctx context.Context, op, app string, err error) *fleet.
 	case undecodable(err):
 		p = fleet.Problem{Kind: fleet.NotTold, Message: "Heroku's answer has a form that this version of zdd does not know"}
 	default:
-		p = *connectionProblem(ctx, err, c.key)
+		p = *connectionProblem(ctx, err, c.inner.key)
 	}
 	p.Op = op
 	p.App = cmp.Or(p.App, app)

@@ -48,30 +48,27 @@ func (r remembered[T]) recall(ctx context.Context, age time.Duration, ask func(c
 	return v, nil
 }
 
-// pipelineNames remembers the names of pipelines, which couplings may leave out.
-type pipelineNames struct {
-	names *lru.Cache[fleet.ID, pipelineName]
-}
-
+// pipelineName is a pipeline's name, which couplings may leave out, and when it was read.
 type pipelineName struct {
 	name string
 	at   time.Time
 }
 
-func newPipelineNames() *pipelineNames {
-	const most = 1024 // pipelines; more than that and the oldest are asked for again
+func newPipelineNames() *lru.Cache[fleet.ID, pipelineName] {
+	const most = 1024 // pipelines; beyond that the oldest are asked for again
 	names, err := lru.New[fleet.ID, pipelineName](most)
 	if err != nil {
 		panic(err) // only a size below 1 is an error
 	}
-	return &pipelineNames{names}
+	return names
 }
 
-// says logs each of its sentences once, however often it turns out to be true.
-type says struct{ said sync.Map }
+// notices logs what is missing once for each kind of problem, however often it turns
+// out to be so.
+type notices struct{ said sync.Map }
 
-func (s *says) once(ctx context.Context, log *slog.Logger, sentence string, err error) {
-	if _, already := s.said.LoadOrStore(sentence, true); !already {
-		log.WarnContext(ctx, sentence, "err", err)
+func (n *notices) once(ctx context.Context, log *slog.Logger, message string, p *fleet.Problem) {
+	if _, already := n.said.LoadOrStore(message+string(p.Kind), true); !already {
+		log.WarnContext(ctx, message, "err", p)
 	}
 }

@@ -92,13 +92,18 @@ func (t *transport) persist(ctx context.Context, send func() (*http.Response, *f
 	exponential := &backoff.ExponentialBackOff{InitialInterval: t.pause, Multiplier: 2, RandomizationFactor: 0.5, MaxInterval: 10 * t.pause}
 	resp, err := backoff.Retry(ctx, func() (*http.Response, error) {
 		resp, p, passing := send()
-		if last = p; p == nil {
+		switch {
+		case p == nil:
 			return resp, nil
+		case last != nil && errors.Is(p, errKeptBack): // what Heroku said before tells more
+			last.RetryAfter = max(last.RetryAfter, p.RetryAfter)
+		default:
+			last = p
 		}
 		if !passing {
-			return nil, backoff.Permanent(p)
+			return nil, backoff.Permanent(last)
 		}
-		return nil, p
+		return nil, last
 	},
 		backoff.WithMaxTries(maxTries),
 		backoff.WithMaxElapsedTime(0), // the context's deadline is the limit

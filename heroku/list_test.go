@@ -1,0 +1,251 @@
+package heroku_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/heroku"
+	simheroku "example.com/zdd/sim/heroku"
+)
+
+func names(t *testing.T, c *heroku.Client, filter heroku.AppFilter) []string {
+	t.Helper()
+	var out []string
+	for app, err := range c.ReadApps(t.Context(), filter) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, app.Name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// heroku-go alone stops at 200; Heroku itself gives at most 1000 a page.
+func TestNoAppIsMissed(t *testing.T) {
+	for _, n := range []int{199, 200, 201, 260, 1000, 1001, 2345} {
+		synctest.Test(t, func(t *testing.T) {
+			c, sim := simulated(t, simheroku.Options{Fleet: simheroku.GenerateFleet(n, 1)}, heroku.Config{})
+			for what, filter := range map[string]heroku.AppFilter{"the team": {Teams: []string{"acme"}}, "all": {}} {
+				got := names(t, c, filter)
+				if len(got) != n || len(slices.Compact(got)) != n {
+					t.Errorf("%d apps, of %s: got %d", n, what, len(got))
+				}
+			}
+			sim.ResetCalls()
+			_ = names(t, c, heroku.AppFilter{Teams: []string{"acme"}})
+			if got, want := sim.CallCounts()["GET /teams/{team}/apps"], (n+999)/1000; got != want {
+				t.Errorf("%d apps: got %d pages, want %d", n, got, want)
+			}
+		})
+	}
+}
+
+// Servers that give fewer a page than was asked for, and lists of one app that are
+// longer than a page.
+func TestSmallPages(t *testing.T) {
+	var ranges []string
+	c := client(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/apps/shop":
+			fmt.Fprint(rw, `{"id":"`+newID+`","name":"shop"}`)
+		case "/apps/shop/dynos":
+			asked := r.Header.Get("Range")
+			ranges = append(ranges, asked)
+			n := len(ranges)
+			if n < 3 {
+				rw.Header().Set("Next-Range", fmt.Sprintf("id ]%d..; max=2", n))
+				rw.WriteHeader(http.StatusPartialContent)
+			}
+			fmt.Fprintf(rw, `[{"name":"web.%d"},{"name":"web.%d"}]`, 2*n-1, 2*n)
+		default:
+			fmt.Fprint(rw, `[]`)
+		}
+	}), heroku.Config{})
+	dynos, known := read(t, c, "shop").Dynos.Get()
+	if !known || len(dynos) != 6 || dynos[5].Name != "web.6" {
+		t.Errorf("got %+v, want 6", dynos)
+	}
+	if want := []string{"", "id ]1..; max=2", "id ]2..; max=2"}; !slices.Equal(ranges, want) {
+		t.Errorf("ranges: got %q, want %q", ranges, want)
+	}
+}
+
+// A list that says that it goes on, and then does not, is not taken for whole.
+func TestListThatBreaksOff(t *testing.T) {
+	for name, next := range map[string]string{"no way on": "", "in a circle": "id ]1.."} {
+		t.Run(name, func(t *testing.T) {
+			calls := 0
+			c := client(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if calls++; calls > 10 {
+					t.Fatal("asked for ever")
+				}
+				if next != "" {
+					rw.Header().Set("Next-Range", next)
+				}
+				rw.WriteHeader(http.StatusPartialContent)
+				fmt.Fprint(rw, `[{"id":"`+newID+`","name":"shop"}]`)
+			}), heroku.Config{})
+			apps, problems := 0, 0
+			for _, err := range c.ReadApps(t.Context(), heroku.AppFilter{Personal: true}) {
+				if err != nil {
+					problems++
+					if p, _ := errors.AsType[*fleet.Problem](err); p == nil || p.Kind != fleet.Unavailable {
+						t.Errorf("got %v", err)
+					}
+				} else {
+					apps++
+				}
+			}
+			if apps != 1 || problems != 1 {
+				t.Errorf("got %d apps and %d problems, want one of each", apps, problems)
+			}
+		})
+	}
+}
+
+func TestReadAppsFilters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, err := simheroku.LoadFleet(strings.NewReader(`
+team acme
+team data
+space atlas team=data
+app alpha team=acme web=1
+app bravo team=data web=1
+app charlie space=atlas web=1 size=private-s
+app delta web=1
+app hidden team=data web=1 access=forbidden
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, sim := simulated(t, simheroku.Options{Fleet: f}, heroku.Config{})
+		for _, tt := range []struct {
+			filter heroku.AppFilter
+			want   string
+		}{
+			{heroku.AppFilter{}, "alpha bravo charlie delta hidden"}, // hidden: the team's list shows what the account has not joined
+			{heroku.AppFilter{Teams: []string{"acme"}}, "alpha"},
+			{heroku.AppFilter{Teams: []string{"acme", "data"}}, "alpha bravo charlie hidden"},
+			{heroku.AppFilter{Personal: true}, "delta"},
+			{heroku.AppFilter{Spaces: []string{"atlas"}}, "charlie"},
+			{heroku.AppFilter{Teams: []string{"acme"}, Spaces: []string{"atlas"}, Personal: true}, "alpha charlie delta"},
+		} {
+			if got := strings.Join(names(t, c, tt.filter), " "); got != tt.want {
+				t.Errorf("%+v: got %q, want %q", tt.filter, got, tt.want)
+			}
+		}
+		for app, err := range c.ReadApps(t.Context(), heroku.AppFilter{Spaces: []string{"atlas"}}) {
+			if err != nil || app.Space == nil || app.Formation.IsKnown() || app.Features.IsKnown() || app.ReadAt.IsZero() {
+				t.Errorf("got %+v %v, want its bulk fields and nothing else", app, err)
+			}
+		}
+		sim.ResetCalls()
+		var problems []error
+		got := 0
+		for _, err := range c.ReadApps(t.Context(), heroku.AppFilter{Teams: []string{"../account", "nobody", "acme"}}) {
+			if err != nil {
+				problems = append(problems, err)
+			} else {
+				got++
+			}
+		}
+		if len(problems) != 2 || got != 1 {
+			t.Errorf("two bad teams and a good one: got %v and %d apps", problems, got)
+		}
+		for _, call := range sim.Calls() {
+			if strings.Contains(call.Path, "account") {
+				t.Errorf("sent %s", call.Path)
+			}
+		}
+	})
+}
+
+func TestReadAppsStopsWhenToldTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sim := simulated(t, simheroku.Options{Fleet: simheroku.GenerateFleet(1500, 1)}, heroku.Config{})
+		for range c.ReadApps(t.Context(), heroku.AppFilter{}) {
+			break
+		}
+		if got := len(sim.Calls()); got != 1 {
+			t.Errorf("got %d calls, want the first page only", got)
+		}
+	})
+}
+
+// A server without teams (another simulator) costs their lists, and is told of once.
+func TestNoTeams(t *testing.T) {
+	var log strings.Builder
+	c := client(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/apps" {
+			http.NotFound(rw, r)
+			return
+		}
+		fmt.Fprint(rw, `[{"id":"`+newID+`","name":"shop"}]`)
+	}), heroku.Config{Log: logger(&log)})
+	for range 2 {
+		if got := names(t, c, heroku.AppFilter{}); !slices.Equal(got, []string{"shop"}) {
+			t.Errorf("got %v", got)
+		}
+	}
+	if got := strings.Count(log.String(), "list of teams"); got != 1 {
+		t.Errorf("said %d times, want once", got)
+	}
+}
+
+func TestReadNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sim := simulated(t, simheroku.Options{Latency: time.Second}, heroku.Config{})
+		done := make(chan []string)
+		for range 4 {
+			go func() {
+				names, err := c.ReadNames(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				done <- names
+			}()
+		}
+		for range 4 {
+			names := <-done
+			if !slices.Contains(names, "shop") || !slices.IsSorted(names) {
+				t.Errorf("got %v", names)
+			}
+		}
+		if got := sim.CallCounts()["GET /apps"]; got != 1 {
+			t.Errorf("four at once: got %d lists, want 1", got)
+		}
+		do(t, sim, "create brand-newer team=acme")
+		names, err := c.ReadNames(t.Context())
+		if err != nil || slices.Contains(names, "brand-newer") {
+			t.Errorf("within the minute: got %v %v, want the list of before", names, err)
+		}
+		time.Sleep(time.Minute)
+		if names, err = c.ReadNames(t.Context()); err != nil || !slices.Contains(names, "brand-newer") {
+			t.Errorf("a minute later: got %v %v, want the new app too", names, err)
+		}
+	})
+}
+
+// What failed is not remembered.
+func TestReadNamesAfterFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sim := simulated(t, simheroku.Options{}, heroku.Config{})
+		do(t, sim, "fault GET /** 503html")
+		_, err := c.ReadNames(t.Context())
+		if p, _ := errors.AsType[*fleet.Problem](err); p == nil || p.Kind != fleet.Unavailable {
+			t.Errorf("got %v", err)
+		}
+		do(t, sim, "faults clear")
+		if names, err := c.ReadNames(t.Context()); err != nil || len(names) == 0 {
+			t.Errorf("got %v %v, want names", names, err)
+		}
+	})
+}
