@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"slices"
 
 	"github.com/slack-go/slack"
 
@@ -39,7 +40,12 @@ func (b *Bot) deliver(ctx context.Context, a ask, reply commands.Reply, ref stri
 		return
 	}
 	messages := Blocks(reply)
+	untold := true
 	for i, way := range b.ways(a, reply.Public) {
+		if way.elsewhere && untold {
+			note := commands.Note{Text: commands.Line("You asked in ", commands.MentionChannel(a.channel), ", where I could not answer you.")}
+			messages = Blocks(commands.Reply{Summary: reply.Summary, Parts: append(slices.Clone(reply.Parts), note)})
+		}
 		sent, err := sendAll(ctx, way, messages)
 		if err == nil {
 			return
@@ -50,22 +56,27 @@ func (b *Bot) deliver(ctx context.Context, a ask, reply commands.Reply, ref stri
 		b.log.Warn("an answer could not be delivered this way", "ref", ref, "user", a.user, "step", way.name, "attempt", i+1, "err", b.api.redact(err))
 		b.suspect(ctx, err)
 		messages = messages[sent:]
+		untold = untold && sent == 0
 	}
 	b.log.Error("an answer could not be delivered at all", "ref", ref, "user", a.user)
+	if reply.Public {
+		b.deliver(ctx, a, sentenceReply("I could not post the answer in this channel. If it is a private one, invite me first; if it is archived, ask in another. Nothing was shown to anybody."), ref)
+	}
 }
 
 // way is one way for a message to reach people.
 type way struct {
-	name string
-	send func(context.Context, Message) error
+	name      string
+	send      func(context.Context, Message) error
+	elsewhere bool // not where the question was asked
 }
 
 // ways are the ways for an answer, best first. A private answer has private ways only.
 func (b *Bot) ways(a ask, public bool) []way {
-	respond := way{"response_url", func(ctx context.Context, m Message) error { return b.respond(ctx, a, public, m) }}
-	whisper := way{"chat.postEphemeral", func(ctx context.Context, m Message) error { return b.whisper(ctx, a, m) }}
-	post := way{"chat.postMessage", func(ctx context.Context, m Message) error { return b.post(ctx, a.channel, a.thread, m) }}
-	direct := way{"chat.postMessage", func(ctx context.Context, m Message) error { return b.post(ctx, a.user, "", m) }}
+	respond := way{name: "response_url", send: func(ctx context.Context, m Message) error { return b.respond(ctx, a, public, m) }}
+	whisper := way{name: "chat.postEphemeral", send: func(ctx context.Context, m Message) error { return b.whisper(ctx, a, m) }}
+	post := way{name: "chat.postMessage", send: func(ctx context.Context, m Message) error { return b.post(ctx, a.channel, a.thread, m) }}
+	direct := way{name: "chat.postMessage", send: func(ctx context.Context, m Message) error { return b.post(ctx, a.user, "", m) }, elsewhere: a.channel != ""}
 	var out []way
 	if a.response != "" {
 		out = append(out, respond)
@@ -74,7 +85,7 @@ func (b *Bot) ways(a ask, public bool) []way {
 	case a.via == commands.Direct:
 		return append(out, post)
 	case public:
-		out = append(out, post)
+		return append(out, post)
 	case a.channel != "":
 		out = append(out, whisper)
 	}

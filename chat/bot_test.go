@@ -125,12 +125,14 @@ type memory struct {
 	ids  map[string]bool
 	gone error
 	hang bool
+	slow time.Duration
 }
 
 func (m *memory) Record(ctx context.Context, id, kind string, at time.Time) (bool, error) {
 	m.mu.Lock()
-	hang, gone := m.hang, m.gone
+	hang, gone, slow := m.hang, m.gone, m.slow
 	m.mu.Unlock()
+	time.Sleep(slow)
 	if hang {
 		<-ctx.Done()
 		return false, ctx.Err()
@@ -180,7 +182,7 @@ func playStory(t *testing.T, opts slack.Options, tune func(*Config), f func(*sta
 		ctx, cancel := context.WithCancel(t.Context())
 		s.cancel = cancel
 		go func() { s.done <- bot.Run(ctx) }()
-		time.Sleep(time.Second)
+		time.Sleep(10 * time.Second) // until both links are up
 		f(s)
 		if s.done != nil {
 			if err := s.stop(); err != nil {
@@ -699,6 +701,65 @@ func TestALinkThatDropsEachSecondForTenMinutes(t *testing.T) {
 		}
 		s.do("type requester #ops /zdd status shop")
 		s.want(time.Second, answered)
+	})
+}
+
+func TestLinksAreNotRefreshedTogether(t *testing.T) {
+	playStory(t, slack.Options{RefreshEvery: 10 * time.Minute}, nil, func(s *stage) {
+		time.Sleep(6 * time.Hour)
+		var last time.Time
+		for _, c := range s.sim.Calls() {
+			if c.Method != "apps.connections.open" {
+				continue
+			}
+			if apart := c.At.Sub(last); apart < 4*time.Second {
+				t.Errorf("two links opened %v apart at %v", apart, c.At)
+			}
+			last = c.At
+		}
+		if got := s.counted("zdd_slack_reconnects_total", "warning"); got < 60 {
+			t.Errorf("refreshes: got %v, want some 70", got)
+		}
+	})
+}
+
+func TestAnAcknowledgementFindsAnotherLink(t *testing.T) {
+	playStory(t, slack.Options{}, nil, func(s *stage) {
+		s.memory.set(func(m *memory) { m.slow = time.Second })
+		s.do("type requester #ops /zdd enable shop")
+		s.do("type requester #ops /zdd enable cart")
+		time.Sleep(500 * time.Millisecond)
+		s.do("disconnect drop one")
+		s.want(4*time.Second, "ephemeral→requester: shop enable", "ephemeral→requester: cart enable")
+		if got := s.counted("zdd_slack_ack_seconds"); got != 2 {
+			t.Errorf("acks: got %v, want 2\n%s", got, s.log)
+		}
+	})
+}
+
+func TestCommandsThatComeDuringTheStopAreTurnedAwayInWords(t *testing.T) {
+	playStory(t, slack.Options{}, nil, func(s *stage) {
+		s.memory.set(func(m *memory) { m.slow = time.Second })
+		s.do("type requester #ops /zdd enable shop")
+		time.Sleep(100 * time.Millisecond)
+		s.cancel()
+		time.Sleep(100 * time.Millisecond)
+		s.do("type requester #ops /zdd enable cart")
+		if err := s.stop(); err != nil {
+			t.Errorf("got %v, want nil", err)
+		}
+		s.want(0, "ephemeral→requester: I am being restarted", "ephemeral→requester: shop enable")
+	})
+}
+
+func TestAnAnswerThatCannotBeSharedIsSaid(t *testing.T) {
+	playStory(t, slack.Options{}, nil, func(s *stage) {
+		s.do("type requester #ops /zdd status shop")
+		s.want(time.Second, answered)
+		s.do("fault response_url used_url")
+		s.do("fault chat.postMessage not_in_channel")
+		s.do("click requester Share to channel")
+		s.want(5*time.Second, "ephemeral→requester: I could not post the answer in this channel.")
 	})
 }
 

@@ -12,6 +12,8 @@ package chat
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,14 +45,15 @@ type recorder interface {
 
 // Config is what a Bot needs. Zero values are defaults unless said otherwise.
 type Config struct {
-	APIURL     string      // of the Web API, such as https://slack.com/api/, which is the default
-	BotToken   secret.Text // xoxb-…; required
-	AppToken   secret.Text // xapp-…; required
-	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
-	Commands   dispatcher            // required
-	Envelopes  recorder              // nil: nothing can be recorded, so nothing that changes anything is accepted
-	Log        *slog.Logger          // nil: discarded
-	Registerer prometheus.Registerer // nil: the metrics go nowhere
+	APIURL     string                                                            // of the Web API, such as https://slack.com/api/, which is the default
+	BotToken   secret.Text                                                       // xoxb-…; required
+	AppToken   secret.Text                                                       // xapp-…; required
+	Dial       func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
+	Roots      *x509.CertPool                                                    // whose certificates to believe; nil: the system's
+	Commands   dispatcher                                                        // required
+	Envelopes  recorder                                                          // nil: nothing can be recorded, so nothing that changes anything is accepted
+	Log        *slog.Logger                                                      // nil: discarded
+	Registerer prometheus.Registerer                                             // nil: the metrics go nowhere
 	Timing     Timing
 	Workers    int // commands that run at once; default 8
 	Queue      int // accepted commands that wait for a worker; default 32
@@ -69,7 +72,10 @@ type Timing struct {
 	Hello  time.Duration // from connecting to the first frame; default 15 s
 	Silent time.Duration // without a ping before a link counts as dead, where the server pings; default 30 s, Slack's own rule
 	Stable time.Duration // a link that lived this long starts over without a delay; default 1 min
-	Retry  time.Duration // the first delay between attempts, doubled up to RetryMax; default 500 ms
+	// Stagger keeps the openings of links apart, because Slack asks for a new link after
+	// about the same time each: they must not be away together; default 5 s.
+	Stagger time.Duration
+	Retry   time.Duration // the first delay between attempts, doubled up to RetryMax; default 500 ms
 	// RetryMax bounds that delay, so that the bot is back soon after Slack is; default 30 s.
 	RetryMax time.Duration
 	People   time.Duration // how long users.info and user groups are believed; default 60 s
@@ -93,6 +99,7 @@ func (t Timing) filled() Timing {
 	or(&t.Hello, 15*time.Second)
 	or(&t.Silent, 30*time.Second)
 	or(&t.Stable, time.Minute)
+	or(&t.Stagger, 5*time.Second)
 	or(&t.Retry, 500*time.Millisecond)
 	or(&t.RetryMax, 30*time.Second)
 	or(&t.People, time.Minute)
@@ -218,6 +225,7 @@ func (c Config) transport() *http.Transport {
 		IdleConnTimeout:       90 * time.Second, // net/http's own default
 		TLSHandshakeTimeout:   10 * time.Second, // likewise
 		ResponseHeaderTimeout: c.Timing.HTTP,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.Roots},
 	}
 	if c.Dial != nil {
 		t.Proxy = nil

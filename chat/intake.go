@@ -293,9 +293,9 @@ func (b *Bot) ack(ctx context.Context, l *link, env envelope, payload any, at ti
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Ack)
 	defer cancel()
 	err := errors.New("no link is up")
-	for _, other := range append([]*link{l}, b.links...) {
+	for i, other := range append([]*link{l}, b.links...) {
 		client := other.client.Load()
-		if client == nil {
+		if client == nil || i > 0 && other == l {
 			continue
 		}
 		if err = b.ackOn(ctx, client, env.ID, payload); err == nil {
@@ -354,8 +354,9 @@ func (b *Bot) perform(ctx context.Context, a ask, command commands.Command) (rep
 	}
 	reply, err = b.cfg.Commands.Run(ctx, a.line, commands.Request{By: who, Via: a.via, Now: time.Now()})
 	if refusal, ok := errors.AsType[*commands.Refusal](err); ok {
-		refusal.Reply.Public = false
-		return refusal.Reply, ""
+		said := refusal.Reply
+		said.Public = false
+		return said, ""
 	}
 	if err != nil {
 		ref = newRef()

@@ -56,6 +56,9 @@ const (
 func (l *link) run(ctx, work context.Context) {
 	b := l.bot
 	wait := newBackOff(b.cfg.Timing)
+	if !pause(ctx, time.Duration(l.number-1)*b.cfg.Timing.Stagger) {
+		return
+	}
 	for attempt := 1; ; attempt++ {
 		lived, reason, err := l.connect(ctx, work)
 		if ctx.Err() != nil {
@@ -74,10 +77,21 @@ func (l *link) run(ctx, work context.Context) {
 			delay = max(wait.NextBackOff(), retryAfter(err))
 		}
 		l.tell(attempt, reason, err)
-		if !pause(ctx, delay) {
+		if !pause(ctx, delay) || !pause(ctx, l.stagger(time.Now())) {
 			return
 		}
 	}
+}
+
+// stagger is how long to wait so as not to be opened together with another link.
+func (l *link) stagger(now time.Time) time.Duration {
+	var wait time.Duration
+	for _, other := range l.bot.links {
+		if p := other.current.Load(); other != l && p != nil && p.greeted.Load() {
+			wait = max(wait, l.bot.cfg.Timing.Stagger-now.Sub(p.opened))
+		}
+	}
+	return wait
 }
 
 // tell logs why a link ended: a refresh is Slack's daily business, the rest is not.

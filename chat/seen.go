@@ -78,7 +78,9 @@ func (o *once) do(key string, f func()) {
 		o.done = map[string]bool{}
 	}
 	again := o.done[key] || len(o.done) >= onceMost
-	o.done[key] = true
+	if !again {
+		o.done[key] = true
+	}
 	o.mu.Unlock()
 	if !again {
 		f()

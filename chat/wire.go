@@ -57,6 +57,7 @@ func (c Config) dialer(p *pulse) *websocket.Dialer {
 	}
 	if c.Dial == nil && proxied(c.APIURL) {
 		p.opaque.Store(true)
+		d.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.Roots}
 		d.Proxy = http.ProxyFromEnvironment
 		d.NetDialContext = dial
 		return d
@@ -77,7 +78,7 @@ func (c Config) dialer(p *pulse) *websocket.Dialer {
 		if err != nil {
 			return nil, err
 		}
-		secured := tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+		secured := tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: c.Roots, NextProtos: []string{"http/1.1"}})
 		if err := secured.HandshakeContext(ctx); err != nil {
 			conn.Close()
 			return nil, err
