@@ -410,3 +410,11 @@ func hostURL(r *http.Request) string {
 	}
 	return scheme + r.Host
 }
+
+// asList is a list that is [] in JSON where it is empty, as Slack writes it, not null.
+func asList[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}

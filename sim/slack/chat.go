@@ -3,7 +3,6 @@ package slack
 import (
 	"cmp"
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -326,7 +325,7 @@ func (s *Server) history(q *request, list []*message) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := object{"messages": slices.Concat([]object{}, rows), "has_more": meta["next_cursor"] != "", "pin_count": 0}
+	answer := object{"messages": asList(rows), "has_more": meta["next_cursor"] != "", "pin_count": 0}
 	if answer["has_more"] == true {
 		answer["response_metadata"] = meta
 	}

@@ -256,6 +256,9 @@ func (s *Server) doLinks(verb, rest string, words []string) (string, error) {
 	}
 	switch verb {
 	case "disconnect":
+		if !slices.Contains([]string{"drop", "half-open", "warning", "refresh_requested", "link_disabled", "too_many_websockets"}, arg) {
+			return "", errUsage{"disconnect how?"}
+		}
 		links := slices.Clone(s.live())
 		if len(words) > 1 && words[1] == "one" && len(links) > 1 {
 			links = links[:1]
@@ -266,10 +269,8 @@ func (s *Server) doLinks(verb, rest string, words []string) (string, error) {
 				l.send(frame{last: true})
 			case "half-open":
 				l.mute = true
-			case "warning", "refresh_requested", "link_disabled", "too_many_websockets":
-				s.disconnect(l, arg)
 			default:
-				return "", errUsage{"disconnect how?"}
+				s.disconnect(l, arg)
 			}
 		}
 		return fmt.Sprintf("%s: %d links", arg, len(links)), nil
@@ -482,7 +483,7 @@ func (s *Server) serveLog(w http.ResponseWriter, r *http.Request) {
 		wake := s.wake
 		s.mu.Unlock()
 		if len(events) > 0 || wait <= 0 {
-			writeJSON(w, http.StatusOK, slices.Concat([]Event{}, events))
+			writeJSON(w, http.StatusOK, asList(events))
 			return
 		}
 		select {

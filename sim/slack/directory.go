@@ -122,7 +122,7 @@ func (s *Server) groupJSON(g *Group, q *request) object {
 		o["deleted_by"] = "U0ADMIN"
 	}
 	if q.flag("include_users") {
-		o["users"] = slices.Concat([]string{}, g.Members)
+		o["users"] = asList(g.Members)
 	}
 	return o
 }
@@ -148,7 +148,7 @@ func (s *Server) groupUsers(q *request) (object, error) {
 	if g == nil || g.ID != q.text("usergroup") || g.Disabled && !q.flag("include_disabled") {
 		return nil, fail("no_such_subteam")
 	}
-	return object{"users": slices.Concat([]string{}, g.Members)}, nil
+	return object{"users": asList(g.Members)}, nil
 }
 
 // kindOf is the word that scopes and types use of a conversation.
@@ -230,7 +230,7 @@ func (s *Server) conversationsList(q *request) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return object{"channels": slices.Concat([]object{}, rows), "response_metadata": meta}, nil
+	return object{"channels": asList(rows), "response_metadata": meta}, nil
 }
 
 func (s *Server) conversationsInfo(q *request) (object, error) {
@@ -268,7 +268,7 @@ func (s *Server) conversationsMembers(q *request) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return object{"members": slices.Concat([]string{}, rows), "response_metadata": meta}, nil
+	return object{"members": asList(rows), "response_metadata": meta}, nil
 }
 
 // readable is reach for the history of a conversation, which only members read.
