@@ -249,3 +249,31 @@ func TestReadNamesAfterFailure(t *testing.T) {
 		}
 	})
 }
+
+// An address that is not in what could be read of the lists may be in the rest.
+func TestAddressBehindAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := client(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/apps":
+				fmt.Fprint(rw, `[{"id":"`+newID+`","name":"shop","web_url":"https://shop-0123456789ab.herokuapp.com/"}]`)
+			case "/teams":
+				fmt.Fprint(rw, `[{"name":"acme"}]`)
+			case "/teams/acme/apps":
+				rw.WriteHeader(http.StatusBadGateway)
+			default:
+				answers(map[string]string{"/apps/" + newID: `{"id":"` + newID + `","name":"shop"}`}).ServeHTTP(rw, r)
+			}
+		}), heroku.Config{})
+		if got := read(t, c, "shop-0123456789ab.herokuapp.com"); got.Name != "shop" {
+			t.Errorf("an address that was read: got %s", got.Name)
+		}
+		_, err := c.ReadApp(t.Context(), fleet.MustRef("other-0123456789ab.herokuapp.com"))
+		if p, _ := errors.AsType[*fleet.Problem](err); p == nil || p.Kind != fleet.Unavailable {
+			t.Errorf("one that was not: got %v, want unavailable, not not-found", err)
+		}
+		if got, err := c.ReadNames(t.Context()); err != nil || len(got) != 1 {
+			t.Errorf("names: got %v %v, want those that could be read", got, err)
+		}
+	})
+}
