@@ -13,7 +13,7 @@ import (
 func preboot() Check {
 	return Check{
 		ID: "preboot", Title: "Preboot", Article: "https://devcenter.heroku.com/articles/preboot",
-		Eval: func(app fleet.App, _ policy.Rules) Finding {
+		Eval: func(app fleet.App, rules policy.Rules) Finding {
 			f, runtime, done := common(app)
 			if done {
 				return f
@@ -30,7 +30,7 @@ func preboot() Check {
 			case on:
 				return pass("preboot is on")
 			}
-			return fail(fixPreboot(app), "preboot is off: at each deploy the old dynos stop before the new ones serve")
+			return fail(fixPreboot(app, rules), "preboot is off: at each deploy the old dynos stop before the new ones serve")
 		},
 	}
 }

@@ -53,7 +53,10 @@ func dropAffinity(app fleet.App) string {
 // fixWeb raises the quantity, after whatever has to come first.
 func fixWeb(app fleet.App, rules policy.Rules) string {
 	want := rules.WebDynos
-	scaler, _ := app.Autoscaler.Get()
+	scaler, known := plan.AutoscalerOf(app).Get()
+	if !known {
+		return "Try again first: whether Heroku's autoscaler is on could not be read, and with it on what is scaled by hand does not last."
+	}
 	var after []string
 	if size, _ := app.WebSize(); size.OnePerType() && !app.InSpace() {
 		after = append(after, "the larger dyno size")
@@ -86,8 +89,12 @@ func floorUnknown(app fleet.App, rules policy.Rules) string {
 }
 
 // fixPreboot comes last: each release with preboot on locks the formation.
-func fixPreboot(app fleet.App) string {
-	return "Last of all, when the web dynos run: " + heroku(app, "features:enable", fleet.Preboot) + "."
+func fixPreboot(app fleet.App, rules policy.Rules) string {
+	command := heroku(app, "features:enable", fleet.Preboot)
+	if web, _ := app.Web(); web.Quantity < rules.WebDynos {
+		return fmt.Sprintf("Last of all, when %d web dynos are up: %s.", rules.WebDynos, command)
+	}
+	return command + "; it restarts nothing, and holds from the next release on."
 }
 
 func attest(app fleet.App) string {

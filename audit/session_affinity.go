@@ -34,6 +34,9 @@ func sessionAffinity() Check {
 			case on:
 				return pass("session affinity is on")
 			}
+			if web, _ := app.Web(); web.Quantity > 1 {
+				return fail(fixAffinity(app, rules), "session affinity is off and %d web dynos run: sessions held in memory break when a visitor meets another dyno", web.Quantity)
+			}
 			return fail(fixAffinity(app, rules), "session affinity is off: with a second web dyno, sessions held in memory would break")
 		},
 	}

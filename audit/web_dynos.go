@@ -23,7 +23,7 @@ func webDynos() Check {
 			want := rules.WebDynos
 			value, low := plan.Floor(app, want)
 			floor, known := value.Get()
-			scaler, _ := app.Autoscaler.Get()
+			scaler, _ := plan.AutoscalerOf(app).Get()
 			switch {
 			case low && scaler.Active && scaler.Min < want:
 				return fail(fixWeb(app, rules), "Heroku's autoscaler may go down to %d (%s today); policy wants %d", scaler.Min, dynos(app), want)

@@ -159,14 +159,13 @@ func (e *enabling) read() bool {
 		missing = append(missing, fmt.Sprintf("%s (%s)", name, why.Text))
 	}
 	if !e.app.InSpace() && !e.app.Features.IsKnown() {
-		add("its features", e.app.Features.Why())
+		add("the features", e.app.Features.Why())
 	}
-	if scaler := autoscaler(e.app); !scaler.IsKnown() {
+	if scaler := AutoscalerOf(e.app); !scaler.IsKnown() {
 		add("whether Heroku's autoscaler is on", scaler.Why())
 	}
-	web, _ := e.app.Web()
-	if web.Quantity < e.rules.WebDynos && !e.app.AddOns.IsKnown() {
-		add("its add-ons, of which one may scale it", e.app.AddOns.Why())
+	if !e.app.AddOns.IsKnown() {
+		add("the add-ons, one of which may scale it", e.app.AddOns.Why())
 	}
 	if len(missing) == 0 {
 		return true
@@ -196,21 +195,21 @@ func (e *enabling) toggle(kind Kind, feature string) {
 func (e *enabling) scale() {
 	want := e.rules.WebDynos
 	web, _ := e.now.Web()
-	scaler, _ := autoscaler(e.app).Get() // read made sure of it
+	scaler, _ := AutoscalerOf(e.app).Get() // read made sure of it
 	first := ""
 	if e.did(Affinity) {
 		first = fmt.Sprintf(", once session affinity has been on for %s", minutes(e.rules.Rollout.AffinitySoak))
 	}
 	if addons := e.app.ScalingAddOns(); len(addons) > 0 {
-		e.leave("Make sure that the minimum of %s is at least %d web dynos%s: only its own settings show and change that (%s).",
-			join(codes(addons)), want, first, code("heroku addons:open "+addons[0]+" --app "+e.app.Name))
+		e.leave("Make sure that the minimum of %s is at least %d web dynos%s: only its own settings show and change that (%s).%s",
+			join(codes(addons)), want, first, code("heroku addons:open "+addons[0]+" --app "+e.app.Name), e.upTo(want-web.Quantity))
 	}
 	switch {
 	case scaler.Active && scaler.Min < want:
-		e.leave("Raise the minimum of Heroku's autoscaler from %d to %d%s: the dyno range beside web at %s/resources in the dashboard. What is scaled by hand does not last while it is on.",
-			scaler.Min, want, first, e.app.DashboardURL())
+		e.leave("Raise the minimum of Heroku's autoscaler from %d to %d%s: the dyno range beside web at %s/resources in the dashboard. What is scaled by hand does not last while it is on.%s",
+			scaler.Min, want, first, e.app.DashboardURL(), e.upTo(want-scaler.Min))
 	case scaler.Active && web.Quantity < want:
-		e.leave("Find out why %d web dynos run though the minimum of Heroku's autoscaler is %d: %s/resources.", web.Quantity, scaler.Min, e.app.DashboardURL())
+		e.leave("Find out why web is at %d though the minimum of Heroku's autoscaler is %d: %s/resources.", web.Quantity, scaler.Min, e.app.DashboardURL())
 	case scaler.Active, len(e.app.ScalingAddOns()) > 0, web.Quantity >= want:
 		return
 	default:
@@ -222,6 +221,21 @@ func (e *enabling) scale() {
 		to.Quantity = max(web.Quantity, want)
 		e.step(Step{Kind: Scale, From: State{Processes: []Process{from}}, To: State{Processes: []Process{to}}})
 	}
+}
+
+// upTo says what more dynos cost at the most that something else will run: the steps'
+// cost does not hold it.
+func (e *enabling) upTo(more int) string {
+	if more <= 0 {
+		return ""
+	}
+	web, _ := e.now.Web()
+	price := e.rules.Prices.Of(e.app, web.Size)
+	one, known := price.Get()
+	if !known {
+		return fmt.Sprintf(" What that costs is not known (%s).", price.Why().Text)
+	}
+	return fmt.Sprintf(" That can cost up to %s a month more, which is not in this plan's cost.", one*fleet.Money(more))
 }
 
 // settle waits where the formation was changed: the new dynos have to be seen running
@@ -285,7 +299,7 @@ func untouched(app fleet.App, steps []Step) []string {
 			out = append(out, fmt.Sprintf("%s stays at %d × %s", code(p.Type), p.Quantity, app.Size(p.Size).Name))
 		}
 	}
-	if scaler, _ := autoscaler(app).Get(); scaler.Active {
+	if scaler, _ := AutoscalerOf(app).Get(); scaler.Active {
 		out = append(out, "Heroku's autoscaler keeps its settings")
 	}
 	if app.Maintenance {

@@ -56,7 +56,7 @@ func hash(app fleet.App, rules policy.Rules, p Plan) string {
 		on, read := app.Feature(name)
 		say("feature", name, on, read)
 	}
-	scaler, read := autoscaler(app).Get()
+	scaler, read := AutoscalerOf(app).Get()
 	say("autoscaler", scaler.Active, scaler.Min, read)
 	say("add-ons", app.ScalingAddOns())
 	return hex.EncodeToString(h.Sum(nil))

@@ -88,21 +88,21 @@ func releaseHazard(app fleet.App, now time.Time, add func(string, string, ...any
 	case release.Status == "pending":
 		add(HazardRelease, "Release v%d is still in its release phase: wait until it has succeeded or failed.", release.Version)
 	case release.Status == "succeeded" && preboot && !app.InSpace() && age < handOver:
-		add(HazardRelease, "Release v%d is %s old: until preboot's hand-over is through (%s at the most), the old dynos serve and Heroku locks the formation.",
+		add(HazardRelease, "Release v%d is %s old: until preboot's hand-over is through, which takes up to %s, old dynos serve and Heroku locks the formation.",
 			release.Version, age.Round(time.Second), minutes(handOver))
 	}
 }
 
 func scalingHazards(app fleet.App, add func(string, string, ...any)) {
-	scaler, known := autoscaler(app).Get()
+	scaler, known := AutoscalerOf(app).Get()
 	switch {
 	case !known:
-		add(HazardAutoscaler, "Whether Heroku's autoscaler is on could not be read (%s). If it is, what is scaled by hand does not last.", autoscaler(app).Why().Text)
+		add(HazardAutoscaler, "Whether Heroku's autoscaler is on could not be read (%s). If it is, what is scaled by hand does not last.", AutoscalerOf(app).Why().Text)
 	case scaler.Active:
 		add(HazardAutoscaler, "Heroku's autoscaler runs from %d to %d web dynos: what is scaled by hand does not last, only its minimum counts.", scaler.Min, scaler.Max)
 	}
 	if addons := app.ScalingAddOns(); len(addons) > 0 {
-		add(HazardScalingApp, "The add-on %s changes the number of web dynos by itself, down to a minimum that only its own settings show.", join(codes(addons)))
+		add(HazardScalingApp, "Something else scales the app: %s. It goes down to a minimum that only its own settings show, and may undo what is scaled by hand.", join(codes(addons)))
 	}
 }
 

@@ -197,6 +197,7 @@ func After(app fleet.App, steps ...Step) fleet.App {
 			app.Features = fleet.Known(features)
 		}
 		if len(s.To.Processes) > 0 {
+			app.Autoscaler = AutoscalerOf(app) // a size that can't have one leaves none behind
 			old, _ := app.Formation.Get()
 			formation := slices.Clone(old)
 			for _, to := range s.To.Processes {

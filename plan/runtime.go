@@ -50,18 +50,18 @@ func RuntimeOf(app fleet.App) (runtime fleet.Value[Runtime], why string) {
 	}
 	switch size.Tier {
 	case fleet.Eco, fleet.Basic:
-		return fleet.Known(Small), fmt.Sprintf("%s dynos can't preboot, and run at most one of a process type", size.Name)
+		return fleet.Known(Small), fmt.Sprintf("web runs on %s dynos, which can't preboot and of which a process type can have only one", size.Name)
 	case fleet.Standard, fleet.Performance:
-		return fleet.Known(Bootable), fmt.Sprintf("%s dynos can preboot", size.Name)
+		return fleet.Known(Bootable), fmt.Sprintf("web runs on %s dynos, which can preboot", size.Name)
 	case fleet.OtherTier:
 		return fleet.Known(Strange), fmt.Sprintf("%s is a dyno size that this program does not know", code(size.Name))
 	}
 	return fleet.Known(Strange), fmt.Sprintf("Heroku says that the app runs on %s dynos and in no space, which can't both be", code(size.Name))
 }
 
-// autoscaler is Heroku's own autoscaling of an app's web dynos. Where the size can't
+// AutoscalerOf is Heroku's own autoscaling of an app's web dynos. Where the size can't
 // have it, it is off whatever was read, and where it was not read but can't be, too.
-func autoscaler(app fleet.App) fleet.Value[fleet.Autoscaler] {
+func AutoscalerOf(app fleet.App) fleet.Value[fleet.Autoscaler] {
 	size, ok := app.WebSize()
 	if scaler, known := app.Autoscaler.Get(); known && scaler.Active {
 		return app.Autoscaler // a monitor that is on is believed, whatever the size
@@ -75,19 +75,24 @@ func autoscaler(app fleet.App) fleet.Value[fleet.Autoscaler] {
 // Floor is the number of web dynos that the app is sure to keep: today's quantity,
 // and where something scales the app by itself no more than its minimum. It is unknown
 // where that minimum can't be read: of a scaling add-on never, so today's quantity
-// proves nothing then. low says that it is below want in any case: a quantity below
+// proves nothing then, nor where the add-ons themselves could not be read. (A list
+// without one proves little too, as some scalers are linked by OAuth and never listed;
+// that an app's quantity moves by itself only shows over time.) low says that it is below want in any case: a quantity below
 // want today is, whatever scales the app.
 func Floor(app fleet.App, want int) (floor fleet.Value[int], low bool) {
 	web, ok := app.Web()
 	if !ok {
 		return fleet.Unknown[int](app.Formation.Why()), false
 	}
-	scaler, known := autoscaler(app).Get()
+	scaler, known := AutoscalerOf(app).Get()
 	low = web.Quantity < want || known && scaler.Active && scaler.Min < want
 	switch addons := app.ScalingAddOns(); {
 	case !known:
-		why := autoscaler(app).Why()
+		why := AutoscalerOf(app).Why()
 		return fleet.Unknown[int](fleet.Reason{Kind: why.Kind, Text: "whether Heroku's autoscaler is on could not be read (" + why.Text + ")"}), low
+	case !app.AddOns.IsKnown():
+		why := app.AddOns.Why()
+		return fleet.Unknown[int](fleet.Reason{Kind: why.Kind, Text: "the add-ons, one of which may scale it, could not be read (" + why.Text + ")"}), low
 	case len(addons) > 0:
 		return fleet.Unknown[int](fleet.Reason{Kind: fleet.NotTold, Text: "the minimum of " + join(codes(addons)) + " can't be read from Heroku"}), low
 	case scaler.Active:
