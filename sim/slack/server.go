@@ -68,8 +68,8 @@ type Options struct {
 // DefaultScopes are the bot scopes granted when [Options] name none.
 func DefaultScopes() []string {
 	return []string{
-		"app_mentions:read", "channels:history", "chat:write", "chat:write.public", "commands",
-		"files:write", "groups:history", "im:history", "im:write", "usergroups:read", "users:read",
+		"app_mentions:read", "channels:history", "channels:read", "chat:write", "chat:write.public", "commands",
+		"files:write", "groups:history", "groups:read", "im:history", "im:write", "usergroups:read", "users:read",
 	}
 }
 
