@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -43,6 +44,14 @@ func (m Mistakes) Error() string {
 // nearest is the word of allowed that was probably meant, "" when none is near.
 func nearest(word string, allowed []string) string {
 	word = strings.ReplaceAll(strings.ToLower(word), "-", "_")
+	if len(word) > 40 { // no setting is that long, and the distance takes the product of both lengths
+		return ""
+	}
+	for _, a := range allowed {
+		if len(word) >= 3 && strings.HasPrefix(a, word) {
+			return a
+		}
+	}
 	best, distance := "", max(2, utf8.RuneCountInString(word)/3)+1
 	for _, a := range allowed {
 		if d := levenshtein.ComputeDistance(word, strings.ReplaceAll(strings.ToLower(a), "-", "_")); d < distance {
@@ -67,5 +76,19 @@ func quote(s string) string {
 	if utf8.RuneCountInString(s) > most {
 		s = string([]rune(s)[:most]) + "…"
 	}
-	return fmt.Sprintf("%q", s)
+	return strconv.Quote(s)
+}
+
+// onOneLine escapes what would break a line of a log or a message.
+func onOneLine(s string) string {
+	var out strings.Builder
+	for _, r := range s {
+		if !strconv.IsPrint(r) {
+			quoted := strconv.QuoteRune(r)
+			out.WriteString(quoted[1 : len(quoted)-1])
+			continue
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -21,6 +22,9 @@ const (
 	// maxSize is far above any policy of a real company (1,000 apps with facts of
 	// their own take some 100 KiB), and bounds what a hostile file can cost.
 	maxSize = 256 << 10
+	// maxLines bounds the YAML parser's time, which grows with the square of the number
+	// of keys (30,000 take three seconds).
+	maxLines = 10_000
 	// maxDepth is how many brackets, or dashes on one line, may be open: the deepest
 	// setting takes four. The parser recurses, and Go can't recover a full stack.
 	maxDepth = 16
@@ -59,7 +63,11 @@ type reader struct {
 }
 
 func (r *reader) wrong(line int, key, format string, args ...any) {
-	r.mistakes = append(r.mistakes, Mistake{File: r.file, Line: max(line, 1), Key: key, Text: fmt.Sprintf(format, args...)})
+	text := onOneLine(fmt.Sprintf(format, args...))
+	if strings.Contains(text, "${") {
+		text += " (environment variables are not expanded in this file)"
+	}
+	r.mistakes = append(r.mistakes, Mistake{File: r.file, Line: max(line, 1), Key: key, Text: text})
 }
 
 // tree makes the text a tree of nodes; nil when there is nothing in it, or nothing
@@ -70,7 +78,12 @@ func (r *reader) tree(text []byte) (root ast.Node) {
 		r.wrong(1, "", "the policy has %d KiB, and at most %d KiB are read", len(text)>>10, maxSize>>10)
 		return nil
 	}
-	for i, line := range bytes.Split(text, []byte("\n")) {
+	lines := bytes.Split(text, []byte("\n"))
+	if len(lines) > maxLines {
+		r.wrong(maxLines, "", "the policy has %d lines, and at most %d are read", len(lines), maxLines)
+		return nil
+	}
+	for i, line := range lines {
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		switch bad := bytes.IndexFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f || c == '\ufeff' }); {
 		case !utf8.Valid(line):
@@ -291,7 +304,7 @@ func (r *reader) entries(n ast.Node, key string) iter.Seq2[string, *ast.MappingV
 
 // join makes a full key. Names from the file may be hostile, and so are shortened.
 func join(key, name string) string {
-	if len(name) > 60 || strings.IndexFunc(name, func(c rune) bool { return c <= ' ' || c == '`' || c == 0x7f }) >= 0 || name == "" {
+	if len(name) > 60 || name == "" || strings.ContainsFunc(name, func(c rune) bool { return c == ' ' || c == '`' || !strconv.IsPrint(c) }) {
 		name = quote(name)
 	}
 	if key == "" {

@@ -1,40 +1,402 @@
 package policy
 
 import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/fleet/fleettest"
 )
 
-// design is the file that the documentation shows, whole.
-const design = `# zdd.yml: every key is optional
-scope:                                  # which apps the scan and the digest cover
-  teams: [acme]                         # default: every app that the token can see
-  include: ["*"]
-  exclude: ["*-sandbox"]
-  stages: [production, none]            # pipeline stages, and apps in no pipeline; this is the default
-requirements: { web_dynos: 2, session_affinity: required, jvm_warmup: advice }    # required | optional | forbidden; advice | required
-apps:                                   # by name, UUID, glob, team:x or pipeline:y
-  shop: { session_affinity: optional, web_dynos: 3, owner: U0123, channel: C0SHOP, warmup: attested }
-  "team:data": { owner: S0DATA, channel: C0DATA }
-people:                                 # Slack user ids and user group ids
-  operators: [U0REQUESTER, S0PLATFORM]       # who may ask for changes
-  approvers: [U0APPROVER, S0FINOPS]          # who may approve what costs money
-approval: { channel: C0OPS, expires_after: 24h, self_approval: false, quorum: [{ above: 500, approvals: 2 }] }
-limits: { web_dynos: 10, monthly_increase: 1000 }       # can't be lifted from chat
-prices: { standard-1x: 21.50 }          # what the contract says, where the list price is wrong or missing
-rollout: { affinity_soak: 10m, settle: 6m }
-digest: { channel: C0OPS, schedule: "30 3 * * *", post_at: "09:00", timezone: Europe/Berlin, watch_every: 30m }
-heroku: { reserve: 500, parallel: 16 }
-`
+var update = flag.Bool("update", false, "rewrite the goldens")
 
-func TestParseDesign(t *testing.T) {
-	p, err := Parse("zdd.yml", []byte(design))
+// golden holds got against a file that a person can review.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, l := range p.Describe() {
-		got = append(got, l.Key+" = "+l.Value+" ("+l.Origin+")")
+	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(string(want), "\n")
+	for i := range min(len(gotLines), len(wantLines)) {
+		if gotLines[i] != wantLines[i] {
+			t.Fatalf("%s:%d differs (go test -update rewrites it, then review)\ngot  %s\nwant %s", path, i+1, gotLines[i], wantLines[i])
+		}
 	}
-	t.Log(strings.Join(got, "\n"))
+	if len(gotLines) != len(wantLines) {
+		t.Fatalf("%s: got %d lines, want %d", path, len(gotLines), len(wantLines))
+	}
+}
+
+// full is a file with every key, as the documentation shows it.
+func full(t testing.TB) []byte {
+	t.Helper()
+	text, err := os.ReadFile("testdata/full.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func parse(t testing.TB, text string) Policy {
+	t.Helper()
+	p, err := Parse("zdd.yml", []byte(text))
+	if err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	return p
+}
+
+// TestDescribe is what is in force: of the whole file, and of none.
+func TestDescribe(t *testing.T) {
+	var out strings.Builder
+	for _, c := range []struct {
+		name string
+		p    Policy
+	}{{"full.yml", parse(t, string(full(t)))}, {"nothing", parse(t, "")}} {
+		out.WriteString("== " + c.name + "\n")
+		for _, l := range c.p.Describe() {
+			out.WriteString(l.Key + ": " + l.Value + "  # " + l.Origin + "\n")
+		}
+		for _, h := range c.p.Hints() {
+			out.WriteString("hint: " + h + "\n")
+		}
+	}
+	golden(t, "testdata/describe.golden", out.String())
+}
+
+// TestMistakes holds what is told about each wrong file in testdata/wrong.txt, whose
+// cases are parted by lines that begin with ==.
+func TestMistakes(t *testing.T) {
+	cases, err := os.ReadFile("testdata/wrong.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, c := range strings.Split(string(cases), "== ")[1:] {
+		name, text, _ := strings.Cut(c, "\n")
+		_, err := Parse("zdd.yml", []byte(text))
+		mistakes, ok := errors.AsType[Mistakes](err)
+		if !ok || len(mistakes) == 0 {
+			t.Errorf("%s: got %v, want mistakes", name, err)
+			continue
+		}
+		out.WriteString("== " + name + "\n" + err.Error() + "\n")
+	}
+	golden(t, "testdata/wrong.golden", out.String())
+}
+
+func TestDefaultIsSafe(t *testing.T) {
+	for name, text := range map[string]string{
+		"nothing": "", "a comment": "# nothing yet\n", "null": "null\n", "empty sections": "scope:\npeople:\napproval: {}\napps:\n", "a document mark": "---\n", "a byte order mark": "\ufeff",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := parse(t, text)
+			if got, want := p.Digest(), Default().Digest(); got != want {
+				t.Errorf("got digest %s, want the default's", got)
+			}
+			if len(p.People.Operators)+len(p.People.Approvers) != 0 || p.Approval.SelfApproval {
+				t.Errorf("got people %+v, want nobody", p.People)
+			}
+		})
+	}
+}
+
+func TestDigest(t *testing.T) {
+	base := parse(t, string(full(t)))
+	if got := base.Digest(); len(got) != 64 || strings.Trim(got, "0123456789abcdef") != "" {
+		t.Fatalf("got %q, want 64 hex digits", got)
+	}
+	same := map[string]string{
+		"comments":             string(full(t)) + "# more\n",
+		"Windows line ends":    strings.ReplaceAll(string(full(t)), "\n", "\r\n"),
+		"order of a list":      strings.Replace(string(full(t)), "[U0REQUESTER, S0PLATFORM]", "[S0PLATFORM, U0REQUESTER]", 1),
+		"twice in a list":      strings.Replace(string(full(t)), "[U0REQUESTER, S0PLATFORM]", "[U0REQUESTER, S0PLATFORM, U0REQUESTER]", 1),
+		"a default left out":   strings.Replace(string(full(t)), "heroku: { reserve: 500, parallel: 16 }", "", 1),
+		"a duration by itself": strings.Replace(string(full(t)), "expires_after: 24h", "expires_after: 1d", 1),
+		"a price by itself":    strings.Replace(string(full(t)), "21.50", "21.5", 1),
+	}
+	for name, text := range same {
+		if got := parse(t, text).Digest(); got != base.Digest() {
+			t.Errorf("%s: got another digest, want the same", name)
+		}
+	}
+	for _, change := range [][2]string{
+		{"teams: [acme]", "teams: [acme, beta]"}, {`include: ["*"]`, `include: ["s*"]`}, {"stages: [production, none]", "stages: [production]"},
+		{"web_dynos: 2", "web_dynos: 3"}, {"jvm_warmup: advice", "jvm_warmup: required"}, {"warmup: attested", "warmup: unattested"}, {"owner: U0123", "owner: U0124"},
+		{"operators: [U0REQUESTER, S0PLATFORM]", "operators: [U0REQUESTER]"}, {"self_approval: false", "self_approval: true"}, {"above: 500", "above: 400"},
+		{"monthly_increase: 1000", "monthly_increase: 1001"}, {"standard-1x: 21.50", "standard-1x: 21.51"}, {"affinity_soak: 10m", "affinity_soak: 11m"},
+		{`post_at: "09:00"`, `post_at: "09:01"`}, {"Europe/Berlin", "Europe/Paris"}, {"reserve: 500", "reserve: 501"},
+	} {
+		text := strings.Replace(string(full(t)), change[0], change[1], 1)
+		if parse(t, text).Digest() == base.Digest() {
+			t.Errorf("%s → %s: got the same digest, want another", change[0], change[1])
+		}
+	}
+}
+
+func TestDigestLeavesThePolicyAlone(t *testing.T) {
+	p := Default()
+	p.People.Operators = []string{"U2ZZ", "U1AA"}
+	p.Digest()
+	if want := []string{"U2ZZ", "U1AA"}; !slices.Equal(p.People.Operators, want) {
+		t.Errorf("got operators %v, want %v", p.People.Operators, want)
+	}
+}
+
+func TestFor(t *testing.T) {
+	p := parse(t, `
+requirements: { web_dynos: 2, session_affinity: required }
+apps:
+  "01234567-89ab-4cde-8f01-23456789abcd": { web_dynos: 9 }
+  shop: { web_dynos: 3, owner: U0SHOP }
+  "sho*": { session_affinity: optional, channel: C0SHO, warmup: attested }
+  "s*": { session_affinity: forbidden, channel: C0S, jvm_warmup: required }
+  "*p": { channel: C0P, warmup: unattested }
+  "team:acme": { owner: S0ACME, channel: C0ACME, web_dynos: 7 }
+  "pipeline:storefront": { owner: S0FRONT, session_affinity: required, web_dynos: 6 }
+  "pipeline:fedcba98-7654-4321-8f01-23456789abcd": { web_dynos: 5 }
+`)
+	tests := map[string]struct {
+		line, name string
+		id         fleet.ID
+		want       Rules
+	}{
+		"UUID, then name, then the longer glob": {"standard-1x web=1 stage=production", "shop", fleettest.ID,
+			Rules{WebDynos: 9, SessionAffinity: Optional, JVMWarmup: WeightRequired, WarmupAttested: true, AttestedBy: "sho*", Owner: "U0SHOP", Channel: "C0SHO"}},
+		"name": {"standard-1x web=1", "shop", "x",
+			Rules{WebDynos: 3, SessionAffinity: Optional, JVMWarmup: WeightRequired, WarmupAttested: true, AttestedBy: "sho*", Owner: "U0SHOP", Channel: "C0SHO"}},
+		"the longer of two globs": {"standard-1x web=1 stage=production", "shovel", "x",
+			Rules{WebDynos: 6, SessionAffinity: Optional, JVMWarmup: WeightRequired, WarmupAttested: true, AttestedBy: "sho*", Owner: "S0FRONT", Channel: "C0SHO"}},
+		"equal globs: the later letter": {"standard-1x web=1", "soup", "x",
+			Rules{WebDynos: 7, SessionAffinity: Forbidden, JVMWarmup: WeightRequired, Owner: "S0ACME", Channel: "C0S"}},
+		"pipeline over team": {"standard-1x web=1 stage=staging", "api", "x",
+			Rules{WebDynos: 6, SessionAffinity: Required, JVMWarmup: WeightAdvice, Owner: "S0FRONT", Channel: "C0ACME"}},
+		"team": {"standard-1x web=1 team=Acme", "api", "x",
+			Rules{WebDynos: 7, SessionAffinity: Required, JVMWarmup: WeightAdvice, Owner: "S0ACME", Channel: "C0ACME"}},
+		"an unread pipeline is none": {"standard-1x web=1 pipeline=?", "api", "x",
+			Rules{WebDynos: 7, SessionAffinity: Required, JVMWarmup: WeightAdvice, Owner: "S0ACME", Channel: "C0ACME"}},
+		"another team": {"standard-1x web=1 team=beta", "api", "x",
+			Rules{WebDynos: 2, SessionAffinity: Required, JVMWarmup: WeightAdvice}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			app := fleettest.App(tt.line)
+			app.Name, app.ID = tt.name, tt.id
+			got := p.For(app)
+			if got.Policy != p.Digest() || got.Limits != p.Limits || got.Rollout != p.Rollout {
+				t.Errorf("got %+v, want the policy's digest, limits and waits", got)
+			}
+			got.Prices, got.Limits, got.Rollout, got.Policy = nil, Limits{}, Rollout{}, ""
+			if got.WebDynos != tt.want.WebDynos || got.SessionAffinity != tt.want.SessionAffinity || got.JVMWarmup != tt.want.JVMWarmup ||
+				got.WarmupAttested != tt.want.WarmupAttested || got.AttestedBy != tt.want.AttestedBy || got.Owner != tt.want.Owner || got.Channel != tt.want.Channel {
+				t.Errorf("got  %+v\nwant %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestInScope(t *testing.T) {
+	const rules = "scope: { teams: [acme], include: [\"s*\", api], exclude: [\"*-sandbox\"] }\n"
+	tests := map[string]struct {
+		policy, line, name string
+		want               bool
+		why                string
+	}{
+		"production":                    {rules, "standard-1x stage=production", "shop", true, "stage production is in"},
+		"in no pipeline":                {rules, "standard-1x", "shop", true, "nothing tells its stage"},
+		"a review app":                  {rules, "standard-1x stage=review", "shop-pr-12", false, "stage review is not"},
+		"development":                   {"", "standard-1x stage=development", "shop", false, "stage development is not"},
+		"staging, asked for":            {"scope: { stages: [staging] }", "standard-1x stage=staging", "shop", true, "stage staging is in"},
+		"no pipeline, not asked for":    {"scope: { stages: [staging] }", "standard-1x", "shop", false, "`none` is not in"},
+		"a stage nobody knows":          {rules, "standard-1x stage=canary", "shop", true, "not one this program knows"},
+		"stage unread":                  {rules, "standard-1x pipeline=?", "shop", true, "could not be read (Heroku did not answer)"},
+		"stage unread, excluded anyway": {rules, "standard-1x pipeline=?", "shop-sandbox", false, "`*-sandbox` in"},
+		"another team":                  {rules, "standard-1x team=beta", "shop", false, "team beta is not"},
+		"the team in capitals":          {rules, "standard-1x team=ACME", "shop", true, "no pipeline"},
+		"a personal app":                {rules, "standard-1x team=", "shop", false, "personal"},
+		"a personal app, no teams set":  {"", "standard-1x team=", "shop", true, "no pipeline"},
+		"not included":                  {rules, "standard-1x", "web", false, "matches nothing"},
+		"included by name":              {rules, "standard-1x", "api", true, "no pipeline"},
+		"included by part of a name":    {rules, "standard-1x", "api-2", false, "matches nothing"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			app := fleettest.App(tt.line)
+			app.Name = tt.name
+			got, why := parse(t, tt.policy).InScope(app)
+			if got != tt.want || !strings.Contains(why, tt.why) {
+				t.Errorf("got %t, %q; want %t, %q", got, why, tt.want, tt.why)
+			}
+		})
+	}
+	app := fleettest.App("standard-1x stage=production")
+	app.ArchivedAt = time.Unix(0, 1)
+	if got, why := Default().InScope(app); got {
+		t.Errorf("an archived app: got in scope (%s), want out", why)
+	}
+}
+
+func TestPrices(t *testing.T) {
+	prices := Prices{"standard-1x": 21_50, "shield-m": 400_00}
+	tests := map[string]struct {
+		line, size string
+		want       fleet.Money // -1: unknown
+		why        string
+	}{
+		"contract":                  {"standard-1x web=1", "Standard-1X", 21_50, ""},
+		"contract, catalog unread":  {"standard-1x web=1 sizes=?", "standard-1x", 21_50, ""},
+		"list":                      {"standard-1x web=1", "standard-2x", 50_00, ""},
+		"list, catalog unread":      {"standard-1x web=1 sizes=?", "standard-2x", -1, "Heroku did not answer"},
+		"private, no list price":    {"private-m web=1 space=private", "private-m", -1, "no price for private-m"},
+		"shield printed as private": {"private-m web=1 space=shield", "private-m", 400_00, ""},
+		"space of unknown kind":     {"private-m web=1 space=private?", "private-m", -1, "Shield"},
+		"eco":                       {"eco web=1", "eco", -1, "flat subscription"},
+		"unheard of":                {"standard-1x web=1", "quantum-9x", -1, "no price for quantum-9x"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			value := prices.Of(fleettest.App(tt.line), tt.size)
+			if got := value.Or(-1); got != tt.want || !strings.Contains(value.Why().Text, tt.why) {
+				t.Errorf("got %s (%s), want %s (%s)", got, value.Why().Text, tt.want, tt.why)
+			}
+		})
+	}
+	if got := prices.Monthly(fleettest.App("standard-1x web=2 worker=1 clock=0")); got.Or(-1) != 3*21_50 {
+		t.Errorf("monthly: got %s, want $64.50", got.Or(-1))
+	}
+	if got := prices.Monthly(fleettest.App("standard-1x web=2 formation=?")); got.IsKnown() {
+		t.Errorf("monthly of an unread formation: got %s, want unknown", got.Or(-1))
+	}
+	if got := (Prices)(nil).Of(fleettest.App("eco web=1"), "eco"); got.IsKnown() {
+		t.Errorf("eco: got %s, want unknown", got.Or(-1))
+	}
+}
+
+func TestApprovals(t *testing.T) {
+	a := parse(t, "approval: { quorum: [{ above: 2000, approvals: 3 }, { above: 500, approvals: 2 }] }").Approval
+	for _, tt := range []struct {
+		increase fleet.Value[fleet.Money]
+		want     int
+	}{
+		{fleet.Known(fleet.Money(0)), 1}, {fleet.Known(fleet.Money(500_00)), 1}, {fleet.Known(fleet.Money(500_01)), 2}, {fleet.Known(fleet.Money(2000_01)), 3},
+		{fleet.Unknown[fleet.Money](fleet.Reason{Kind: fleet.NotPriced}), 3},
+	} {
+		if got := a.Approvals(tt.increase); got != tt.want {
+			t.Errorf("%s: got %d approvals, want %d", tt.increase.Or(-1), got, tt.want)
+		}
+	}
+	if got := (Approval{}).Approvals(fleet.Known(fleet.Money(9_999_99))); got != 1 {
+		t.Errorf("without a quorum: got %d approvals, want 1", got)
+	}
+}
+
+// TestHostileFiles holds that what is long, deep or strange is refused, quickly and in
+// few words, before the YAML parser sees it.
+func TestHostileFiles(t *testing.T) {
+	var bomb strings.Builder
+	bomb.WriteString("a: &a [x,x,x,x,x,x,x,x,x]\n")
+	for c := 'b'; c < 'j'; c++ {
+		bomb.WriteString(string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+string(c-1)+",", 9) + "]\n")
+	}
+	for name, text := range map[string]string{
+		"too large":            "# " + strings.Repeat("x", maxSize),
+		"billion laughs":       bomb.String(),
+		"deep brackets":        "scope: " + strings.Repeat("[", 100_000),
+		"deep braces":          "scope: " + strings.Repeat("{a: ", 50_000),
+		"deep dashes":          "scope: " + strings.Repeat("\n- ", 10) + strings.Repeat("- ", 50_000),
+		"deep indentation":     strings.Repeat(" ", 100_000) + "scope: 1",
+		"question marks":       strings.Repeat("? ", 50_000),
+		"tags":                 "scope: " + strings.Repeat("!!str ", 10_000) + "x",
+		"many lines":           strings.Repeat("a: 1\n", maxLines),
+		"many unknown keys":    strings.Repeat("a: 1\n", 2000),
+		"a very long key":      strings.Repeat("k", 200_000) + ": 1",
+		"a very long value":    "digest: { timezone: " + strings.Repeat("z", 200_000) + " }",
+		"many documents":       strings.Repeat("---\nscope: {}\n", 2000),
+		"a NUL":                "scope:\x00",
+		"not UTF-8":            "scope: \xff\xfe",
+		"UTF-16":               "\xff\xfes\x00c\x00o\x00p\x00e\x00:\x00",
+		"a binary":             "\x7fELF\x02\x01\x01",
+		"a cron with no zone":  "digest: { schedule: \"TZ=0\" }",
+		"a cron with one zone": "digest: { schedule: \"CRON_TZ=Europe/Berlin 0 3 * * *\" }",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse("zdd.yml", []byte(text))
+			mistakes, ok := errors.AsType[Mistakes](err)
+			if !ok || len(mistakes) > maxMistakes || len(err.Error()) > 20_000 {
+				t.Errorf("got %d mistakes in %d bytes, want at most %d in 20,000", len(mistakes), len(err.Error()), maxMistakes)
+			}
+		})
+	}
+}
+
+// FuzzParse holds, for any text: no panic; mistakes name a line that exists and repeat
+// no control character; what parses describes itself, and is safe to use.
+func FuzzParse(f *testing.F) {
+	f.Add(full(f))
+	for _, pattern := range []string{"testdata/wrong.txt", "testdata/*.yml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			for c := range strings.SplitSeq(string(text), "== ") {
+				f.Add([]byte(c))
+			}
+		}
+	}
+	app := fleettest.App("standard-1x web=1 stage=production")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := Parse("zdd.yml", text)
+		if err != nil {
+			mistakes, ok := errors.AsType[Mistakes](err)
+			if !ok || len(mistakes) == 0 {
+				t.Fatalf("got %T, want Mistakes", err)
+			}
+			for _, m := range mistakes {
+				if lines := strings.Count(string(text), "\n") + strings.Count(string(text), "\r") + 1; m.Line < 1 || m.Line > lines || m.Text == "" || m.File != "zdd.yml" {
+					t.Errorf("got %+v of %d lines", m, lines)
+				}
+				if strings.ContainsFunc(m.Error(), func(r rune) bool { return r < ' ' || r == 0x7f }) {
+					t.Errorf("a control character in %q", m.Error())
+				}
+			}
+			return
+		}
+		if again, err := Parse("zdd.yml", text); err != nil || again.Digest() != p.Digest() {
+			t.Errorf("parsed again: got %v and another policy", err)
+		}
+		r := p.For(app)
+		if r.WebDynos < 1 || r.WebDynos > p.Limits.WebDynos || r.SessionAffinity == "" || r.JVMWarmup == "" {
+			t.Errorf("got rules %+v", r)
+		}
+		if _, why := p.InScope(app); why == "" {
+			t.Error("InScope gives no reason")
+		}
+		for _, id := range slices.Concat(p.People.Readers, p.People.Operators, p.People.Approvers) {
+			if !personID.MatchString(id) && !groupID.MatchString(id) {
+				t.Errorf("got the person %q", id)
+			}
+		}
+		if p.Nightly.Location() == nil || onceADay(p.Nightly.Schedule) != nil {
+			t.Errorf("got %+v", p.Nightly)
+		}
+		p.Hints()
+	})
 }
