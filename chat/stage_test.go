@@ -1,0 +1,304 @@
+package chat
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/zdd/commands"
+	"example.com/zdd/sim/play"
+	"example.com/zdd/sim/slack"
+)
+
+// Tokens with a canary in them: no log line, reply or error may show it.
+const (
+	canaryBot = "xoxb-111-222-CANARYbot"
+	canaryApp = "xapp-1-A0-333-CANARYapp"
+)
+
+// stage is a simulated Slack with a bot on it, inside a bubble.
+type stage struct {
+	t        *testing.T
+	sim      *slack.Server
+	net      *play.Network
+	web      *http.Client
+	grammar  *grammar
+	memory   *memory
+	log      *lockedBuffer
+	registry *prometheus.Registry
+	bot      *Bot
+	cancel   context.CancelFunc
+	done     chan error
+	seq      int
+}
+
+// lockedBuffer is a log that can be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// grammar answers lines; the first word says how.
+type grammar struct {
+	mu   sync.Mutex
+	ran  []string
+	hold chan struct{} // "hold" waits for it
+}
+
+func (g *grammar) runs() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.ran)
+}
+
+func (g *grammar) Find(line string) (commands.Command, commands.Args, error) {
+	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	switch word {
+	case "status", "hold", "panic", "hang", "fail":
+		return commands.Command{Name: word}, commands.Args{Words: strings.Fields(rest)}, nil
+	case "enable", "explode":
+		return commands.Command{Name: word, Changes: true}, commands.Args{Words: strings.Fields(rest)}, nil
+	}
+	return commands.Command{}, commands.Args{}, &commands.Refusal{Reply: sentenceReply("I don't know that.")}
+}
+
+func (g *grammar) Run(ctx context.Context, line string, req commands.Request) (commands.Reply, error) {
+	g.mu.Lock()
+	g.ran = append(g.ran, fmt.Sprintf("%s/%s/%s: %s", req.Via, req.By.ID, req.By.Kind, line))
+	g.mu.Unlock()
+	if req.By.Kind != commands.Member {
+		return commands.Reply{}, &commands.Refusal{Reply: sentenceReply("Refused: " + string(req.By.Kind) + ".")}
+	}
+	c, args, err := g.Find(line)
+	if err != nil {
+		return commands.Reply{}, err
+	}
+	switch c.Name {
+	case "hold":
+		select {
+		case <-g.hold:
+		case <-ctx.Done():
+			return commands.Reply{}, ctx.Err()
+		}
+	case "panic", "explode":
+		panic("at the disco " + canaryBot)
+	case "hang":
+		<-ctx.Done()
+		return commands.Reply{}, fmt.Errorf("read app: %w", ctx.Err())
+	case "fail":
+		return commands.Reply{}, errors.New("internal detail with " + canaryApp)
+	}
+	text := fmt.Sprintf("%s %s <!channel>", args.Word(0), c.Name)
+	return commands.Reply{Summary: text, Parts: []commands.Part{
+		commands.Para{Text: commands.Line(text)},
+		commands.Buttons{Row: []commands.Button{{Label: "Share to channel", Share: line}, {Label: "Again", Run: line}}},
+	}}, nil
+}
+
+// memory records envelopes; it can be gone, or hang.
+type memory struct {
+	mu   sync.Mutex
+	ids  map[string]bool
+	gone error
+	hang bool
+	slow time.Duration
+}
+
+func (m *memory) Record(ctx context.Context, id, kind string, at time.Time) (bool, error) {
+	m.mu.Lock()
+	hang, gone, slow := m.hang, m.gone, m.slow
+	m.mu.Unlock()
+	time.Sleep(slow)
+	if hang {
+		<-ctx.Done()
+		return false, ctx.Err()
+	}
+	if gone != nil {
+		return false, gone
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	isNew := !m.ids[id]
+	m.ids[id] = true
+	return isNew, nil
+}
+
+func (m *memory) set(f func(*memory)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f(m)
+}
+
+// play runs a story in a bubble: the bot is connected when f starts, and is stopped
+// when it returns. Whatever happened, the canary must not have shown.
+func playStory(t *testing.T, opts slack.Options, tune func(*Config), f func(*stage)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		opts.BotToken, opts.AppToken = canaryBot, canaryApp
+		opts.NoRateLimits = true
+		opts.Strict = true
+		s := &stage{
+			t: t, sim: slack.New(opts), net: &play.Network{}, log: &lockedBuffer{}, registry: prometheus.NewRegistry(),
+			grammar: &grammar{hold: make(chan struct{})}, memory: &memory{ids: map[string]bool{}}, done: make(chan error, 1),
+		}
+		stop := s.net.Serve("slack.test", s.sim)
+		s.web = s.net.Client()
+		cfg := Config{
+			APIURL: "http://slack.test/api", BotToken: canaryBot, AppToken: canaryApp, Dial: s.net.Dial, Registerer: s.registry,
+			Commands: s.grammar, Envelopes: s.memory, Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		}
+		if tune != nil {
+			tune(&cfg)
+		}
+		bot, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.bot = bot
+		ctx, cancel := context.WithCancel(t.Context())
+		s.cancel = cancel
+		go func() { s.done <- bot.Run(ctx) }()
+		time.Sleep(10 * time.Second) // until both links are up
+		f(s)
+		if s.done != nil {
+			if err := s.stop(); err != nil {
+				t.Errorf("Run: got %v, want nil after a stop", err)
+			}
+		}
+		cancel()
+		s.web.CloseIdleConnections()
+		s.sim.Close()
+		stop()
+		for _, e := range s.sim.Events() {
+			if strings.Contains(e.Text, "CANARY") {
+				t.Errorf("a token was shown: %s", e.Text)
+			}
+		}
+		if strings.Contains(s.log.String(), "CANARY") || strings.Contains(s.log.String(), "/response/") {
+			t.Errorf("a secret was logged:\n%s", s.log)
+		}
+	})
+}
+
+// stop ends the bot and returns what Run said.
+func (s *stage) stop() error {
+	s.cancel()
+	err := <-s.done
+	s.done = nil
+	return err
+}
+
+// do sends one control line.
+func (s *stage) do(line string) string {
+	s.t.Helper()
+	res, err := s.web.Post("http://slack.test/_control/do", "text/plain", strings.NewReader(line))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(res.Body)
+	if res.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s: %s", line, text)
+	}
+	return string(text)
+}
+
+// saw is what people saw since the last look, a line each.
+func (s *stage) saw() string {
+	s.t.Helper()
+	synctest.Wait()
+	var lines []string
+	for _, e := range s.sim.Events()[s.seq:] {
+		s.seq = e.Seq
+		if e.Kind == "ack" || e.By != "bot" && e.By != "slack" {
+			continue
+		}
+		to := e.To
+		if to == "" {
+			to = "#" + e.ChannelName
+		}
+		lines = append(lines, fmt.Sprintf("%s→%s: %s", e.Kind, to, strings.ReplaceAll(e.Text, "\n", " / ")))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// want looks for lines that begin as given, in any order, after a while for the bot
+// to answer.
+func (s *stage) want(within time.Duration, want ...string) {
+	s.t.Helper()
+	time.Sleep(within)
+	got := s.saw()
+	lines := strings.Split(got, "\n")
+	if got == "" {
+		lines = nil
+	}
+	slices.Sort(lines) // commands run side by side
+	slices.Sort(want)
+	ok := len(lines) == len(want)
+	for i := 0; ok && i < len(want); i++ {
+		ok = strings.HasPrefix(lines[i], want[i])
+	}
+	if !ok {
+		s.t.Errorf("seen:\n got %s\nwant %s\nlog:\n%s", strings.Join(lines, "\n     "), strings.Join(want, "\n     "), s.log)
+	}
+}
+
+// counted sums a metric over the labels that contain what.
+func (s *stage) counted(name string, what ...string) float64 {
+	s.t.Helper()
+	families, err := s.registry.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			matched := 0
+			for _, l := range m.GetLabel() {
+				if slices.Contains(what, l.GetValue()) {
+					matched++
+				}
+			}
+			if matched == len(what) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
+}
+
+func (s *stage) wantLog(text string, times int) {
+	s.t.Helper()
+	if got := strings.Count(s.log.String(), text); got != times {
+		s.t.Errorf("%q is in the log %d times, want %d:\n%s", text, got, times, s.log)
+	}
+}
+
+const answered = "ephemeral→requester: shop status <!channel> / [Share to channel] [Again]"
