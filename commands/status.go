@@ -128,12 +128,14 @@ func append2(r Reply, parts ...Part) Reply {
 }
 
 func findingItem(f audit.Finding) Item {
-	item := Item{Mark: mark(f), Text: Line(Bold(f.Title), ": ")}
-	item.Text = append(item.Text, Prose(f.Evidence)...)
+	item := Item{Mark: mark(f), Text: Line(Bold(f.Title), ": ", Prose(f.Evidence))}
+	if rest, repeated := strings.CutPrefix(f.Evidence, f.Title); repeated { // "Preboot is on" needs no "Preboot:" before it
+		item.Text = Line(Bold(f.Title), Prose(rest))
+	}
 	if f.Outcome != audit.Pass && f.Outcome != audit.NotApplicable && f.Remedy != "" {
 		detail := Prose(f.Remedy)
 		if f.Article != "" {
-			detail = append(detail, Line(" (", Link(f.Article, "why"), ")")...)
+			detail = append(detail, Line(" · ", Link(f.Article, "why"))...)
 		}
 		item.Detail = append(item.Detail, detail)
 	}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -47,7 +49,14 @@ func (e *exit) Error() string { return e.text }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], process())
+	o := process()
+	if log, err := readConfig(o.Getenv).logger(o); err == nil { // a wrong LOG_LEVEL is told by the program
+		// net/http and others print to the standard logger, now and then with bytes that
+		// a server sent: they go through the redacting one.
+		stdlog.SetOutput(slog.NewLogLogger(log.Handler(), slog.LevelWarn).Writer())
+		stdlog.SetFlags(0)
+	}
+	code := run(ctx, os.Args[1:], o)
 	stop()
 	os.Exit(code)
 }

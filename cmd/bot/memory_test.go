@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -112,12 +113,31 @@ func playInBubble(t *testing.T, file string) {
 	synctest.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		defer s.close()
+		s.env["LOG_LEVEL"] = "debug" // what could leak has to be written down
 		if err := s.start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		defer noSecret(t, s)
 		said := ""
 		if err := story.Run(t.Context(), s.world(sleep, func(line string) { said += line + "\n" })); err != nil {
 			t.Errorf("%v\n--- told so far:\n%s--- the bot's log:\n%s", err, said, s.botLog)
 		}
 	})
+}
+
+// noSecret looks for the bot's tokens in its log and in everything that people saw. They
+// are canaries: every scenario drives its own error paths with them.
+func noSecret(t *testing.T, s *simulation) {
+	t.Helper()
+	seen, err := s.control(t.Context(), http.MethodGet, s.slackURL+"/_control/log?since=0", "")
+	if err != nil {
+		t.Error(err)
+	}
+	for where, text := range map[string]string{"the log": s.botLog.String(), "Slack": seen} {
+		for _, canary := range []string{simslack.DefaultBotToken, simslack.DefaultAppToken, simheroku.DefaultToken, "hunter2", "/response/", "ticket="} {
+			if strings.Contains(text, canary) {
+				t.Errorf("%s holds the secret %q", where, canary)
+			}
+		}
+	}
 }

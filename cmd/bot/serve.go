@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
 
@@ -94,12 +95,21 @@ func serve(ctx context.Context, cfg config, o outside) error {
 
 // newHeroku makes the client of Heroku that every program uses.
 func newHeroku(cfg config, pol policy.Policy, o outside, log *slog.Logger, registry prometheus.Registerer) (*heroku.Client, error) {
+	proxy := http.ProxyFromEnvironment
+	if o.Dial != nil {
+		proxy = nil // a test's network has none
+	}
+	reserve := pol.Heroku.Reserve
+	if reserve == 0 {
+		reserve = -1 // the policy's 0 means none, the client's its default
+	}
 	return heroku.New(heroku.Config{
+		Proxy:      proxy,
 		URL:        cfg.herokuURL,
 		MetricsURL: cfg.metricURL,
 		Key:        cfg.herokuKey,
 		Dial:       o.Dial,
-		Reserve:    pol.Heroku.Reserve,
+		Reserve:    reserve,
 		Parallel:   pol.Heroku.Parallel,
 		Log:        log,
 		Registerer: registry,

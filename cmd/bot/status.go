@@ -53,8 +53,12 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 		if err := out.Encode(report); err != nil {
 			return err
 		}
-	} else if err := chat.Terminal(o.Stdout, commands.StatusReply(report), style(o)); err != nil {
-		return err
+	} else {
+		reply := commands.StatusReply(report)
+		reply.Parts = slices.DeleteFunc(reply.Parts, func(p commands.Part) bool { _, buttons := p.(commands.Buttons); return buttons })
+		if err := chat.Terminal(o.Stdout, reply, style(o)); err != nil {
+			return err
+		}
 	}
 	switch report.Verdict {
 	case audit.VerdictNotReady:

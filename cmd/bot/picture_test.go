@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	simheroku "example.com/zdd/sim/heroku"
+)
+
+// The README's picture is drawn from what bot status prints, so that it can't tell of a
+// product that does not exist.
+func TestPictureIsCurrent(t *testing.T) {
+	sim := simheroku.New(simheroku.Options{})
+	defer sim.Close()
+	server := httptest.NewServer(sim)
+	defer server.Close()
+	env := map[string]string{"HEROKU_API_KEY": simheroku.DefaultToken, "HEROKU_API_URL": server.URL, "HEROKU_METRICS_URL": server.URL, "ZDD_POLICY_YAML": demoPolicy}
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"status", "shop"}, outside{Getenv: func(k string) string { return env[k] }, Stdout: &out, Stderr: &errs, Width: 104}); code != exitFindings {
+		t.Fatalf("bot status shop: got exit code %d, want %d\n%s", code, exitFindings, &errs)
+	}
+	text, _, found := strings.Cut(out.String(), "\nRead ") // the moments below differ with every run
+	if !found {
+		t.Fatalf("got no line that says when it was read:\n%s", &out)
+	}
+	want := drawSVG("/zdd status shop", text)
+	file := filepath.Join("..", "..", "docs", "status.svg")
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("docs/status.svg is not current: run go test ./cmd/bot -run TestPictureIsCurrent -update")
+	}
+}
+
+// drawSVG draws a text as it looks in a terminal window.
+func drawSVG(typed, text string) string {
+	const lineHeight, charWidth, margin = 20, 8.45, 28
+	lines := append([]string{"> " + typed, ""}, strings.Split(strings.TrimRight(text, "\n"), "\n")...)
+	wide := 0
+	for _, l := range lines {
+		wide = max(wide, utf8.RuneCountInString(l))
+	}
+	width, height := int(float64(wide)*charWidth)+2*margin, len(lines)*lineHeight+2*margin
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="The answer to %s">`+"\n", width, height, width, height, html.EscapeString(typed))
+	fmt.Fprintf(&b, `<rect width="%d" height="%d" rx="10" fill="#1a1d21"/>`+"\n"+`<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="14" fill="#d1d2d3" xml:space="preserve">`+"\n", width, height)
+	for i, l := range lines {
+		if l == "" {
+			continue
+		}
+		style := ""
+		switch trimmed := strings.TrimSpace(l); {
+		case i == 0:
+			style = ` fill="#8fd3ff" font-weight="bold"`
+		case i == 2:
+			style = ` fill="#ffffff" font-weight="bold"`
+		case strings.HasPrefix(trimmed, "✓"):
+			style = ` fill="#7bd88f"`
+		case strings.HasPrefix(trimmed, "✗"):
+			style = ` fill="#ff8a80"`
+		case strings.HasPrefix(trimmed, "⚠") || strings.HasPrefix(trimmed, "!"):
+			style = ` fill="#ffd479"`
+		case strings.HasPrefix(l, "  "):
+			style = ` fill="#9aa0a6"`
+		}
+		fmt.Fprintf(&b, `<text x="%d" y="%d"%s>%s</text>`+"\n", margin, margin+(i+1)*lineHeight-6, style, html.EscapeString(l))
+	}
+	b.WriteString("</g></svg>\n")
+	return b.String()
+}
