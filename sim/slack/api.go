@@ -66,7 +66,8 @@ func invalid(reasons ...string) error {
 // methods is every method that the server speaks, as
 // https://docs.slack.dev/reference/methods documents it.
 func methods() map[string]method {
-	const post = "text blocks attachments metadata markdown_text thread_ts mrkdwn parse link_names username icon_emoji icon_url as_user"
+	const content = "channel text blocks attachments metadata markdown_text parse link_names as_user "
+	const post = content + "thread_ts username icon_emoji icon_url "
 	words := strings.Fields
 	reads := words("channels:read groups:read im:read mpim:read")
 	history := words("channels:history groups:history im:history mpim:history")
@@ -96,11 +97,11 @@ func methods() map[string]method {
 			args: words("channel users return_im prevent_creation")},
 		"conversations.join": {run: (*Server).conversationsJoin, scopes: words("channels:join"), tier: tier3, args: words("channel"), need: words("channel")},
 		"chat.postMessage": {run: (*Server).postMessage, scopes: words("chat:write"), tier: tier5,
-			args: words("channel reply_broadcast unfurl_links unfurl_media current_draft_last_updated_ts " + post), need: words("channel")},
+			args: words(post + "mrkdwn reply_broadcast unfurl_links unfurl_media current_draft_last_updated_ts"), need: words("channel")},
 		"chat.postEphemeral": {run: (*Server).postEphemeral, scopes: words("chat:write"), tier: tier4,
-			args: words("channel user " + post), need: words("channel user")},
+			args: words(post + "user"), need: words("channel user")},
 		"chat.update": {run: (*Server).updateMessage, scopes: words("chat:write"), tier: tier3,
-			args: words("channel ts reply_broadcast file_ids unfurled_attachments " + post), need: words("channel ts")},
+			args: words(content + "ts reply_broadcast file_ids unfurled_attachments"), need: words("channel ts")},
 		"chat.delete":       {run: (*Server).deleteMessage, scopes: words("chat:write"), tier: tier3, args: words("channel ts as_user"), need: words("channel ts")},
 		"chat.getPermalink": {run: (*Server).permalink, tier: tier5, args: words("channel message_ts"), need: words("channel message_ts"), formArg: true},
 		"reactions.add": {run: (*Server).reactionsAdd, scopes: words("reactions:write"), tier: tier3,
@@ -141,9 +142,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, name, nil, nil, err, note)
 		return
 	}
-	s.mu.Lock()
 	body, wait, err := s.call(req, token)
-	s.mu.Unlock()
 	switch {
 	case after == faultResetAfter:
 		note(0, "connection reset after the effect")
@@ -195,8 +194,10 @@ func (s *Server) answer(w http.ResponseWriter, name string, req *request, body o
 }
 
 // call checks the token, the scope, the limits and the arguments in Slack's order,
-// and runs the method. A wait means 429. It needs the lock.
+// and runs the method. A wait means 429.
 func (s *Server) call(req *request, token string) (body object, wait time.Duration, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	m, known := methods()[req.name]
 	if !known || s.methodsOff[req.name] {
 		return nil, 0, &apiError{code: "unknown_method", extra: object{"req_method": req.name}}

@@ -242,20 +242,21 @@ func TestWhoIsWho(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := u.TeamID + " " + u.RealName
+			var got strings.Builder
+			got.WriteString(u.TeamID + " " + u.RealName)
 			for word, is := range map[string]bool{" stranger": u.IsStranger, " deleted": u.Deleted, " bot": u.IsBot, " admin": u.IsAdmin} {
 				if is {
-					got += word
+					got.WriteString(word)
 				}
 			}
 			if u.IsRestricted {
-				got += " restricted"
+				got.WriteString(" restricted")
 			}
 			if u.IsUltraRestricted {
-				got += " ultra"
+				got.WriteString(" ultra")
 			}
-			if got != want {
-				t.Errorf("%s: got %q, want %q", id, got, want)
+			if got.String() != want {
+				t.Errorf("%s: got %q, want %q", id, got.String(), want)
 			}
 		}
 		if _, err := b.api.GetUserInfo("requester"); err == nil || err.Error() != "user_not_found" {
@@ -286,7 +287,7 @@ func TestWhoIsWho(t *testing.T) {
 }
 
 func TestConversations(t *testing.T) {
-	scopes := append(slack.DefaultScopes(), "channels:read", "groups:read", "im:read")
+	scopes := append(slack.DefaultScopes(), "im:read")
 	inBubble(t, slack.Options{Scopes: scopes}, func(b *bubble) {
 		var names []string
 		cursor := ""
@@ -322,6 +323,7 @@ func TestConversations(t *testing.T) {
 		}
 	})
 	inBubble(t, slack.Options{}, func(b *bubble) {
+		b.do("scope remove channels:read")
 		if _, err := b.api.GetConversationInfo(&slackgo.GetConversationInfoInput{ChannelID: "C0OPS"}); err == nil || err.Error() != "missing_scope" {
 			t.Errorf("without channels:read: got %v, want missing_scope", err)
 		}

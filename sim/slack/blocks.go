@@ -159,10 +159,10 @@ func (c *checker) block(kind string, block object, at string) {
 		if kind == "context_actions" {
 			most = 5
 		}
-		c.count(elements, at+"/elements", 1, most)
+		c.count(len(elements), at+"/elements", 1, most)
 		c.elements(elements, at)
 	case "context":
-		c.count(elements, at+"/elements", 1, 10)
+		c.count(len(elements), at+"/elements", 1, 10)
 		for i, e := range elements {
 			here := fmt.Sprintf("%s/elements/%d", at, i)
 			if el, ok := e.(object); ok && el["type"] == "image" {
@@ -230,11 +230,11 @@ func (c *checker) measure(v any) {
 	}
 }
 
-func (c *checker) count(list []any, at string, least, most int) {
+func (c *checker) count(n int, at string, least, most int) {
 	switch {
-	case len(list) < least:
+	case n < least:
 		c.bad(at, "no less than %d items allowed", least)
-	case len(list) > most:
+	case n > most:
 		c.bad(at, "no more than %d items allowed", most)
 	}
 }
@@ -364,7 +364,7 @@ func (c *checker) element(el object, at string) {
 func (c *checker) options(el object, at string, most int) {
 	groups, grouped := el["option_groups"].([]any)
 	if grouped {
-		c.count(groups, at+"/option_groups", 1, 100)
+		c.count(len(groups), at+"/option_groups", 1, 100)
 		for i, g := range groups {
 			group, _ := g.(object)
 			here := fmt.Sprintf("%s/option_groups/%d", at, i)
@@ -378,7 +378,7 @@ func (c *checker) options(el object, at string, most int) {
 
 func (c *checker) optionList(el object, at string, most int) {
 	list, _ := el["options"].([]any)
-	c.count(list, at+"/options", 1, most)
+	c.count(len(list), at+"/options", 1, most)
 	for i, o := range list {
 		option, _ := o.(object)
 		here := fmt.Sprintf("%s/options/%d", at, i)
@@ -406,7 +406,7 @@ func (c *checker) confirm(v any, at string) {
 // table judges a table block: 100 rows of 20 cells, and 10,000 characters in all.
 func (c *checker) table(block object, at string) {
 	rows, _ := block["rows"].([]any)
-	c.count(rows, at+"/rows", 1, 100)
+	c.count(len(rows), at+"/rows", 1, 100)
 	before := c.chars
 	for i, r := range rows {
 		row, ok := r.([]any)
@@ -415,7 +415,7 @@ func (c *checker) table(block object, at string) {
 			c.bad(here, "must be an array")
 			continue
 		}
-		c.count(row, here, 1, 20)
+		c.count(len(row), here, 1, 20)
 		for j, v := range row {
 			cell, isCell := v.(object)
 			if kind := cell["type"]; isCell && kind != "raw_text" && kind != "rich_text" && kind != "raw_number" {
@@ -448,23 +448,24 @@ func (c *checker) chart(block object, at string) {
 	switch kind := chart["type"]; kind {
 	case "pie":
 		segments, _ := chart["segments"].([]any)
-		c.count(segments, at+"/segments", 1, 6)
+		c.count(len(segments), at+"/segments", 1, 6)
 		c.points(segments, at+"/segments", nil)
 	case "bar", "line", "area":
 		axis, _ := chart["axis_config"].(object)
-		categories, _ := axis["categories"].([]any)
-		c.count(categories, at+"/axis_config/categories", 1, 20)
+		categories := wordsOf(axis["categories"])
+		c.count(len(categories), at+"/axis_config/categories", 1, 20)
 		series, _ := chart["series"].([]any)
-		c.count(series, at+"/series", 1, 6)
-		names := map[any]bool{}
+		c.count(len(series), at+"/series", 1, 6)
+		names := map[string]bool{}
 		for i, s := range series {
 			row, _ := s.(object)
 			here := fmt.Sprintf("%s/series/%d", at, i)
 			c.word(row, "name", here, 20)
-			if names[row["name"]] {
+			name, _ := row["name"].(string)
+			if names[name] {
 				c.bad(here+"/name", "must be unique")
 			}
-			names[row["name"]] = true
+			names[name] = true
 			data, _ := row["data"].([]any)
 			if len(data) != len(categories) {
 				c.bad(here+"/data", "must have one point for each category")
@@ -476,7 +477,17 @@ func (c *checker) chart(block object, at string) {
 	}
 }
 
-func (c *checker) points(points []any, at string, categories []any) {
+// wordsOf are the strings of a list, one for each item whatever it is.
+func wordsOf(v any) []string {
+	list, _ := v.([]any)
+	words := make([]string, len(list))
+	for i, item := range list {
+		words[i] = fmt.Sprint(item)
+	}
+	return words
+}
+
+func (c *checker) points(points []any, at string, categories []string) {
 	for i, p := range points {
 		point, _ := p.(object)
 		here := fmt.Sprintf("%s/%d", at, i)
@@ -487,7 +498,7 @@ func (c *checker) points(points []any, at string, categories []any) {
 			c.bad(here+"/value", "must be a number")
 		case categories == nil && value <= 0:
 			c.bad(here+"/value", "must be greater than 0")
-		case categories != nil && !slices.Contains(categories, point["label"]):
+		case categories != nil && !slices.Contains(categories, fmt.Sprint(point["label"])):
 			c.bad(here+"/label", "must be one of the categories")
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -186,4 +187,15 @@ func TestSlashCommandFromTypingToAnswer(t *testing.T) {
 		}
 		b.wantSeen("ephemeral bot→requester: ready: shop & friends")
 	})
+}
+
+// serveOne makes one request without a network, as a peer without an address.
+func serveOne(s *slack.Server, path, kind, body string) (int, string) {
+	r := httptest.NewRequest(http.MethodPost, "http://slack.test"+path, strings.NewReader(body))
+	r.RemoteAddr = ""
+	r.Header.Set("Content-Type", kind)
+	r.Header.Set("Authorization", "Bearer "+slack.DefaultBotToken)
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w.Code, w.Body.String()
 }

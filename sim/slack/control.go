@@ -77,12 +77,7 @@ func (s *Server) serveDo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	line := strings.TrimSpace(string(body))
-	s.mu.Lock()
-	if s.base == "" {
-		s.base = hostURL(r)
-	}
-	said, err := s.do(line)
-	s.mu.Unlock()
+	said, err := s.do(line, hostURL(r))
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -97,8 +92,12 @@ type errUsage struct{ why string }
 
 func (e errUsage) Error() string { return e.why + "\n\n" + controlUsage() }
 
-// do carries out one control line. It needs the lock.
-func (s *Server) do(line string) (string, error) {
+// do carries out one control line. Base is by what URL the bot is told to reach us, until it
+// has shown by which it does.
+func (s *Server) do(line, base string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.base = or(s.base, base)
 	verb, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)
 	words := strings.Fields(rest)

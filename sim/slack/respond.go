@@ -92,9 +92,7 @@ func (s *Server) serveResponse(w http.ResponseWriter, r *http.Request) {
 	}
 	status, text := http.StatusBadRequest, "invalid_payload"
 	if err == nil {
-		s.mu.Lock()
 		status, text = s.respond(r.PathValue("id"), &request{name: "response_url", args: args})
-		s.mu.Unlock()
 	}
 	if after == faultResetAfter {
 		note(0, "connection reset after the effect")
@@ -120,6 +118,8 @@ func (s *Server) serveResponse(w http.ResponseWriter, r *http.Request) {
 // in plain text: "ok", or an error code with a status that is not 200. A URL that is
 // over answers 404, whatever its body.
 func (s *Server) respond(id string, q *request) (int, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	u := s.responses[id]
 	switch {
 	case u == nil:
