@@ -237,7 +237,7 @@ func randomReply(r *rand.Rand) commands.Reply {
 }
 
 func TestBlocksOfAnyReplyRespectSlacksLimits(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(600) {
 		checkMessages(t, Blocks(randomReply(rand.New(rand.NewPCG(seed, 1)))))
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

@@ -51,8 +51,21 @@ func oneLine(s string) string { return strings.ReplaceAll(clean(s), "\n", " ") }
 
 // escape makes a text inert in mrkdwn: nothing in it is a mention, a link or a date.
 // These three are all that Slack asks for ("Escaping text").
-func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
+func escape(s string) string { return escaper.Replace(s) }
+
+var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// escapedUnits is the length of an escaped rune.
+func escapedUnits(r rune) int {
+	switch {
+	case r == '&':
+		return len("&amp;")
+	case r == '<' || r == '>':
+		return len("&lt;")
+	case r > 0xFFFF:
+		return 2
+	}
+	return 1
 }
 
 // literal keeps *, _, ~ and ` in a text from starting bold, italics, strikethrough
@@ -118,7 +131,7 @@ func shortenEscaped(s string, limit int) string {
 	}
 	n := 1
 	for i, r := range s {
-		n += units(escape(string(r)))
+		n += escapedUnits(r)
 		if n > limit {
 			return escape(s[:i]) + "…"
 		}
@@ -171,7 +184,7 @@ func plainAtoms(s string) []atom {
 		for word != "" {
 			cut, n := len(word), 0
 			for i, r := range word {
-				if n += units(escape(string(r))); n > longestAtom {
+				if n += escapedUnits(r); n > longestAtom {
 					cut = i
 					break
 				}

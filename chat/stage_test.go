@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -153,8 +154,9 @@ func (m *memory) set(f func(*memory)) {
 	f(m)
 }
 
-// play runs a story in a bubble: the bot is connected when f starts, and is stopped
-// when it returns. Whatever happened, the canary must not have shown.
+// playStory runs a story in a bubble: the bot is connected when f starts, and is
+// stopped when it returns. Whatever happened, nobody saw a time-out of Slack's, no
+// canary was shown or logged, and the log's keys are of the house's list.
 func playStory(t *testing.T, opts slack.Options, tune func(*Config), f func(*stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -197,12 +199,25 @@ func playStory(t *testing.T, opts slack.Options, tune func(*Config), f func(*sta
 			if strings.Contains(e.Text, "CANARY") {
 				t.Errorf("a token was shown: %s", e.Text)
 			}
+			if e.Kind == "timeout" {
+				t.Errorf("somebody waited for more than 3 s: %s", e.Text)
+			}
+		}
+		for _, m := range logKey.FindAllStringSubmatch(quoted.ReplaceAllString(s.log.String(), "_"), -1) {
+			if !slices.Contains(strings.Fields("time level msg app ticket command user check step attempt ref err"), m[1]) {
+				t.Errorf("log key %q is not of the house's list", m[1])
+			}
 		}
 		if strings.Contains(s.log.String(), "CANARY") || strings.Contains(s.log.String(), "/response/") {
 			t.Errorf("a secret was logged:\n%s", s.log)
 		}
 	})
 }
+
+var (
+	quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	logKey = regexp.MustCompile(`(?m)(?:^| )(\w+)=`)
+)
 
 // stop ends the bot and returns what Run said.
 func (s *stage) stop() error {
@@ -224,6 +239,7 @@ func (s *stage) do(line string) string {
 	if res.StatusCode != http.StatusOK {
 		s.t.Fatalf("%s: %s", line, text)
 	}
+	synctest.Wait() // what it started has gone as far as it can without time
 	return string(text)
 }
 
