@@ -92,16 +92,16 @@ func TestChecks(t *testing.T) {
 			by := map[string][]string{}
 			for _, scaler := range scalers {
 				line := runtime + " " + web + " " + scaler
-				row := ""
+				var row strings.Builder
 				for _, need := range needs {
-					row += "| "
+					row.WriteString("| ")
 					for _, flag := range flags {
 						app := fleettest.App(line + " " + flag)
 						report := Judge(app, rulesFor(app, need), app.ReadAt)
 						for _, f := range report.Findings[:4] {
-							row += letter(f.Outcome)
+							row.WriteString(letter(f.Outcome))
 						}
-						row += "=" + mark(report.Verdict) + " "
+						row.WriteString("=" + mark(report.Verdict) + " ")
 
 						closed := app
 						closed.Maintenance = true
@@ -110,10 +110,10 @@ func TestChecks(t *testing.T) {
 						}
 					}
 				}
-				if by[row] == nil {
-					rows = append(rows, row)
+				if by[row.String()] == nil {
+					rows = append(rows, row.String())
 				}
-				by[row] = append(by[row], cmp.Or(scaler, "nothing"))
+				by[row.String()] = append(by[row.String()], cmp.Or(scaler, "nothing"))
 			}
 			for _, row := range rows {
 				who := strings.Join(by[row], ", ")

@@ -17,21 +17,22 @@ import (
 // randomLine is any app that Heroku could show, and some that it could not.
 func randomLine(r *rand.Rand) string {
 	pick := func(words ...string) string { return words[r.IntN(len(words))] }
-	line := pick("eco", "basic", "basic", "standard-1x", "standard-1x", "standard-2x", "performance-m", "performance-l",
-		"private-s space=private", "private-m space=shield", "private-m space=private?", "dyno-1c-0.5gb space=fir", "standard-9x", "quantum-1x", "private-m")
-	line += pick("", " web=0", " web=1", " web=1", " web=1", " web=2", " web=3", " web=7")
-	line += pick("", " worker=0", " worker=1", " worker=1 clock=1 webhooks=2")
+	var line strings.Builder
+	line.WriteString(pick("eco", "basic", "basic", "standard-1x", "standard-1x", "standard-2x", "performance-m", "performance-l",
+		"private-s space=private", "private-m space=shield", "private-m space=private?", "dyno-1c-0.5gb space=fir", "standard-9x", "quantum-1x", "private-m"))
+	line.WriteString(pick("", " web=0", " web=1", " web=1", " web=1", " web=2", " web=3", " web=7"))
+	line.WriteString(pick("", " worker=0", " worker=1", " worker=1 clock=1 webhooks=2"))
 	for _, word := range []string{"affinity", "preboot", "maintenance", "runtime=Java", "stack=container"} {
 		if r.IntN(3) == 0 {
-			line += " " + word
+			line.WriteString(" " + word)
 		}
 	}
 	for _, word := range []string{"features=?", "sizes=?", "scaler=?", "addons=?", "formation=?", "release=?", "buildpacks=?", "addon=judoscale:bronze", "addon=heroku-postgresql:mini", "scaler=1-3", "scaler=2-9", "scaler=4-9", "release=pending"} {
 		if r.IntN(14) == 0 {
-			line += " " + word
+			line.WriteString(" " + word)
 		}
 	}
-	return line
+	return line.String()
 }
 
 func randomRules(r *rand.Rand, app fleet.App) policy.Rules {

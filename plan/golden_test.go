@@ -46,11 +46,12 @@ func golden(t *testing.T, path, got string) {
 
 // short is a plan in a few letters.
 func short(p Plan) string {
-	s := map[Outcome]string{AlreadySo: "=", Ready: "+", Refused: "x", Yours: "y"}[p.Outcome]
+	var s strings.Builder
+	s.WriteString(map[Outcome]string{AlreadySo: "=", Ready: "+", Refused: "x", Yours: "y"}[p.Outcome])
 	for _, step := range p.Steps {
-		s += map[Kind]string{Resize: "R", Affinity: "A", Soak: "k", Scale: "S", Settle: "t", Preboot: "P"}[step.Kind]
+		s.WriteString(map[Kind]string{Resize: "R", Affinity: "A", Soak: "k", Scale: "S", Settle: "t", Preboot: "P"}[step.Kind])
 	}
-	return s
+	return s.String()
 }
 
 // TestEnableTable is every combination of runtime, size option, quantity, scaler,
@@ -90,20 +91,20 @@ func TestEnableTable(t *testing.T) {
 			var rows []string
 			by := map[string][]string{}
 			for _, scaler := range scalers {
-				row := ""
+				var row strings.Builder
 				for _, need := range needs {
-					row += "| "
+					row.WriteString("| ")
 					for _, feature := range features {
 						app := fleettest.App(r.line + " worker=1 clock=0 " + web + " " + scaler + " " + feature)
 						rules := policy.Default().For(app)
 						rules.SessionAffinity = need
-						row += fmt.Sprintf("%-8s", short(Enable(app, rules, r.opt)))
+						fmt.Fprintf(&row, "%-8s", short(Enable(app, rules, r.opt)))
 					}
 				}
-				if by[row] == nil {
-					rows = append(rows, row)
+				if by[row.String()] == nil {
+					rows = append(rows, row.String())
 				}
-				by[row] = append(by[row], cmp.Or(scaler, "nothing"))
+				by[row.String()] = append(by[row.String()], cmp.Or(scaler, "nothing"))
 			}
 			for _, row := range rows {
 				who := strings.Join(by[row], ", ")
