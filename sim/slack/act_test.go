@@ -93,7 +93,7 @@ func TestResponseURLs(t *testing.T) {
 			t.Errorf("sixth use: got %d %q, want 404 used_url", status, text)
 		}
 		d.do("type requester #ops /zdd y")
-		time.Sleep(30*time.Minute + time.Second)
+		d.pass(30*time.Minute + time.Second)
 		if status, text := d.respond(d.commands[1].ResponseURL, `{"text":"late"}`); status != 404 || text != "expired_url" {
 			t.Errorf("after 30 minutes: got %d %q, want 404 expired_url", status, text)
 		}
@@ -277,7 +277,7 @@ func TestTriggers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			atDesk(t, slack.Options{}, func(d *desk) {
 				d.do("type requester /zdd x")
-				time.Sleep(tt.wait)
+				d.pass(tt.wait)
 				var answer map[string]any
 				for range tt.uses {
 					answer = d.call("views.open", args{"trigger_id": d.commands[0].TriggerID, "view": modal("Edit")})
@@ -334,7 +334,7 @@ func TestModals(t *testing.T) {
 		d.seen()
 		d.do("disconnect half-open")
 		d.do("submit requester web=1")
-		time.Sleep(3 * time.Second)
+		d.pass(3 * time.Second)
 		d.wantSeen("timeout slack→requester: We had some trouble connecting. Try again?")
 	})
 }
@@ -397,7 +397,7 @@ func TestAClickNobodyAcknowledges(t *testing.T) {
 		b.call("chat.postMessage", args{"channel": "C0OPS", "text": "q", "blocks": []any{actions(button("Go", "go", "1"))}})
 		b.seen()
 		b.do("click approver Go")
-		time.Sleep(3 * time.Second)
+		b.pass(3 * time.Second)
 		b.wantSeen(`timeout slack→approver: [Go] failed with the error "operation_timeout"`)
 	})
 }

@@ -191,7 +191,7 @@ func TestOneMessageASecondAndChannel(t *testing.T) {
 		if !ok || limited.RetryAfter != time.Second {
 			t.Fatalf("second message at once: got %v, want a wait of 1s", limited)
 		}
-		time.Sleep(limited.RetryAfter)
+		b.pass(limited.RetryAfter)
 		if err := post("C0OPS"); err != nil {
 			t.Errorf("after the wait: got %v, want none", err)
 		}
@@ -204,14 +204,14 @@ func TestTiers(t *testing.T) {
 			if _, err := b.api.GetUserGroups(); err != nil {
 				t.Fatalf("call %d: %v", i+1, err)
 			}
-			time.Sleep(time.Second)
+			b.pass(time.Second)
 		}
 		_, err := b.api.GetUserGroups()
 		limited, ok := errors.AsType[*slackgo.RateLimitedError](err)
 		if !ok || limited.RetryAfter != 40*time.Second {
 			t.Fatalf("call 21 of tier 2: got %v, want a wait of 40s", err)
 		}
-		time.Sleep(limited.RetryAfter)
+		b.pass(limited.RetryAfter)
 		if _, err := b.api.GetUserGroups(); err != nil {
 			t.Errorf("after the wait: got %v, want none", err)
 		}
@@ -340,7 +340,7 @@ func TestMessagesAreFoundAgainByMetadata(t *testing.T) {
 				t.Fatal(err)
 			}
 			stamps = append(stamps, ts)
-			time.Sleep(time.Second)
+			b.pass(time.Second)
 		}
 		if _, _, err := b.api.PostMessage("C0OPS", slackgo.MsgOptionText("reply", false), slackgo.MsgOptionTS(stamps[1])); err != nil {
 			t.Fatal(err)
@@ -475,7 +475,7 @@ func TestFaults(t *testing.T) {
 				if got := len(b.seen()); got != tt.posted {
 					t.Errorf("messages: got %d, want %d", got, tt.posted)
 				}
-				time.Sleep(time.Second)
+				b.pass(time.Second)
 				if _, _, err := b.api.PostMessage("C0OPS", slackgo.MsgOptionText("x", false)); err != nil {
 					t.Errorf("next call: got %v, want none", err)
 				}

@@ -74,6 +74,12 @@ func (b *bubble) connect(handle func(*socketmode.Client, socketmode.Event)) (sto
 	}
 }
 
+// pass lets time go by, and everything settle that it set off.
+func (b *bubble) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // do sends one control line and wants it obeyed.
 func (b *bubble) do(line string) string {
 	b.t.Helper()

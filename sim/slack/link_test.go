@@ -35,9 +35,9 @@ func TestACommandNobodyAcknowledgesTimesOut(t *testing.T) {
 	inBubble(t, slack.Options{}, func(b *bubble) {
 		defer b.connect(nil)()
 		b.do("type requester /zdd status")
-		time.Sleep(3*time.Second - time.Millisecond)
+		b.pass(3*time.Second - time.Millisecond)
 		b.wantSeen()
-		time.Sleep(time.Millisecond)
+		b.pass(time.Millisecond)
 		b.wantSeen(`timeout slack→requester: /zdd failed with the error "operation_timeout"`)
 	})
 }
@@ -79,7 +79,7 @@ func TestAnAcknowledgementMayCarryTheAnswer(t *testing.T) {
 				link := b.dial()
 				b.do("type requester #ops /zdd x")
 				link.ack(link.next()["envelope_id"].(string), tt.payload)
-				time.Sleep(5 * time.Second)
+				b.pass(5 * time.Second)
 				if tt.want == "" {
 					b.wantSeen()
 				} else {
@@ -120,7 +120,7 @@ func TestEachEnvelopeGoesToOneLink(t *testing.T) {
 				if pattern == slack.Random && (got[0]+got[1] != 20 || got[0] == 0 || got[1] == 0 || got[0] == 10) {
 					t.Errorf("random: got %v, want 20 shared out unevenly", got)
 				}
-				time.Sleep(5 * time.Second)
+				b.pass(5 * time.Second)
 				b.wantSeen() // one acknowledgement is enough, two do no harm
 			})
 		})
@@ -134,7 +134,7 @@ func TestEveryDisconnectReasonIsSurvived(t *testing.T) {
 				var notes []string
 				defer b.connect(acking(t, &notes))()
 				b.do("disconnect " + reason)
-				time.Sleep(15 * time.Second)
+				b.pass(15 * time.Second)
 				if got := b.sim.Links(); got != 1 {
 					t.Fatalf("links after: got %d, want 1", got)
 				}
@@ -148,7 +148,7 @@ func TestEveryDisconnectReasonIsSurvived(t *testing.T) {
 					t.Errorf("hellos: got %d in %v, want 2", hellos, notes)
 				}
 				b.do("type requester /zdd x")
-				time.Sleep(5 * time.Second)
+				b.pass(5 * time.Second)
 				b.wantSeen()
 			})
 		})
@@ -182,7 +182,7 @@ func TestARefreshReadsLateAcknowledgements(t *testing.T) {
 		b.do("disconnect refresh_requested")
 		b.do("type requester /zdd y") // goes to no link that is asked to go
 		link.ack(id, map[string]any{"text": "late"})
-		time.Sleep(5 * time.Second)
+		b.pass(5 * time.Second)
 		b.wantSeen(`timeout slack→requester: /zdd failed with the error "dispatch_failed"`, "ephemeral bot→requester: late")
 		if b.sim.Links() != 0 {
 			t.Error("the link still stands")
@@ -262,7 +262,7 @@ func TestAnAcknowledgedEventIsNotSentAgain(t *testing.T) {
 			}
 		})()
 		b.do("type requester #ops @zdd status <shop>")
-		time.Sleep(time.Hour)
+		b.pass(time.Hour)
 		if len(mentions) != 1 {
 			t.Fatalf("mentions: got %d, want 1", len(mentions))
 		}
@@ -356,7 +356,7 @@ func TestASilentLinkIsGivenUpByTheClient(t *testing.T) {
 				var notes []string
 				defer b.connect(acking(t, &notes))()
 				b.do(line)
-				time.Sleep(2 * time.Minute)
+				b.pass(2 * time.Minute)
 				if n := strings.Count(strings.Join(notes, " "), "hello"); n < 2 {
 					t.Errorf("hellos: got %d in %v, want the client to have come back", n, notes)
 				}
@@ -392,7 +392,7 @@ func TestRefusedConnections(t *testing.T) {
 				b.do("refuse " + code + " next 2")
 				var notes []string
 				defer b.connect(acking(t, &notes))()
-				time.Sleep(time.Minute)
+				b.pass(time.Minute)
 				if got := b.sim.Links(); got != 1 || strings.Count(strings.Join(notes, " "), "connection_error") != 2 {
 					t.Errorf("got %d links after %v, want 1 after two errors", got, notes)
 				}
@@ -407,7 +407,7 @@ func TestGreetings(t *testing.T) {
 			inBubble(t, slack.Options{}, func(b *bubble) {
 				b.do("greet " + what + " next 3")
 				defer b.connect(acking(t, nil))()
-				time.Sleep(time.Minute)
+				b.pass(time.Minute)
 				if got := b.sim.Links(); got != 1 {
 					t.Errorf("links: got %d, want 1", got)
 				}
@@ -430,7 +430,7 @@ func TestALinkThatDropsEachSecond(t *testing.T) {
 		var notes []string
 		defer b.connect(acking(t, &notes))()
 		b.do("flap 1s for 10m")
-		time.Sleep(12 * time.Minute)
+		b.pass(12 * time.Minute)
 		hellos, limited := strings.Count(strings.Join(notes, " "), "hello"), 0
 		for _, c := range b.sim.Calls() {
 			if c.Error == "ratelimited" {
@@ -441,7 +441,7 @@ func TestALinkThatDropsEachSecond(t *testing.T) {
 			t.Errorf("got %d hellos and %d refusals, want hundreds, and the tier's limit felt", hellos, limited)
 		}
 		b.do("type requester /zdd x")
-		time.Sleep(5 * time.Second)
+		b.pass(5 * time.Second)
 		b.wantSeen()
 	})
 }
@@ -450,7 +450,7 @@ func TestARevokedTokenEndsEverything(t *testing.T) {
 	inBubble(t, slack.Options{}, func(b *bubble) {
 		stop := b.connect(acking(t, nil))
 		b.do("revoke-token")
-		time.Sleep(time.Second)
+		b.pass(time.Second)
 		if err := stop(); err == nil || err.Error() != "token_revoked" {
 			t.Errorf("run: got %v, want token_revoked", err)
 		}
@@ -556,4 +556,50 @@ func (l *rawLink) ack(id string, payload any) {
 		l.b.t.Fatal(err)
 	}
 	synctest.Wait()
+}
+
+func TestAClientThatStopsReadingIsGivenUp(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		dialer := websocket.Dialer{NetDialContext: b.net.Dial}
+		conn, _, err := dialer.Dial(b.openURL(), nil)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		defer conn.Close()
+		synctest.Wait()
+		b.do("type requester /zdd x")
+		b.pass(20 * time.Second)
+		b.wantSeen(`timeout slack→requester: /zdd failed with the error "operation_timeout"`)
+		if got := b.sim.Links(); got != 1 {
+			t.Errorf("links after 20 s: got %d, want 1", got)
+		}
+		b.pass(20 * time.Second)
+		if got := b.sim.Links(); got != 0 {
+			t.Errorf("links after 40 s: got %d, want none", got)
+		}
+	})
+}
+
+func TestCloseEndsWhatIsHeld(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		b.dial()
+		b.do("fault auth.test hang")
+		done := make(chan error, 1)
+		go func() {
+			_, err := b.api.AuthTest()
+			done <- err
+		}()
+		synctest.Wait()
+		b.sim.Close()
+		if err := <-done; err == nil {
+			t.Error("a held call: got no error, want one")
+		}
+		if got := b.sim.Links(); got != 0 {
+			t.Errorf("links: got %d, want none", got)
+		}
+		if _, err := b.api.AuthTest(); err == nil {
+			t.Error("a call after Close: got no error, want one")
+		}
+		b.sim.Close() // again is harmless
+	})
 }
