@@ -176,7 +176,7 @@ func parseTyped(name, channel, where, text string) (action, error) {
 		}
 		return command{to: name, line: text}, nil
 	case "bot":
-		return nil, fmt.Errorf("the bot types for itself; want it with bot→NAME: or bot#CHANNEL:")
+		return nil, fmt.Errorf("the bot types for itself; a line such as bot→NAME: TEXT wants its words")
 	}
 	return typed{name: name, channel: channel, where: where, text: text}, nil
 }
@@ -186,11 +186,11 @@ func parseDoes(name, verb, rest string) (action, error) {
 	line := strings.TrimSpace(verbs[verb] + " " + name + " " + rest)
 	switch {
 	case verb == "opens" && rest != "home":
-		return nil, fmt.Errorf("%s opens what? want: %s opens home", name, name)
+		return nil, fmt.Errorf("%s opens %q: want %s opens home", name, rest, name)
 	case verb == "opens":
 		line = "home " + name
 	case rest == "" && (verb == "clicks" || verb == "chooses"):
-		return nil, fmt.Errorf("%s %s what?", name, verb)
+		return nil, fmt.Errorf("%s %s: want what to act on after it", name, verb)
 	}
 	return command{to: "slack", line: line}, nil
 }

@@ -228,8 +228,8 @@ func TestParseNamesTheLine(t *testing.T) {
 		{"bot->requester hi", "s.txt:1: want bot->NAME: TEXT"},
 		{"requester>", "s.txt:1: requester> needs something after it"},
 		{"heroku#ops> x", "s.txt:1: heroku> takes a control command"},
-		{"requester clicks", "s.txt:1: requester clicks what?"},
-		{"requester opens door", "s.txt:1: requester opens what?"},
+		{"requester clicks", "s.txt:1: requester clicks: want"},
+		{"requester opens door", "s.txt:1: requester opens \"door\": want"},
 		{"bot dance", "s.txt:1: not a line"},
 	} {
 		_, err := play.Parse("s.txt", strings.NewReader(tt.script))

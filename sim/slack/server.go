@@ -120,7 +120,6 @@ type Server struct {
 	eventRepeat int
 	loseNext    int  // ephemeral messages that nobody is going to see
 	noType      bool // response_url answers without a Content-Type
-	flapStop    chan struct{}
 }
 
 // New starts a simulated Slack.

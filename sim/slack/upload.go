@@ -2,6 +2,7 @@ package slack
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -98,14 +99,15 @@ func readUpload(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, err
 	}
 	for _, files := range form.File {
-		for _, header := range files {
-			part, err := header.Open()
-			if err != nil {
-				return nil, err
-			}
-			defer part.Close()
-			return io.ReadAll(part)
+		if len(files) == 0 {
+			continue
 		}
+		part, err := files[0].Open()
+		if err != nil {
+			return nil, err
+		}
+		data, err := io.ReadAll(part)
+		return data, errors.Join(err, part.Close())
 	}
 	return nil, fmt.Errorf("the form holds no file")
 }
