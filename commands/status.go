@@ -87,7 +87,7 @@ func noSuchApp(ctx context.Context, apps appReader, ref fleet.Ref, p *fleet.Prob
 var verdicts = map[audit.Verdict]struct{ word, sentence string }{
 	audit.VerdictReady:         {"ready", "Deploys of this app are zero-downtime, as far as its settings can tell."},
 	audit.VerdictNotReady:      {"not ready", "Deploys of this app can drop requests or sessions."},
-	audit.VerdictUnknown:       {"unknown", "Something that decides could not be read, so I won't call it ready."},
+	audit.VerdictUnknown:       {"unknown", "Something that decides is unknown, so I won't call it ready."},
 	audit.VerdictNotApplicable: {"not applicable", "There is no web traffic to protect here."},
 }
 
@@ -174,7 +174,7 @@ func inShort(r audit.Report) string {
 	case len(failing) > 0:
 		return strings.Join(failing, ", ")
 	case len(unknown) > 0:
-		return strings.Join(unknown, ", ") + " could not be read"
+		return "it could not be told about " + strings.Join(unknown, ", ")
 	case r.Verdict == audit.VerdictReady:
 		return "every required check passes"
 	}
@@ -211,12 +211,21 @@ func place(app fleet.App) string {
 // costs are what the app costs now and what being ready would add.
 func costs(r audit.Report) []Fact {
 	pairs := []Fact{{"Costs now", amount(r.Plan.Cost.Now, "a month")}}
+	add := amount(r.Plan.Cost.Difference, "a month")
+	if size := r.Plan.Options.Size; size != "" {
+		add = append(add, Line(", with ", Code("size="+size))...)
+	}
 	switch r.Plan.Outcome {
 	case plan.AlreadySo:
 		pairs = append(pairs, Fact{"Being ready would add", Line("nothing: it is")})
 	case plan.Ready:
-		pairs = append(pairs, Fact{"Being ready would add", amount(r.Plan.Cost.Difference, "a month")})
-	default:
+		pairs = append(pairs, Fact{"Being ready would add", add})
+	case plan.Yours:
+		if len(r.Plan.Steps) > 0 {
+			pairs = append(pairs, Fact{"What I can do would add", add})
+		}
+		pairs = append(pairs, Fact{"Yours to do", Prose(strings.Join(r.Plan.Why, " "))})
+	case plan.Refused:
 		pairs = append(pairs, Fact{"Getting ready", Prose(strings.Join(r.Plan.Why, " "))})
 	}
 	return pairs
