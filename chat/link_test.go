@@ -140,6 +140,7 @@ func TestAnAcknowledgementFindsAnotherLink(t *testing.T) {
 		s.do("type requester #ops /zdd enable shop")
 		s.do("type requester #ops /zdd enable cart")
 		time.Sleep(500 * time.Millisecond)
+		s.do("refuse internal_error next 3")
 		s.do("disconnect drop one")
 		s.want(4*time.Second, "ephemeral→requester: shop enable", "ephemeral→requester: cart enable")
 		if got := s.counted("zdd_slack_ack_seconds"); got != 2 {
