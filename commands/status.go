@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -210,8 +211,8 @@ func place(app fleet.App) string {
 
 // costs are what the app costs now and what being ready would add.
 func costs(r audit.Report) []Fact {
-	pairs := []Fact{{"Costs now", amount(r.Plan.Cost.Now, "a month")}}
-	add := amount(r.Plan.Cost.Difference, "a month")
+	pairs := []Fact{{"Costs now", amount(r.Plan.Cost.Now, r.Plan.Cost.Units.Now)}}
+	add := amount(r.Plan.Cost.Difference, r.Plan.Cost.Units.Difference)
 	if size := r.Plan.Options.Size; size != "" {
 		add = append(add, Line(", with ", Code("size="+size))...)
 	}
@@ -231,11 +232,16 @@ func costs(r audit.Report) []Fact {
 	return pairs
 }
 
-func amount(v fleet.Value[fleet.Money], per string) Text {
-	if m, known := v.Get(); known {
-		return Line(m.String() + " " + per)
+// amount is a monthly price, or dyno units where Heroku gives no price, as for spaces:
+// unknown is said and never shown as nothing.
+func amount(price fleet.Value[fleet.Money], units fleet.Value[float64]) Text {
+	if m, known := price.Get(); known {
+		return Line(m.String() + " a month")
 	}
-	return Line("unknown: " + v.Why().Text)
+	if u, known := units.Get(); known {
+		return Line(strconv.FormatFloat(u, 'f', -1, 64) + " dyno units a month (" + price.Why().Text + ")")
+	}
+	return Line("unknown: " + price.Why().Text)
 }
 
 func release(app fleet.App) Text {
