@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -83,6 +84,9 @@ func (b process) run(ctx context.Context, p *player) (string, error) {
 	return "", p.world.Bot(ctx, b.verb)
 }
 
+// bold is Slack's marker, which nobody sees and which a script need not leave out.
+var bold = regexp.MustCompile(`(^|[\s(!])\*([^*\s](?:[^*]*[^*\s])?)\*`)
+
 // sees wants one message, which holds every one of some texts and none of others.
 type sees struct {
 	by, to, channel string
@@ -90,6 +94,7 @@ type sees struct {
 }
 
 func (s *sees) add(text string) {
+	text = bold.ReplaceAllString(text, "$1$2")
 	if never, found := strings.CutPrefix(text, "!"); found {
 		s.never = append(s.never, fold(never))
 		return

@@ -74,7 +74,8 @@ var (
 //	bot stop|start|restart|kill
 //	log: TEXT, log: no TEXT        the bot's log holds TEXT, or does not
 //
-// The arrow may be written -> too. White space in texts is folded before comparing.
+// The arrow may be written -> too. White space in texts is folded before comparing, and
+// *bold* in a wanted text is the same as bold, for bold is not seen as stars.
 func Parse(name string, r io.Reader) (Script, error) {
 	s := Script{Name: name}
 	lines := bufio.NewScanner(r)

@@ -137,7 +137,7 @@ func TestAStoryPlaysToItsEnd(t *testing.T) {
 	said, err := playIn(t, `
 # A whole evening.
 requester> /zdd two & a half
-bot->requester: T-1 soup
+bot->requester: *T-1* soup
   for two & a half
   [Order]
   !bread

@@ -160,10 +160,10 @@ func TestLimitsOfViews(t *testing.T) {
 func TestRendering(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"plain", "plain"},
-		{"*bold* _it_ ~no~ `code`", "bold it no code"},
+		{"*bold* _it_ ~no~ `code`", "bold it no `code`"},
 		{"a*b*c snake_case_name 2 * 3 * 4", "a*b*c snake_case_name 2 * 3 * 4"},
 		{"*a* and *b*", "a and b"},
-		{"`*kept*` *gone*", "*kept* gone"},
+		{"`*kept*` *gone*", "`*kept*` gone"},
 		{"```\nx = *y*\n```", "x = *y*"},
 		{"one ` tick", "one ` tick"},
 		{"*unclosed", "*unclosed"},
@@ -199,6 +199,7 @@ func TestRenderingBlocks(t *testing.T) {
 		{"table", `[{"type":"table","rows":[[{"type":"raw_text","text":"app"},{"type":"raw_text","text":"web"}],[{"type":"raw_text","text":"shop"},{"type":"raw_number","value":2}]]}]`, "app   web\nshop  2"},
 		{"chart", `[{"type":"data_visualization","title":"Cost","chart":{"type":"line","axis_config":{"categories":["May","June"]},"series":[{"name":"web","data":[{"label":"May","value":1},{"label":"June","value":2.5}]}]}}]`,
 			"[line chart: Cost]\nweb: May 1, June 2.5"},
+		{"verbatim", `[{"type":"section","text":{"type":"mrkdwn","verbatim":true,"text":"*a* <@U0APPROVER>"}}]`, "a @approver"},
 		{"markdown", `[{"type":"markdown","text":"**kept**"}]`, "**kept**"},
 		{"image", `[{"type":"image","image_url":"https://x","alt_text":"a graph","title":{"type":"plain_text","text":"T"}}]`, "T\n[image: a graph]"},
 	} {

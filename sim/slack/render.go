@@ -175,10 +175,7 @@ func optionsOf(el object) []object {
 func (s *Server) textOf(v any) string {
 	o, _ := v.(object)
 	text, _ := o["text"].(string)
-	if o["type"] == "mrkdwn" {
-		if verbatim, _ := o["verbatim"].(bool); verbatim {
-			return s.expand(text)
-		}
+	if o["type"] == "mrkdwn" { // verbatim or not: that only keeps bare words from becoming links
 		return s.plain(text)
 	}
 	return emoji(unescape(text))
@@ -290,8 +287,9 @@ func (s *Server) richText(elements []any) string {
 var angle = regexp.MustCompile(`<([^<>\n]*)>`)
 
 // plain is text in Slack's markup as one sees it: without the markers of bold,
-// italics, strike and code, mentions as @name, links as their label, entities as their
-// characters.
+// italics and strike, mentions as @name, links as their label, entities as their
+// characters. Code keeps its backticks: it is the one style that tells a reader something
+// (type this, this is a name), and plain text has no other way to show it.
 func (s *Server) plain(text string) string {
 	var held []string
 	// Control sequences stand aside while markers go, so that <https://x/_a_> stays.
@@ -307,18 +305,13 @@ func (s *Server) plain(text string) string {
 		}
 		inner := strings.Split(part, "`")
 		for j := range inner {
-			if j%2 == 0 || j == len(inner)-1 {
+			if j%2 == 0 || j == len(inner)-1 { // outside code, or after an odd backtick
 				for _, mark := range []rune{'*', '_', '~'} {
 					inner[j] = unmark(inner[j], mark)
 				}
 			}
 		}
-		if len(inner)%2 == 0 { // an odd backtick is just a backtick
-			last := len(inner) - 1
-			inner[last-1] += "`" + inner[last]
-			inner = inner[:last]
-		}
-		parts[i] = strings.Join(inner, "")
+		parts[i] = strings.Join(inner, "`")
 	}
 	text = strings.Join(parts, "")
 	var b strings.Builder
