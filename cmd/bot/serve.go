@@ -65,17 +65,22 @@ func serve(ctx context.Context, cfg config, o outside) error {
 		return err
 	}
 	defer state.close()
-	table := commands.New(commands.Deps{Apps: apps, Policies: fixed{pol}})
-	bot, err := chat.New(chat.Config{
+	slackConfig := chat.Config{
 		APIURL:     cfg.slackURL,
 		BotToken:   cfg.slackBot,
 		AppToken:   cfg.slackApp,
 		Dial:       o.Dial,
-		Commands:   table,
 		Envelopes:  state,
 		Log:        log,
 		Registerer: registry,
-	})
+	}
+	groups, err := chat.NewGroups(slackConfig)
+	if err != nil {
+		return err
+	}
+	defer groups.Close()
+	slackConfig.Commands = commands.New(commands.Deps{Apps: apps, Policies: fixed{pol}, Groups: groups})
+	bot, err := chat.New(slackConfig)
 	if err != nil {
 		return err
 	}

@@ -196,3 +196,34 @@ func TestDemoPlays(t *testing.T) {
 		t.Errorf("got %q, want the story", &out)
 	}
 }
+
+// The policy's readers can be a user group; whoever is in it is let in, and nobody is
+// where it can't be read.
+func TestReadersByGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemory(t)
+		defer s.close()
+		s.policy = "people: { readers: [S0PLATFORM] }"
+		if err := s.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ask := func(person, want string) {
+			t.Helper()
+			var out strings.Builder
+			p := &prompter{simulation: s, out: &out, person: person}
+			if err := p.say(t.Context(), "type "+person+" #general /zdd status shop"); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: got %q, want %q", person, out.String(), want)
+			}
+		}
+		ask("requester", "shop: not ready")
+		ask("approver", "readers: [S0PLATFORM, U0APPROVER]")
+		if _, err := s.control(t.Context(), http.MethodPost, s.slackURL+"/_control/do", "method off usergroups.users.list"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute) // groups are believed for one
+		ask("requester", "could not read who is in them")
+	})
+}
