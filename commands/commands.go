@@ -18,10 +18,13 @@ import (
 
 // Request is one command line and who said it.
 type Request struct {
-	By   Person
-	Args Args
-	Via  Via
-	Now  time.Time
+	By      Person
+	Args    Args
+	Via     Via
+	Now     time.Time
+	Origin  string // id of the delivery: the same one makes no second ticket; empty where nothing can be changed
+	Channel string // where it was said; empty on a terminal
+	Note    string // what was typed into a dialog
 }
 
 // Via is the way a request came. The answer's wording depends on it: a mention has

@@ -18,7 +18,7 @@ func Explain(p *fleet.Problem) error {
 	case fleet.NotFound:
 		return refuse("%s is not among the apps that I can see on Heroku: it does not exist, or my Heroku account was not given access to it. Check the name, or ask whoever owns it to give my account access.", app)
 	case fleet.Forbidden:
-		return refuse("Heroku shows that %s exists but does not let my account read it (`forbidden`). Ask an admin of its team to give my account the *view* permission.", app)
+		return refuse("Heroku shows that %s exists but does not let my account read it (`forbidden`). Ask an admin of its team to give my account the permission `view`.", app)
 	case fleet.TwoFactor:
 		return refuse("%s is protected by two-factor authentication on Heroku, which an API token can't pass. I never ask for a one-time code in chat: don't send me one. Its team can lift the protection for my account, or check it with the Heroku CLI.", app)
 	case fleet.Suspended:

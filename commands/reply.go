@@ -71,6 +71,9 @@ const (
 	MarkNone    Mark = "not applicable"
 	MarkAdvice  Mark = "advice"
 	MarkHazard  Mark = "careful"
+	MarkDone    Mark = "done"
+	MarkNow     Mark = "under way"
+	MarkTodo    Mark = "to do"
 )
 
 // Button is something to press. Exactly one of Run, Share and URL is set.
@@ -80,6 +83,23 @@ type Button struct {
 	Share   string // the command line whose answer to show to the whole channel
 	URL     string // a page to open
 	Primary bool
+	Danger  bool     // it lowers or ends something
+	Confirm *Confirm // asks once more before Run; nil: does not
+	Ask     *Ask     // opens a dialog for a text, which comes as Request.Note with Run; nil: does not
+}
+
+// Confirm is the question before a button acts.
+type Confirm struct {
+	Title string
+	Text  string
+	Yes   string // label of the button that goes on
+}
+
+// Ask is a dialog with one text field.
+type Ask struct {
+	Title    string
+	Label    string
+	Optional bool
 }
 
 // Text is a line of formatted text. What a person or an API wrote goes in as a plain

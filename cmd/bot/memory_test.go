@@ -1,13 +1,10 @@
 package main
 
 import (
-	"context"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -16,65 +13,15 @@ import (
 	simslack "example.com/zdd/sim/slack"
 )
 
-// memory is a network without sockets: a real socket would freeze the fake clock.
-type memory map[string]*pipeListener
-
-func (m memory) dial(ctx context.Context, _, addr string) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	l, ok := m[host]
-	if !ok {
-		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
-	}
-	client, server := net.Pipe()
-	select {
-	case l.conns <- server:
-		return client, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// pipeListener hands out the server's ends of pipes.
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipeListener() *pipeListener {
-	return &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
-
 // inMemory is the demo's simulation without sockets, for a synctest bubble.
 func inMemory(t *testing.T) *simulation {
 	t.Helper()
-	network := memory{"slack.sim": newPipeListener(), "heroku.sim": newPipeListener()}
+	network := &play.Network{}
 	s := &simulation{
 		slackURL:  "http://slack.sim",
 		herokuURL: "http://heroku.sim",
-		client:    &http.Client{Transport: &http.Transport{DialContext: network.dial}},
-		dial:      network.dial,
+		client:    network.Client(),
+		dial:      network.Dial,
 		dir:       t.TempDir(),
 		policy:    demoPolicy,
 		env:       map[string]string{},
@@ -82,7 +29,7 @@ func inMemory(t *testing.T) *simulation {
 		slack:     simslack.New(simslack.Options{Strict: true}),
 		heroku:    simheroku.New(simheroku.Options{}),
 	}
-	s.serveOn(network["slack.sim"], network["heroku.sim"])
+	s.serveOn(network.Listen("slack.sim"), network.Listen("heroku.sim"))
 	return s
 }
 
