@@ -19,7 +19,7 @@ const migrateWait = 5 * time.Minute
 
 // migrations holds one set of files for both databases, each named
 // NNNNN_concern.sql. What needs a dialect, such as a trigger, becomes a Go
-// migration (goose.WithGoMigrations) with the next number.
+// migration (goose.WithGoMigrations) with the next number; 4 is ledgerGuard.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -34,6 +34,7 @@ func (s *Store) migrate(ctx context.Context, log *slog.Logger) error {
 		goose.WithSlog(log),
 		// The global registry is filled by init functions; we have none.
 		goose.WithDisableGlobalRegistry(true),
+		goose.WithGoMigrations(ledgerGuard(s.dialect)),
 	}
 	if s.dialect == Postgres {
 		dialect = goose.DialectPostgres

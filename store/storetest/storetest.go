@@ -25,6 +25,10 @@ func Run(t *testing.T, place func(t *testing.T) store.Options) {
 		{"envelopes", testEnvelopes},
 		{"envelopes race", testEnvelopesRace},
 		{"ended context", testEndedContext},
+		{"ledger", testLedger},
+		{"ledger pages", testLedgerPages},
+		{"ledger race", testLedgerRace},
+		{"ledger guard", testLedgerGuard},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, place(t)) })
 	}

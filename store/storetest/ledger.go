@@ -1,0 +1,332 @@
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/zdd/ledger"
+	"example.com/zdd/store"
+)
+
+// shop is an app's UUID.
+const shop = "01234567-89ab-4cde-8f01-23456789abcd"
+
+func entry(ticket string) ledger.Entry {
+	return ledger.Entry{
+		At: time.Date(2026, 3, 29, 2, 30, 0, 123456789, time.UTC), Actor: "U1", Verb: ledger.Asked, App: shop, Name: "shop", Ticket: ticket,
+		Detail: json.RawMessage(`{ "why": "ü & <b> \u0000 ' $1" }`),
+	}
+}
+
+// appendLedger appends in a transaction of its own.
+func appendLedger(t *testing.T, s *store.Store, key ledger.Key, entries ...ledger.Entry) (head ledger.Head, err error) {
+	t.Helper()
+	err = s.Tx(t.Context(), func(tx *sql.Tx) error {
+		head, err = s.AppendLedger(t.Context(), tx, key, entries...)
+		return err
+	})
+	return head, err
+}
+
+// verdict verifies the whole ledger.
+func verdict(t *testing.T, s *store.Store, want ledger.Verdict, keys []ledger.Key, known ...ledger.Head) ledger.Report {
+	t.Helper()
+	r, err := s.VerifyLedger(t.Context(), keys, known...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Verdict(); got != want {
+		t.Errorf("got %s, want %s", r, want)
+	}
+	return r
+}
+
+func testLedger(t *testing.T, o store.Options) {
+	s := open(t, o)
+	oldKey, newKey := ledger.NewKey("old"), ledger.NewKey("new")
+	both := []ledger.Key{oldKey, newKey}
+	if head, err := s.LedgerHead(t.Context()); err != nil || head != (ledger.Head{}) {
+		t.Errorf("an empty ledger: got head %s, %v, want none", head, err)
+	}
+	verdict(t, s, ledger.Whole, nil)
+
+	one, err := appendLedger(t, s, oldKey, entry("T-1"))
+	if err != nil || one.Seq != 1 {
+		t.Fatalf("got head %s, %v, want #1", one, err)
+	}
+	about := entry("")
+	about.App, about.Name, about.Actor, about.Verb, about.Detail = "", "", ledger.Bot, ledger.PolicyLoaded, nil
+	three, err := appendLedger(t, s, newKey, about, entry("T-2"))
+	if err != nil || three.Seq != 3 {
+		t.Fatalf("got head %s, %v, want #3", three, err)
+	}
+	if head, err := s.LedgerHead(t.Context()); err != nil || head != three {
+		t.Errorf("got head %s, %v, want %s", head, err, three)
+	}
+	if head, err := appendLedger(t, s, newKey); err != nil || head != three {
+		t.Errorf("append nothing: got head %s, %v, want %s", head, err, three)
+	}
+
+	// What is refused, or rolled back, leaves nothing.
+	changed := errors.New("changed its mind")
+	err = s.Tx(t.Context(), func(tx *sql.Tx) error {
+		if _, err := s.AppendLedger(t.Context(), tx, newKey, entry("T-3")); err != nil {
+			return err
+		}
+		return changed
+	})
+	if !errors.Is(err, changed) {
+		t.Error(err)
+	}
+	bad := entry("T-3")
+	bad.Verb = "approve"
+	if _, err := appendLedger(t, s, newKey, entry("T-3"), bad); err == nil || !strings.Contains(err.Error(), "approve") {
+		t.Errorf("an unknown verb: got %v, want an error that names it", err)
+	}
+	if _, err := appendLedger(t, s, ledger.Key{}, entry("T-3")); !errors.Is(err, store.ErrLedgerKey) {
+		t.Errorf("no key after a key: got %v, want %v", err, store.ErrLedgerKey)
+	}
+
+	// What is kept is what was sealed, over a restart.
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, o)
+	r := verdict(t, s, ledger.Whole, both, one, ledger.Head{Seq: 3, Hash: three.Hash[:12]})
+	if r.Entries != 3 || r.Head != three || r.Known != 2 {
+		t.Errorf("got %+v, want 3 entries up to %s and 2 known heads", r, three)
+	}
+	verdict(t, s, ledger.CouldNotTell, both[:1])
+	want := []ledger.Entry{oldKey.Seal(ledger.Head{}, entry("T-1"))}
+	want = append(want, newKey.Seal(one, about))
+	want = append(want, newKey.Seal(want[1].Head(), entry("T-2")))
+	for from, want := range map[int64][]ledger.Entry{0: want, 1: want, 3: want[2:], 4: nil} {
+		var got []ledger.Entry
+		for e, err := range s.Ledger(t.Context(), from) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e)
+			// The loop may use the store, also where it has one connection.
+			if _, err := s.LedgerHead(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("from #%d: got %v, want %v", from, got, want)
+		}
+	}
+	for range s.Ledger(t.Context(), 1) {
+		break
+	}
+	for _, c := range []struct {
+		app    string
+		before int64
+		limit  int
+		want   []int64
+	}{
+		{"", 0, 10, []int64{3, 2, 1}},
+		{"", 0, 2, []int64{3, 2}},
+		{"", 2, 10, []int64{1}},
+		{"", 1, 10, nil},
+		{shop, 0, 10, []int64{3, 1}},
+		{shop, 3, 10, []int64{1}},
+		{shop, 0, 1, []int64{3}},
+		{"another", 0, 10, nil},
+		{"' OR 1=1 --", 0, 10, nil},
+	} {
+		all, err := s.LedgerOf(t.Context(), c.app, c.before, c.limit)
+		var got []int64
+		for _, e := range all {
+			got = append(got, e.Seq)
+		}
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("app %q before %d, %d at most: got %v, %v, want %v", c.app, c.before, c.limit, got, err, c.want)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range s.Ledger(ended, 1) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want context.Canceled", err)
+		}
+	}
+	if _, err := s.VerifyLedger(ended, both); !errors.Is(err, context.Canceled) {
+		t.Errorf("verify: got %v, want context.Canceled", err)
+	}
+}
+
+// testLedgerPages reads a ledger that takes several pages, exactly full ones among
+// them, while another replica appends.
+func testLedgerPages(t *testing.T, o store.Options) {
+	s, other := open(t, o), open(t, o)
+	key := ledger.NewKey("k")
+	count := func() (n int64) {
+		for e, err := range s.Ledger(t.Context(), 1) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; e.Seq != n {
+				t.Fatalf("got #%d, want #%d", e.Seq, n)
+			}
+		}
+		return n
+	}
+	for range 2 {
+		if _, err := appendLedger(t, s, key, slices.Repeat([]ledger.Entry{entry("T-1")}, 500)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := count(); got != 1000 {
+		t.Errorf("got %d entries, want 1000", got)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 20 {
+			if _, err := appendLedger(t, other, key, entry("T-2")); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 5 {
+		if r := verdict(t, s, ledger.Whole, []ledger.Key{key}); r.Entries < 1000 {
+			t.Errorf("got %d entries, want at least 1000", r.Entries)
+		}
+	}
+	wg.Wait()
+	if got := count(); got != 1020 {
+		t.Errorf("got %d entries, want 1020", got)
+	}
+}
+
+// testLedgerRace has two replicas append at once, some of it rolled back: the chain
+// stays whole, and has every entry that was committed.
+func testLedgerRace(t *testing.T, o store.Options) {
+	const writers, each = 4, 10
+	key := ledger.NewKey("k")
+	replicas := []*store.Store{open(t, o), open(t, o)}
+	undo := errors.New("undo")
+	var wg sync.WaitGroup
+	for i, s := range replicas {
+		for w := range writers {
+			wg.Go(func() {
+				for n := range each {
+					err := s.Tx(t.Context(), func(tx *sql.Tx) error {
+						ticket := fmt.Sprintf("T-%d-%d-%d", i, w, n)
+						if _, err := s.AppendLedger(t.Context(), tx, key, entry(ticket), entry(ticket)); err != nil {
+							return err
+						}
+						if n%5 == 4 {
+							return undo
+						}
+						return nil
+					})
+					if (n%5 == 4) != errors.Is(err, undo) || err != nil && !errors.Is(err, undo) {
+						t.Errorf("got %v", err)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	r := verdict(t, replicas[0], ledger.Whole, []ledger.Key{key})
+	if want := int64(len(replicas) * writers * each * 2 * 4 / 5); r.Entries != want {
+		t.Errorf("got %d entries, want %d", r.Entries, want)
+	}
+	seen := map[string]int{}
+	for e, err := range replicas[1].Ledger(t.Context(), 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[e.Ticket]++
+	}
+	for ticket, n := range seen {
+		if n != 2 || strings.HasSuffix(ticket, "-4") || strings.HasSuffix(ticket, "-9") {
+			t.Errorf("%s has %d entries, want 2 of each that was committed", ticket, n)
+		}
+	}
+}
+
+// testLedgerGuard tries to change what was written, through the triggers and around
+// them: what they let through, Verify names.
+func testLedgerGuard(t *testing.T, o store.Options) {
+	s := open(t, o)
+	key := ledger.NewKey("k")
+	for i := range 5 {
+		if _, err := appendLedger(t, s, key, entry(fmt.Sprint("T-", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do := func(query string) error {
+		return s.Tx(t.Context(), func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(t.Context(), query)
+			return err
+		})
+	}
+	const copied = `INTO ledger (seq, at, actor, verb, app, name, ticket, detail, key_id, prev, hash)
+		SELECT seq, at, 'U2', verb, app, name, ticket, detail, key_id, prev, hash FROM ledger WHERE seq = 3`
+	refused := []string{
+		`UPDATE ledger SET actor = 'U2' WHERE seq = 3`,
+		`UPDATE ledger SET actor = 'U2'`,
+		`DELETE FROM ledger WHERE seq = 5`,
+		`DELETE FROM ledger`,
+		`UPDATE ledger_head SET seq = 4`,
+		`DELETE FROM ledger_head`,
+		`INSERT INTO ledger_head (one, seq, hash, key_id) VALUES (2, 0, '', '')`,
+		`INSERT ` + copied,
+		`INSERT ` + copied + ` ON CONFLICT (seq) DO UPDATE SET actor = 'U2'`,
+	}
+	unguard := []string{`DROP TRIGGER ledger_no_update`, `DROP TRIGGER ledger_no_delete`}
+	if s.Dialect() == store.Postgres {
+		refused = append(refused, `TRUNCATE ledger`, `TRUNCATE ledger, ledger_head`)
+		unguard = []string{`DROP TRIGGER ledger_append_only ON ledger`}
+	} else {
+		refused = append(refused, `INSERT OR REPLACE `+copied, `REPLACE `+copied, `UPDATE OR REPLACE ledger SET seq = 3 WHERE seq = 4`,
+			`REPLACE INTO ledger_head (one, seq, hash, key_id) VALUES (1, 0, '', '')`)
+	}
+	for _, query := range refused {
+		if err := do(query); err == nil {
+			t.Errorf("not refused: %s", query)
+		}
+	}
+	verdict(t, s, ledger.Whole, []ledger.Key{key})
+
+	// The owner of the database takes the triggers away.
+	for _, query := range unguard {
+		if err := do(query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head, err := s.LedgerHead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		query string
+		want  int64 // the entry that is named
+	}{
+		{`INSERT INTO ledger (seq, at, actor, verb, app, name, ticket, detail, key_id, prev, hash)
+			SELECT 6, at, actor, verb, app, name, ticket, detail, key_id, prev, hash FROM ledger WHERE seq = 5`, 6},
+		{`DELETE FROM ledger WHERE seq = 5`, 5},
+		{`UPDATE ledger SET actor = 'U2' WHERE seq = 4`, 4},
+		{`UPDATE ledger SET at = at + 1 WHERE seq = 3`, 3},
+		{`UPDATE ledger SET seq = -2 WHERE seq = 2`, -2},
+		{`DELETE FROM ledger WHERE seq < 2`, 1},
+	} {
+		if err := do(c.query); err != nil {
+			t.Fatal(err)
+		}
+		r := verdict(t, s, ledger.Broken, []ledger.Key{key}, head)
+		if r.Fault == nil || r.Fault.Seq != c.want {
+			t.Errorf("%s: got %s, want #%d to be named", c.query, r, c.want)
+		}
+	}
+}
