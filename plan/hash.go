@@ -14,9 +14,9 @@ import (
 // stands on, and not with releases, dynos or times. It covers the app's UUID; type, size
 // and quantity of web and of every process type that a step touches, and their prices
 // before and after; both features; the autoscaler and its floor; scaling add-ons; the
-// policy; and the steps themselves, so that another version of this program can't
+// policy; what was wished for; and the steps themselves, so that another version of this program can't
 // carry out a plan that nobody saw.
-func hash(app fleet.App, rules policy.Rules, p Plan) string {
+func hash(app fleet.App, rules policy.Rules, w Wish, p Plan) string {
 	h := sha256.New()
 	say := func(key string, parts ...any) {
 		fmt.Fprintf(h, "%s", key)
@@ -25,7 +25,8 @@ func hash(app fleet.App, rules policy.Rules, p Plan) string {
 		}
 		fmt.Fprintln(h)
 	}
-	say("plan", 1, app.ID, p.Outcome, p.Options.Size)
+	say("plan", 2, app.ID, p.Outcome)
+	say("wish", w.Verb, w.Size, w.On, w.Web)
 	say("policy", rules.Policy)
 	touched := []string{"web"}
 	sizes := map[string]bool{}

@@ -31,6 +31,9 @@ const (
 	HazardData        = "multi-tenant-data"
 	HazardConnections = "connections"
 	HazardUnread      = "unread"
+	HazardInterrupts  = "deploys-interrupt"
+	HazardFewer       = "fewer-dynos"
+	HazardSessions    = "sessions"
 )
 
 // handOver is how long after a release of a preboot app its old dynos may still serve
@@ -73,6 +76,54 @@ func Hazards(app fleet.App, rules policy.Rules, now time.Time) []Hazard {
 	}
 	dataHazards(app, rules, add)
 	return append(found, unread(app)...)
+}
+
+// hazards are those of the app at that moment that this plan meets, and those that it
+// makes. Enable has all of the app's, whatever its steps: it is what makes deploys safe.
+func (m *making) hazards(at time.Time) []Hazard {
+	found := Hazards(m.app, m.rules, at)
+	if m.wish.Verb == ToEnable {
+		return found
+	}
+	preboot, _ := m.now.Feature(fleet.Preboot)
+	found = slices.DeleteFunc(found, func(h Hazard) bool {
+		switch h.ID {
+		case HazardResize:
+			return true // what is told of leaving Eco and Basic; the way back is below
+		case HazardMigration, HazardCrashed:
+			return !m.starts()
+		case HazardData, HazardConnections:
+			return !preboot || !m.starts() && !m.did(Preboot)
+		}
+		return false
+	})
+	return append(found, m.ownHazards()...)
+}
+
+// ownHazards are what the steps themselves bring.
+func (m *making) ownHazards() (found []Hazard) {
+	add := func(id, format string, args ...any) { found = append(found, Hazard{id, fmt.Sprintf(format, args...)}) }
+	now := m.app
+	for _, s := range m.plan.Steps {
+		now = After(now, s)
+		web, _ := now.Web()
+		switch {
+		case s.Kind == Preboot && !s.To.Feature.On:
+			add(HazardInterrupts, "With preboot off every deploy, rollback and config change stops the old dynos before new ones serve: visitors get errors for as long as it takes to boot.")
+		case s.Kind == Scale && s.To.Processes[0].Quantity < s.From.Processes[0].Quantity:
+			alone := ""
+			if web.Quantity == 1 {
+				alone = " One web dyno alone leaves nobody when it crashes or takes its daily restart."
+			}
+			add(HazardFewer, "%s of %d stop at once, and what they serve has 30 s to end; %s must carry it all.%s",
+				upper(plural(s.From.Processes[0].Quantity-web.Quantity)), s.From.Processes[0].Quantity, plural(web.Quantity), alone)
+		case s.Kind == Affinity && !s.To.Feature.On && web.Quantity > 1:
+			add(HazardSessions, "Session affinity goes off while %s run: visitors are sent from one to another, and lose a session that is in one dyno's memory.", plural(web.Quantity))
+		case s.Kind == Resize:
+			add(HazardResize, "Going back to %s dynos restarts every dyno, and preboot does not cover that: the app is gone for as long as it takes to boot, once.", code(s.To.Processes[0].Size))
+		}
+	}
+	return found
 }
 
 // releaseHazard tells of a release that is not through. A time in the future is clock

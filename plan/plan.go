@@ -4,9 +4,10 @@
 //
 // Invariants: a plan is made of what was read and of nothing guessed, so an unknown
 // part makes a refusal; every step says what it saw (From) and the absolute state it
-// wants (To), which makes carrying it out twice harmless; no step of [Enable] lowers a
-// quantity, turns a protection off, or starts a second web dyno before the session
-// affinity that the rules require; an unknown price is never zero.
+// wants (To), which makes carrying it out twice harmless; no step of any plan takes web
+// to 0, or starts a second web dyno before the session affinity that the rules require;
+// no step of [Enable] lowers a quantity or turns a protection off; an unknown price is
+// never zero.
 package plan
 
 import (
@@ -37,7 +38,8 @@ type Plan struct {
 	Options   Options   `json:"options,omitzero"`
 	Outcome   Outcome   `json:"outcome"`
 	Why       []string  `json:"why,omitempty"`     // sentences for a person; backticks mark code
-	WayOut    Options   `json:"way_out,omitzero"`  // Refused: the options under which it would not be; zero: none are known
+	WayOut    Options   `json:"way_out,omitzero"`  // of Enable, Refused: the options under which it would not be; zero: none are known
+	Instead   Wish      `json:"instead,omitzero"`  // Refused: the safe order to give instead, which Why names too; zero: none is known
 	Steps     []Step    `json:"steps,omitempty"`   // in order; none when Refused or AlreadySo
 	Cost      Cost      `json:"cost"`              // of the whole app; of a Refused plan what it would have been, where there is one
 	Hazards   []Hazard  `json:"hazards,omitempty"` //
@@ -54,14 +56,15 @@ type Options struct {
 // Kind is what a step does.
 type Kind string
 
-// The kinds, in the only order in which a plan has them.
+// The kinds, in the only order in which a plan that makes an app safer has them. One
+// that takes that back has them the other way round.
 const (
 	Resize   Kind = "resize"   // all process types at once: Eco and Basic can't be mixed with others
-	Affinity Kind = "affinity" // session affinity on
+	Affinity Kind = "affinity" // session affinity on or off
 	Soak     Kind = "soak"     // wait: visitors need a response to get the affinity cookie
 	Scale    Kind = "scale"    // the web quantity
 	Settle   Kind = "settle"   // wait: the new dynos are up, and no hand-over holds the formation
-	Preboot  Kind = "preboot"  // preboot on
+	Preboot  Kind = "preboot"  // preboot on or off
 )
 
 // Step is one change, or one wait. From and To are in the same terms; those of a wait
@@ -71,6 +74,7 @@ type Step struct {
 	From State         `json:"from,omitzero"`
 	To   State         `json:"to,omitzero"`
 	Wait time.Duration `json:"wait,omitzero"` // nanoseconds; at least this long
+	Web  int           `json:"web,omitzero"`  // Affinity: the web dynos that run at that moment, so that undo knows what it would go back to
 	Cost Cost          `json:"cost"`          // of the process types in From and To; zero for the others
 }
 

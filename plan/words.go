@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 )
@@ -38,4 +39,12 @@ func upper(s string) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// plural is a number of web dynos in words.
+func plural(web int) string {
+	if web == 1 {
+		return "1 web dyno"
+	}
+	return fmt.Sprintf("%d web dynos", web)
 }

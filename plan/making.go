@@ -1,0 +1,223 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/policy"
+)
+
+// making is a plan in the making. now is the app as it will be after the steps so far.
+type making struct {
+	app   fleet.App
+	rules policy.Rules
+	wish  Wish
+	now   fleet.App
+	plan  Plan
+}
+
+// finish adds the steps up to a plan.
+func (m *making) finish(at time.Time) Plan {
+	p := &m.plan
+	if p.Outcome != Refused {
+		m.price()
+	}
+	switch {
+	case p.Outcome == Refused:
+		p.Steps = nil
+	case len(p.Why) > 0:
+		p.Outcome = Yours
+	case len(p.Steps) > 0:
+		p.Outcome = Ready
+	default:
+		p.Outcome = AlreadySo
+	}
+	p.Hazards = m.hazards(at)
+	if len(p.Steps) > 0 {
+		p.Untouched = untouched(m.app, p.Steps)
+	}
+	p.Hash = hash(m.app, m.rules, m.wish, *p)
+	return *p
+}
+
+func (m *making) refuse(format string, args ...any) {
+	m.plan.Outcome, m.plan.Why = Refused, []string{fmt.Sprintf(format, args...)}
+}
+
+func (m *making) leave(format string, args ...any) {
+	m.plan.Why = append(m.plan.Why, fmt.Sprintf(format, args...))
+}
+
+// order is a wish for this app as code to type.
+func (m *making) order(w Wish) string { return code("/zdd " + w.Line(m.app.Name)) }
+
+func (m *making) step(s Step) {
+	s.Cost = costOf(m.app, m.rules.Prices, s.From.Processes, s.To.Processes)
+	m.plan.Steps = append(m.plan.Steps, s)
+	m.now = After(m.now, s)
+}
+
+func (m *making) did(kind Kind) bool {
+	return slices.ContainsFunc(m.plan.Steps, func(s Step) bool { return s.Kind == kind })
+}
+
+// toggle switches a feature to the other side.
+func (m *making) toggle(kind Kind, feature string) {
+	on, _ := m.now.Feature(feature)
+	s := Step{Kind: kind, From: State{Feature: &Feature{feature, on}}, To: State{Feature: &Feature{feature, !on}}}
+	if web, _ := m.now.Web(); kind == Affinity {
+		s.Web = web.Quantity
+	}
+	m.step(s)
+}
+
+// scaleWeb changes the web quantity, after the soak where session affinity was only
+// just turned on.
+func (m *making) scaleWeb(to int) {
+	web, _ := m.now.Web()
+	if to > web.Quantity && m.did(Affinity) {
+		m.step(Step{Kind: Soak, Wait: m.rules.Rollout.AffinitySoak})
+	}
+	from := Process{"web", fleet.SizeNamed(web.Size).Name, web.Quantity}
+	then := from
+	then.Quantity = to
+	m.step(Step{Kind: Scale, From: State{Processes: []Process{from}}, To: State{Processes: []Process{then}}})
+}
+
+// settle waits where new dynos were started: they have to be seen running before
+// preboot locks the formation with the next release, and before anybody is told that
+// it worked.
+func (m *making) settle() {
+	if m.starts() && !m.did(Settle) {
+		m.step(Step{Kind: Settle, Wait: m.rules.Rollout.Settle})
+	}
+}
+
+// starts says whether the steps so far start dynos.
+func (m *making) starts() bool {
+	return slices.ContainsFunc(m.plan.Steps, func(s Step) bool {
+		return s.Kind == Resize || s.Kind == Scale && s.To.Processes[0].Quantity > s.From.Processes[0].Quantity
+	})
+}
+
+// needsAffinity says whether several web dynos need session affinity.
+func (m *making) needsAffinity() bool {
+	return m.rules.SessionAffinity == policy.Required && !m.app.InSpace()
+}
+
+// runtime is which rules the app follows, if they are among those given. Otherwise the
+// plan is refused; Bootable, Small and Rolling are for the caller to refuse.
+func (m *making) runtime(may ...Runtime) (Runtime, bool) {
+	value, why := RuntimeOf(m.app)
+	runtime, known := value.Get()
+	app := m.app.Name
+	switch {
+	case !known:
+		m.refuse("Could not read the formation of %s (%s). Nothing was changed; try again.", code(app), value.Why().Text)
+	case slices.Contains(may, runtime):
+		return runtime, true
+	case runtime == Stopped:
+		m.refuse("%s. If the app is to serve again, start it yourself first: %s. I never start an app that stands still.", upper(why), code("heroku ps:scale web=1 --app "+app))
+	case runtime == Webless:
+		m.refuse("%s: nothing of it serves visitors, so there is nothing to keep up.", upper(why))
+	default:
+		m.refuse("%s. I can't tell which rules hold for it, and plan nothing on a guess.", upper(why))
+	}
+	return runtime, false
+}
+
+// read refuses when something could not be read that a step would stand on.
+func (m *making) read(parts ...func() []string) bool {
+	var missing []string
+	for _, part := range parts {
+		missing = append(missing, part()...)
+	}
+	if len(missing) == 0 {
+		return true
+	}
+	m.refuse("Could not read %s of %s. Nothing was changed; try again.", join(missing), code(m.app.Name))
+	return false
+}
+
+// features is what could not be read of them, for read.
+func (m *making) features() []string {
+	if m.app.InSpace() || m.app.Features.IsKnown() {
+		return nil
+	}
+	return []string{unreadPart("the features", m.app.Features.Why())}
+}
+
+// scalers is what could not be read of whatever scales the app, for read.
+func (m *making) scalers() (missing []string) {
+	if scaler := AutoscalerOf(m.app); !scaler.IsKnown() {
+		missing = append(missing, unreadPart("whether Heroku's autoscaler is on", scaler.Why()))
+	}
+	if !m.app.AddOns.IsKnown() {
+		missing = append(missing, unreadPart("the add-ons, one of which may scale it", m.app.AddOns.Why()))
+	}
+	return missing
+}
+
+func unreadPart(name string, why fleet.Reason) string { return fmt.Sprintf("%s (%s)", name, why.Text) }
+
+// unpriced is the cost as long as there is no plan.
+func (m *making) unpriced() {
+	none := fleet.Unknown[fleet.Money](fleet.Reason{Kind: fleet.NotTold, Text: "there is no plan to price"})
+	noUnits := fleet.Unknown[float64](fleet.Reason{Kind: fleet.NotTold, Text: "there is no plan to price"})
+	whole := processes(m.app)
+	c := costOf(m.app, m.rules.Prices, whole, whole)
+	if !m.app.Formation.IsKnown() {
+		c.Now, c.Units.Now = fleet.Unknown[fleet.Money](m.app.Formation.Why()), fleet.Unknown[float64](m.app.Formation.Why())
+	}
+	c.Then, c.Difference, c.Units.Then, c.Units.Difference = none, none, noUnits, noUnits
+	m.plan.Cost = c
+}
+
+// price adds the cost up, and refuses what is beyond the limits.
+func (m *making) price() {
+	m.plan.Cost = wholeCost(m.app, m.rules.Prices, m.plan.Steps)
+	limits := m.rules.Limits
+	was, _ := m.app.Web()
+	if web, _ := m.now.Web(); web.Quantity > was.Quantity && web.Quantity > limits.WebDynos {
+		m.refuse("The app would run %d web dynos, and `limits.web_dynos` in the policy allows %d. Chat can't lift that.", web.Quantity, limits.WebDynos)
+		return
+	}
+	if more, known := m.plan.Cost.Difference.Get(); known && more > limits.MonthlyIncrease {
+		m.refuse("This would cost %s a month more, and `limits.monthly_increase` in the policy allows %s. Chat can't lift that.", more, limits.MonthlyIncrease)
+	}
+}
+
+// untouched says what a reader might fear for.
+func untouched(app fleet.App, steps []Step) []string {
+	touched := map[string]bool{}
+	for _, s := range steps {
+		for _, p := range s.To.Processes {
+			touched[p.Type] = true
+		}
+	}
+	var out []string
+	for _, p := range processes(app) {
+		if !touched[p.Type] {
+			out = append(out, fmt.Sprintf("%s stays at %d × %s", code(p.Type), p.Quantity, app.Size(p.Size).Name))
+		}
+	}
+	if scaler, _ := AutoscalerOf(app).Get(); scaler.Active {
+		out = append(out, "Heroku's autoscaler keeps its settings")
+	}
+	if app.Maintenance {
+		out = append(out, "maintenance mode stays on")
+	}
+	return append(out, "code, config vars and add-ons are not touched")
+}
+
+// namesOf makes "web (1 × basic)" of each process type.
+func namesOf(list []Process) []string {
+	var out []string
+	for _, p := range list {
+		out = append(out, fmt.Sprintf("%s (%d × %s)", code(p.Type), p.Quantity, cmp.Or(p.Size, "unknown size")))
+	}
+	return out
+}

@@ -1,0 +1,147 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/policy"
+)
+
+// undo takes back what was done, last first, and puts in the waits that the way back
+// needs. It goes over nothing that was changed since, and restores no count that
+// something else decides about by now. What is back already is left out.
+//
+// An undo restores what was there before, and so may go back to several web dynos
+// without the session affinity that the rules require, if that is how it was, with
+// exactly as many. That is a hazard, and needs an approval.
+func (m *making) undo() {
+	runtime, ok := m.runtime(Bootable, Small, Rolling, Stopped)
+	if !ok || !m.readForUndo() {
+		return
+	}
+	var changed []string
+	for _, s := range slices.Backward(m.wish.Undo) {
+		if s.To.Feature == nil && len(s.To.Processes) == 0 {
+			continue // a wait
+		}
+		value := s.Seen(m.now)
+		seen, known := value.Get()
+		switch {
+		case !known:
+			changed = append(changed, value.Why().Text)
+		case seen.Equal(s.From):
+		case !seen.Equal(s.To):
+			changed = append(changed, differences(seen, s.To)...)
+		case !m.takeBack(s, runtime):
+			return
+		}
+	}
+	if len(changed) > 0 {
+		m.refuse("It was changed since: %s. Nothing was changed now; look at the app, and give the order that it needs.", strings.Join(changed, "; "))
+		return
+	}
+	m.settle()
+}
+
+// readForUndo refuses when something could not be read that the way back stands on.
+func (m *making) readForUndo() bool {
+	changes := func(of func(State) bool) bool {
+		return slices.ContainsFunc(m.wish.Undo, func(s Step) bool { return of(s.To) })
+	}
+	var parts []func() []string
+	if changes(func(s State) bool { return s.Feature != nil }) {
+		parts = append(parts, m.features)
+	}
+	if changes(func(s State) bool { return len(s.Processes) > 0 }) {
+		parts = append(parts, m.scalers)
+	}
+	return m.read(parts...)
+}
+
+// takeBack adds the reverse of a step, or refuses.
+func (m *making) takeBack(s Step, runtime Runtime) bool {
+	switch {
+	case s.Kind == Affinity:
+		return m.takeBackAffinity(s)
+	case s.Kind == Preboot && s.From.Feature.On:
+		if size, _ := m.now.WebSize(); m.app.InSpace() || !size.SupportsPreboot() {
+			m.refuse("Preboot was on before and can't be now: web runs on %s dynos.", size.Name)
+			return false
+		}
+		m.settle()
+		m.toggle(Preboot, fleet.Preboot)
+	case s.Kind == Preboot:
+		m.toggle(Preboot, fleet.Preboot)
+	case s.Kind == Scale:
+		return m.takeBackScale(s, runtime)
+	case s.Kind == Resize:
+		return m.takeBackResize(s)
+	}
+	return true
+}
+
+func (m *making) takeBackAffinity(s Step) bool {
+	web, _ := m.now.Web()
+	switch {
+	case s.From.Feature.On && m.rules.SessionAffinity == policy.Forbidden:
+		m.refuse("Session affinity was on before, and the policy forbids it for this app by now (`session_affinity: forbidden`).")
+		return false
+	case !s.From.Feature.On && web.Quantity > 1 && web.Quantity != s.Web && m.needsAffinity():
+		m.plan.Instead = Wish{Verb: ToDisable}
+		m.refuse("It was changed since: %s run now, and there were %d when session affinity was turned on; the policy requires it by now. %s goes back in the safe order.",
+			plural(web.Quantity), s.Web, m.order(m.plan.Instead))
+		return false
+	}
+	m.toggle(Affinity, fleet.SessionAffinity)
+	return true
+}
+
+func (m *making) takeBackScale(s Step, runtime Runtime) bool {
+	scaler, _ := AutoscalerOf(m.app).Get()
+	web, _ := m.now.Web()
+	to := s.From.Processes[0].Quantity
+	addons := m.app.ScalingAddOns()
+	switch {
+	case scaler.Active:
+		m.refuse("It was changed since: Heroku's autoscaler runs from %d to %d web dynos by now, and what is scaled by hand does not last. Its minimum is beside web at %s/resources in the dashboard.",
+			scaler.Min, scaler.Max, m.app.DashboardURL())
+	case len(addons) > 0:
+		m.refuse("It was changed since: %s scales the app by now, and undoes what is scaled by hand. Its minimum is in its own settings: %s.", join(codes(addons)), m.openAddOn(addons[0]))
+	case to < 1:
+		m.refuse("Web was at 0 before. Switching an app off is not something I do.")
+	case to > web.Quantity && !m.mayGrow(runtime, to):
+	default:
+		m.scaleWeb(to)
+		return true
+	}
+	return false
+}
+
+// takeBackResize goes back to smaller dynos, all process types at once. Heroku takes
+// Eco and Basic only for all of an app, and one dyno a type.
+func (m *making) takeBackResize(s Step) bool {
+	small := slices.ContainsFunc(s.From.Processes, func(p Process) bool { return m.app.Size(p.Size).OnePerType() })
+	for _, p := range processes(m.now) {
+		if small && !slices.ContainsFunc(s.From.Processes, func(q Process) bool { return q.Type == p.Type }) {
+			m.refuse("It was changed since: process type %s is new and runs on %s dynos, which Heroku does not mix with the sizes of before.", code(p.Type), p.Size)
+			return false
+		}
+	}
+	m.step(Step{Kind: Resize, From: s.To, To: s.From})
+	return true
+}
+
+// differences says what is not as it was left.
+func differences(seen, left State) (out []string) {
+	if left.Feature != nil {
+		return []string{fmt.Sprintf("%s is %s and was left %s", code(left.Feature.Name), onOff(seen.Feature.On), onOff(left.Feature.On))}
+	}
+	for i, p := range left.Processes {
+		if now := seen.Processes[i]; now != p {
+			out = append(out, fmt.Sprintf("%s is at %d × %s and was left at %d × %s", code(p.Type), now.Quantity, now.Size, p.Quantity, p.Size))
+		}
+	}
+	return out
+}
