@@ -26,9 +26,25 @@ var migrations embed.FS
 
 // migrate brings the schema up to date. For SQLite the caller holds lockSQLite.
 func (s *Store) migrate(ctx context.Context, log *slog.Logger) error {
+	var err error
+	if s.migrator, err = s.provider(log); err != nil {
+		return err
+	}
+	applied, err := s.migrator.Up(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", s.dialect, err)
+	}
+	for _, m := range applied {
+		log.InfoContext(ctx, "migrated", "step", m.Source.Version)
+	}
+	return nil
+}
+
+// provider knows all migrations; making it asks the database nothing.
+func (s *Store) provider(log *slog.Logger) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
+		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{
 		goose.WithSlog(log),
@@ -42,22 +58,15 @@ func (s *Store) migrate(ctx context.Context, log *slog.Logger) error {
 		// killed in the middle holds up nobody. It is asked for once a second.
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, uint64(migrateWait/time.Second)))
 		if err != nil {
-			return fmt.Errorf("prepare the migration lock: %w", err)
+			return nil, fmt.Errorf("prepare the migration lock: %w", err)
 		}
 		options = append(options, goose.WithSessionLocker(locker))
 	}
-	s.migrator, err = goose.NewProvider(dialect, s.db, files, options...)
+	p, err := goose.NewProvider(dialect, s.db, files, options...)
 	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
+		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
-	applied, err := s.migrator.Up(ctx)
-	if err != nil {
-		return fmt.Errorf("migrate %s: %w", s.dialect, err)
-	}
-	for _, m := range applied {
-		log.InfoContext(ctx, "migrated", "step", m.Source.Version)
-	}
-	return nil
+	return p, nil
 }
 
 // SchemaVersion reads the number of the last migration that the database has

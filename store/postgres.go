@@ -47,6 +47,23 @@ const (
 // encrypted ("Connecting to Heroku Postgres", Dev Center). Add ?sslmode=require
 // to refuse a server without TLS, ?sslmode=verify-full to check its certificate.
 func openPostgres(address secret.Text) (*sql.DB, error) {
+	config, err := postgresConfig(address)
+	if err != nil {
+		return nil, err
+	}
+	return pooled(stdlib.OpenDB(*config)), nil
+}
+
+// pooled bounds a pool.
+func pooled(db *sql.DB) *sql.DB {
+	db.SetMaxOpenConns(maxConns)
+	db.SetMaxIdleConns(maxIdleConns)
+	db.SetConnMaxLifetime(connLifetime)
+	db.SetConnMaxIdleTime(connIdleTime)
+	return db
+}
+
+func postgresConfig(address secret.Text) (*pgx.ConnConfig, error) {
 	raw := address.Reveal()
 	u, err := parseURL(raw)
 	if err != nil {
@@ -67,12 +84,7 @@ func openPostgres(address secret.Text) (*sql.DB, error) {
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: cancelTimeout}
 	}
-	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(maxConns)
-	db.SetMaxIdleConns(maxIdleConns)
-	db.SetConnMaxLifetime(connLifetime)
-	db.SetConnMaxIdleTime(connIdleTime)
-	return db, nil
+	return config, nil
 }
 
 // parseURL refuses what would make a later error tell a part of the password. A

@@ -64,6 +64,8 @@ type Store struct {
 	db       *sql.DB
 	dialect  Dialect
 	migrator *goose.Provider
+	away     *gate   // nil, but for one made by Later
+	options  Options // of one made by Later
 }
 
 // Open opens the database that o names and brings its schema up to date. Any
