@@ -49,7 +49,11 @@ func short(p Plan) string {
 	var s strings.Builder
 	s.WriteString(map[Outcome]string{AlreadySo: "=", Ready: "+", Refused: "x", Yours: "y"}[p.Outcome])
 	for _, step := range p.Steps {
-		s.WriteString(map[Kind]string{Resize: "R", Affinity: "A", Soak: "k", Scale: "S", Settle: "t", Preboot: "P"}[step.Kind])
+		letter := map[Kind]string{Resize: "R", Affinity: "A", Soak: "k", Scale: "S", Settle: "t", Preboot: "P"}[step.Kind]
+		if step.To.Feature != nil && !step.To.Feature.On || fewer(step) {
+			letter = strings.ToLower(letter)
+		}
+		s.WriteString(letter)
 	}
 	return s.String()
 }

@@ -115,8 +115,8 @@ func (m *making) ownHazards() (found []Hazard) {
 			if web.Quantity == 1 {
 				alone = " One web dyno alone leaves nobody when it crashes or takes its daily restart."
 			}
-			add(HazardFewer, "%s of %d stop at once, and what they serve has 30 s to end; %s must carry it all.%s",
-				upper(plural(s.From.Processes[0].Quantity-web.Quantity)), s.From.Processes[0].Quantity, plural(web.Quantity), alone)
+			add(HazardFewer, "Web goes from %d to %d at once: what the dynos that stop are serving has 30 s to end, and what is left must carry it all.%s",
+				s.From.Processes[0].Quantity, web.Quantity, alone)
 		case s.Kind == Affinity && !s.To.Feature.On && web.Quantity > 1:
 			add(HazardSessions, "Session affinity goes off while %s run: visitors are sent from one to another, and lose a session that is in one dyno's memory.", plural(web.Quantity))
 		case s.Kind == Resize:

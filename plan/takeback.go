@@ -28,6 +28,9 @@ func (m *making) disable() {
 
 // scaleDown takes web to one dyno, or says who has to.
 func (m *making) scaleDown() {
+	if m.alone() {
+		return
+	}
 	web, _ := m.now.Web()
 	scaler, _ := AutoscalerOf(m.app).Get() // read made sure of it
 	addons := m.app.ScalingAddOns()
@@ -43,21 +46,26 @@ func (m *making) scaleDown() {
 	}
 }
 
+// alone says that web runs no more than one dyno and can't run more, whatever scales it.
+func (m *making) alone() bool {
+	web, _ := m.now.Web()
+	return web.Quantity <= 1 && m.app.Size(web.Size).OnePerType() && !m.app.InSpace()
+}
+
 // scaleTo changes the web quantity to what a person named.
 func (m *making) scaleTo(want int) {
 	if want < 1 {
 		m.refuse("Switching an app off is not something I do. If nobody is to be served any more, do it yourself: %s.", code("heroku ps:scale web=0 --app "+m.app.Name))
 		return
 	}
-	runtime, ok := m.runtime(Bootable, Small, Rolling)
-	if !ok || !m.read(m.features, m.scalers) {
+	if _, ok := m.runtime(Bootable, Small, Rolling); !ok || !m.read(m.features, m.scalers) {
 		return
 	}
 	web, _ := m.app.Web()
 	scaler, _ := AutoscalerOf(m.app).Get() // read made sure of it
 	addons := m.app.ScalingAddOns()
 	switch {
-	case want > web.Quantity && !m.mayGrow(runtime, want):
+	case want > web.Quantity && !m.mayGrow(want):
 	case scaler.Active && (scaler.Min != want || web.Quantity != want):
 		m.leave("Change the range of Heroku's autoscaler, which is %d to %d web dynos: a minimum of %d is what counts. It is beside web at %s/resources in the dashboard. What is scaled by hand does not last while it is on.%s",
 			scaler.Min, scaler.Max, want, m.app.DashboardURL(), m.upTo(want-scaler.Min))
@@ -72,20 +80,20 @@ func (m *making) scaleTo(want int) {
 
 // mayGrow refuses more web dynos where Heroku or the policy allows one only, and more
 // than chat may ask for.
-func (m *making) mayGrow(runtime Runtime, want int) bool {
+func (m *making) mayGrow(want int) bool {
 	on, _ := m.now.Feature(fleet.SessionAffinity)
 	size, _ := m.now.WebSize()
 	switch {
 	case want > m.rules.Limits.WebDynos:
 		m.refuse("The app would run %d web dynos, and `limits.web_dynos` in the policy allows %d. Chat can't lift that.", want, m.rules.Limits.WebDynos)
-	case want > 1 && runtime == Small:
+	case want > 1 && size.OnePerType() && !m.app.InSpace():
 		m.plan.Instead = Wish{Verb: ToEnable, Size: SmallestSize}
 		m.refuse("Web runs on %s dynos, of which a process type can have only one. The way out is a larger size: %s does that first, and runs %d web dynos.",
 			size.Name, m.order(m.plan.Instead), m.rules.WebDynos)
 	case want > 1 && m.needsAffinity() && !on:
 		m.plan.Instead = Wish{Verb: ToEnable}
-		m.refuse("Session affinity is off, and the policy requires it before a second web dyno: visitors whose session is in one dyno's memory would lose it. %s turns it on first, waits %s, and then scales to %d. If the app keeps its sessions elsewhere, say so in the policy: %s.",
-			m.order(m.plan.Instead), minutes(m.rules.Rollout.AffinitySoak), max(m.rules.WebDynos, 1), m.optional())
+		m.refuse("Session affinity is off, and the policy requires it before a second web dyno: visitors whose session is in one dyno's memory would lose it. %s turns it on first, waits %s, and only then adds dynos. If the app keeps its sessions elsewhere, say so in the policy: %s.",
+			m.order(m.plan.Instead), minutes(m.rules.Rollout.AffinitySoak), m.optional())
 	default:
 		return true
 	}
@@ -127,7 +135,7 @@ func (m *making) switchAffinity() {
 // mayLoseAffinity refuses to turn session affinity off where several web dynos run, or
 // may run soon, and need it.
 func (m *making) mayLoseAffinity() bool {
-	if !m.needsAffinity() {
+	if !m.needsAffinity() || m.alone() {
 		return true
 	}
 	if !m.read(m.scalers) {

@@ -17,32 +17,61 @@ import (
 // without the session affinity that the rules require, if that is how it was, with
 // exactly as many. That is a hazard, and needs an approval.
 func (m *making) undo() {
-	runtime, ok := m.runtime(Bootable, Small, Rolling, Stopped)
-	if !ok || !m.readForUndo() {
+	if slices.ContainsFunc(m.wish.Undo, misshapen) {
+		m.refuse("What was done is recorded in a form that this version of zdd does not know. Nothing was changed.")
+		return
+	}
+	done := slices.DeleteFunc(slices.Clone(m.wish.Undo), func(s Step) bool { return s.Kind == Soak || s.Kind == Settle })
+	if len(done) == 0 {
+		return
+	}
+	if _, ok := m.runtime(Bootable, Small, Rolling, Stopped); !ok || !m.readForUndo() {
 		return
 	}
 	var changed []string
-	for _, s := range slices.Backward(m.wish.Undo) {
-		if s.To.Feature == nil && len(s.To.Processes) == 0 {
-			continue // a wait
-		}
+	for _, s := range slices.Backward(done) {
 		value := s.Seen(m.now)
 		seen, known := value.Get()
 		switch {
+		case known && seen.Equal(s.From):
+			continue
 		case !known:
 			changed = append(changed, value.Why().Text)
-		case seen.Equal(s.From):
 		case !seen.Equal(s.To):
 			changed = append(changed, differences(seen, s.To)...)
-		case !m.takeBack(s, runtime):
-			return
+		case len(changed) == 0:
+			if !m.takeBack(s) {
+				return
+			}
+			continue
 		}
+		m.now = After(m.now, Step{To: s.From}) // so that the steps before it are held against their own time
 	}
 	if len(changed) > 0 {
 		m.refuse("It was changed since: %s. Nothing was changed now; look at the app, and give the order that it needs.", strings.Join(changed, "; "))
 		return
 	}
 	m.settle()
+}
+
+// misshapen says whether a step that comes back from a record can't be one of ours.
+func misshapen(s Step) bool {
+	from, to := s.From, s.To
+	switch s.Kind {
+	case Soak, Settle:
+		return from.Feature != nil || to.Feature != nil || len(from.Processes)+len(to.Processes) > 0
+	case Affinity, Preboot:
+		return from.Feature == nil || to.Feature == nil || from.Feature.Name != to.Feature.Name || len(from.Processes)+len(to.Processes) > 0
+	case Scale:
+		if len(to.Processes) != 1 || to.Processes[0].Type != "web" {
+			return true
+		}
+	case Resize:
+	default:
+		return true
+	}
+	sameType := func(a, b Process) bool { return a.Type == b.Type }
+	return from.Feature != nil || to.Feature != nil || len(to.Processes) == 0 || !slices.EqualFunc(from.Processes, to.Processes, sameType)
 }
 
 // readForUndo refuses when something could not be read that the way back stands on.
@@ -61,7 +90,7 @@ func (m *making) readForUndo() bool {
 }
 
 // takeBack adds the reverse of a step, or refuses.
-func (m *making) takeBack(s Step, runtime Runtime) bool {
+func (m *making) takeBack(s Step) bool {
 	switch {
 	case s.Kind == Affinity:
 		return m.takeBackAffinity(s)
@@ -75,7 +104,7 @@ func (m *making) takeBack(s Step, runtime Runtime) bool {
 	case s.Kind == Preboot:
 		m.toggle(Preboot, fleet.Preboot)
 	case s.Kind == Scale:
-		return m.takeBackScale(s, runtime)
+		return m.takeBackScale(s)
 	case s.Kind == Resize:
 		return m.takeBackResize(s)
 	}
@@ -90,7 +119,7 @@ func (m *making) takeBackAffinity(s Step) bool {
 		return false
 	case !s.From.Feature.On && web.Quantity > 1 && web.Quantity != s.Web && m.needsAffinity():
 		m.plan.Instead = Wish{Verb: ToDisable}
-		m.refuse("It was changed since: %s run now, and there were %d when session affinity was turned on; the policy requires it by now. %s goes back in the safe order.",
+		m.refuse("It was changed since: %s run now, and it was %d when session affinity was turned on, which the policy requires for several. %s goes back in the safe order.",
 			plural(web.Quantity), s.Web, m.order(m.plan.Instead))
 		return false
 	}
@@ -98,7 +127,7 @@ func (m *making) takeBackAffinity(s Step) bool {
 	return true
 }
 
-func (m *making) takeBackScale(s Step, runtime Runtime) bool {
+func (m *making) takeBackScale(s Step) bool {
 	scaler, _ := AutoscalerOf(m.app).Get()
 	web, _ := m.now.Web()
 	to := s.From.Processes[0].Quantity
@@ -111,7 +140,7 @@ func (m *making) takeBackScale(s Step, runtime Runtime) bool {
 		m.refuse("It was changed since: %s scales the app by now, and undoes what is scaled by hand. Its minimum is in its own settings: %s.", join(codes(addons)), m.openAddOn(addons[0]))
 	case to < 1:
 		m.refuse("Web was at 0 before. Switching an app off is not something I do.")
-	case to > web.Quantity && !m.mayGrow(runtime, to):
+	case to > web.Quantity && !m.mayGrow(to):
 	default:
 		m.scaleWeb(to)
 		return true
