@@ -29,6 +29,11 @@ func Run(t *testing.T, place func(t *testing.T) store.Options) {
 		{"ledger pages", testLedgerPages},
 		{"ledger race", testLedgerRace},
 		{"ledger guard", testLedgerGuard},
+		{"jobs", testJobs},
+		{"jobs order", testJobsOrder},
+		{"jobs group", testJobsGroup},
+		{"jobs race", testJobsRace},
+		{"jobs locked", testJobsLocked},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, place(t)) })
 	}
