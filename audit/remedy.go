@@ -12,8 +12,9 @@ import (
 	"example.com/zdd/policy"
 )
 
-// Remedies are here and nowhere else, so that they change together. Each works today,
-// with Heroku's own CLI, and says its place in the order: size, session affinity, the
+// Remedies are here and nowhere else, so that they change together. Each names the
+// order to the bot first, which keeps the safe order by itself, and then the way by
+// hand, with Heroku's own CLI and its place in that order: size, session affinity, the
 // second dyno, preboot.
 
 const (
@@ -32,22 +33,34 @@ func fixTier(app fleet.App) string {
 		}
 	}
 	slices.Sort(moves)
-	return fmt.Sprintf("First of all: %s. All process types move together, because Heroku mixes these sizes with no others, and the app restarts once.",
-		heroku(app, "ps:type", moves...))
+	return fmt.Sprintf("%s. By hand, first of all: %s. All process types move together, because Heroku mixes these sizes with no others, and the app restarts once.",
+		enable(app), heroku(app, "ps:type", moves...))
 }
+
+// enable is the order to the bot that does all of it in the safe order.
+func enable(app fleet.App) string {
+	w := plan.Wish{Verb: plan.ToEnable}
+	if size, ok := app.WebSize(); ok && size.OnePerType() && !app.InSpace() {
+		w.Size = plan.SmallestSize
+	}
+	return zdd(app, w)
+}
+
+// zdd is an order to the bot, marked as code.
+func zdd(app fleet.App, w plan.Wish) string { return "`/zdd " + safe(w.Line(app.Name)) + "`" }
 
 // fixAffinity comes before the second dyno.
 func fixAffinity(app fleet.App, rules policy.Rules) string {
 	command := heroku(app, "features:enable", fleet.SessionAffinity)
 	if web, _ := app.Web(); web.Quantity > 1 {
-		return command + " now: several web dynos run already, and visitors may be sent from one to another."
+		return fmt.Sprintf("%s now, or by hand %s: several web dynos run already, and visitors may be sent from one to another.", enable(app), command)
 	}
-	return fmt.Sprintf("%s before a second web dyno starts, and then wait %s: visitors get the cookie with their next response.",
-		command, span(rules.Rollout.AffinitySoak))
+	return fmt.Sprintf("%s. By hand: %s before a second web dyno starts, and then wait %s: visitors get the cookie with their next response.",
+		enable(app), command, span(rules.Rollout.AffinitySoak))
 }
 
 func dropAffinity(app fleet.App) string {
-	return heroku(app, "features:disable", fleet.SessionAffinity) + ", if the app needs no sticky sessions; visitors are then sent to any dyno."
+	return zdd(app, plan.Wish{Verb: plan.ToAffinity}) + ", or by hand " + heroku(app, "features:disable", fleet.SessionAffinity) + ", if the app needs no sticky sessions; visitors are then sent to any dyno."
 }
 
 // fixWeb raises the quantity, after whatever has to come first.
@@ -77,7 +90,7 @@ func fixWeb(app fleet.App, rules policy.Rules) string {
 	case len(addons) > 0:
 		return fmt.Sprintf("Set the minimum of `%s` to %d web dynos%s, in its own settings: %s.", addons[0], want, first, heroku(app, "addons:open", addons[0]))
 	}
-	return fmt.Sprintf("%s%s.", heroku(app, "ps:scale", fmt.Sprintf("web=%d", want)), first)
+	return fmt.Sprintf("%s. By hand: %s%s.", enable(app), heroku(app, "ps:scale", fmt.Sprintf("web=%d", want)), first)
 }
 
 // floorUnknown is for apps that something else scales down to nobody knows where.
@@ -92,9 +105,9 @@ func floorUnknown(app fleet.App, rules policy.Rules) string {
 func fixPreboot(app fleet.App, rules policy.Rules) string {
 	command := heroku(app, "features:enable", fleet.Preboot)
 	if web, _ := app.Web(); web.Quantity < rules.WebDynos {
-		return fmt.Sprintf("Last of all, when %d web dynos are up: %s.", rules.WebDynos, command)
+		return fmt.Sprintf("%s. By hand, last of all, when %d web dynos are up: %s.", enable(app), rules.WebDynos, command)
 	}
-	return command + "; it restarts nothing, and holds from the next release on."
+	return fmt.Sprintf("%s, or by hand %s; it restarts nothing, and holds from the next release on.", enable(app), command)
 }
 
 func attest(app fleet.App) string {

@@ -19,21 +19,22 @@ import (
 // randomLine is any app that Heroku could show, and some that it could not.
 func randomLine(r *rand.Rand) string {
 	pick := func(words ...string) string { return words[r.IntN(len(words))] }
-	line := pick("eco", "basic", "basic", "standard-1x", "standard-1x", "standard-1x", "standard-2x", "performance-m", "performance-l",
-		"private-s space=private", "private-m space=shield", "private-m space=private?", "dyno-1c-0.5gb space=fir", "quantum-1x")
-	line += pick("", " web=0", " web=1", " web=1", " web=1", " web=2", " web=2", " web=3", " web=7")
-	line += pick("", " worker=0", " worker=1", " worker=1 clock=1 webhooks=2")
+	var line strings.Builder
+	line.WriteString(pick("eco", "basic", "basic", "standard-1x", "standard-1x", "standard-1x", "standard-2x", "performance-m", "performance-l",
+		"private-s space=private", "private-m space=shield", "private-m space=private?", "dyno-1c-0.5gb space=fir", "quantum-1x"))
+	line.WriteString(pick("", " web=0", " web=1", " web=1", " web=1", " web=2", " web=2", " web=3", " web=7"))
+	line.WriteString(pick("", " worker=0", " worker=1", " worker=1 clock=1 webhooks=2"))
 	for _, word := range []string{"affinity", "preboot"} {
 		if r.IntN(2) == 0 {
-			line += " " + word
+			line.WriteString(" " + word)
 		}
 	}
 	for _, word := range []string{"features=?", "sizes=?", "scaler=?", "addons=?", "formation=?", "release=?", "addon=judoscale:bronze", "scaler=1-3", "scaler=2-9", "maintenance", "release=pending", "crashed=web.1", "runtime=Java"} {
 		if r.IntN(16) == 0 {
-			line += " " + word
+			line.WriteString(" " + word)
 		}
 	}
-	return line
+	return line.String()
 }
 
 func randomRules(r *rand.Rand, app fleet.App) policy.Rules {
@@ -83,14 +84,15 @@ func TestWishProperties(t *testing.T) {
 		line := randomLine(r)
 		app := fleettest.App(line)
 		rules := randomRules(r, app)
-		told := fmt.Sprintf("seed %d: %s, rules %d %s", seed, line, rules.WebDynos, rules.SessionAffinity)
+		var told strings.Builder
+		fmt.Fprintf(&told, "seed %d: %s, rules %d %s", seed, line, rules.WebDynos, rules.SessionAffinity)
 		for range 3 {
 			w := randomWish(r)
-			told += ", " + w.Line("shop")
+			told.WriteString(", " + w.Line("shop"))
 			p := plan.For(app, rules, w, app.ReadAt)
 			seen[string(w.Verb)+" "+string(p.Outcome)]++
 			if err := holds(app, rules, w, p); err != nil {
-				t.Fatalf("%s: %v\n%s", told, err, show(p))
+				t.Fatalf("%s: %v\n%s", told.String(), err, show(p))
 			}
 			done := p.Steps[:r.IntN(len(p.Steps)+1)] // a rollout may stop anywhere
 			after := plan.After(app, done...)
@@ -98,16 +100,16 @@ func TestWishProperties(t *testing.T) {
 			undo := plan.For(after, rules, back, app.ReadAt)
 			seen["undo "+string(undo.Outcome)]++
 			if err := holds(after, rules, back, undo); err != nil {
-				t.Fatalf("%s, after %d steps undo: %v\n%s", told, len(done), err, show(undo))
+				t.Fatalf("%s, after %d steps undo: %v\n%s", told.String(), len(done), err, show(undo))
 			}
 			if got, want := state(plan.After(after, undo.Steps...)), state(app); undo.Outcome != plan.Refused && got != want {
-				t.Fatalf("%s, after %d steps undo: got %s, want %s as before", told, len(done), got, want)
+				t.Fatalf("%s, after %d steps undo: got %s, want %s as before", told.String(), len(done), got, want)
 			}
 			if w.Verb == plan.ToEnable && undo.Outcome != plan.AlreadySo && undo.Outcome != plan.Ready {
-				t.Fatalf("%s: undo of enable after %d steps: got %s %q, want it restored", told, len(done), undo.Outcome, undo.Why)
+				t.Fatalf("%s: undo of enable after %d steps: got %s %q, want it restored", told.String(), len(done), undo.Outcome, undo.Why)
 			}
 			if err := overChange(r, after, rules, back); err != nil {
-				t.Fatalf("%s, after %d steps: %v", told, len(done), err)
+				t.Fatalf("%s, after %d steps: %v", told.String(), len(done), err)
 			}
 			app = plan.After(app, p.Steps...)
 		}
