@@ -91,7 +91,7 @@ func (j *Job) Step(ctx context.Context, do func(ctx context.Context) error, reco
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	left := j.deadline.Sub(j.q.now())
+	left := until(j.deadline, j.q.now())
 	if left <= 0 {
 		return ErrLost
 	}
@@ -129,6 +129,13 @@ func (j *Job) lease() Lease { return Lease{ID: j.ID(), Fence: j.Fence} }
 func (j *Job) hold(asked time.Time) {
 	j.deadline = asked.Add(j.q.timing.Lease - j.q.timing.Margin)
 	if j.ended != nil {
-		j.ended.Reset(j.deadline.Sub(j.q.now()))
+		j.ended.Reset(until(j.deadline, j.q.now()))
 	}
+}
+
+// until is how long it is from now to the deadline, by the clock that is further on: the
+// wall clock may have been set back, and the monotonic one stands still while the
+// machine sleeps.
+func until(deadline, now time.Time) time.Duration {
+	return min(deadline.Sub(now), deadline.Round(0).Sub(now.Round(0)))
 }

@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	// storeTimeout bounds each talk with the database. It is shorter than a lease, so
-	// that a database that hangs does not let one run out unnoticed, and together with
-	// the default Grace shorter than the 30 s that Heroku gives a dyno to stop.
-	storeTimeout = 10 * time.Second
+	// storeTimeout bounds each talk with the database. A stop takes Grace, then what the
+	// last Step records, then how its job went: together with the default Grace less than
+	// the 30 s that Heroku gives a dyno to stop.
+	storeTimeout = 5 * time.Second
 	// leastWait keeps a job that asks to run again at once, and a store that says that
 	// something is due and then finds nothing, from turning in circles.
 	leastWait = time.Second
@@ -212,7 +212,7 @@ func (q *Queue) run(ctx, work context.Context, c Claimed, asked time.Time) {
 	j.hold(asked)
 	held, lost := context.WithCancelCause(work)
 	defer lost(nil)
-	j.ended = time.AfterFunc(j.deadline.Sub(q.now()), func() { lost(ErrLost) })
+	j.ended = time.AfterFunc(until(j.deadline, q.now()), func() { lost(ErrLost) })
 	err := errStopping
 	if ctx.Err() == nil {
 		err = q.call(held, log, j)

@@ -25,7 +25,8 @@ var ErrLedgerKey = errors.New("the ledger is sealed with a key, and none is set:
 // AppendLedger seals the entries, in their order, behind the last one and returns the
 // new head. It joins the caller's transaction, so that no change is kept without its
 // entry and no entry without its change. It locks the head first: whoever appends at
-// the same time waits until tx ends, so tx should end soon.
+// the same time waits until tx ends. So it comes last in tx: two transactions that took
+// other locks after it could wait for each other.
 //
 // An entry that does not Check, or a missing key (ErrLedgerKey), appends none of them;
 // roll tx back on any error.
@@ -97,12 +98,12 @@ func (s *Store) VerifyLedger(ctx context.Context, keys []ledger.Key, known ...le
 
 // LedgerOf reads at most limit entries about the app with that UUID, or all apps and
 // none when it is empty: the newest first, from the one before the number before on,
-// where 0 means from the end. More than ledgerPage are never read at once.
+// where 0 means from the end. More than 500 are never read at once.
 func (s *Store) LedgerOf(ctx context.Context, app string, before int64, limit int) ([]ledger.Entry, error) {
 	if before <= 0 {
 		before = math.MaxInt64
 	}
-	query, args := `seq < $1 ORDER BY seq DESC LIMIT $2`, []any{before, min(limit, ledgerPage)}
+	query, args := `seq < $1 ORDER BY seq DESC LIMIT $2`, []any{before, min(max(limit, 0), ledgerPage)}
 	if app != "" {
 		query, args = `seq < $1 AND app = $3 ORDER BY seq DESC LIMIT $2`, append(args, app)
 	}
@@ -114,14 +115,14 @@ func (s *Store) ledgerBetween(ctx context.Context, from, to int64) iter.Seq2[led
 	return func(yield func(ledger.Entry, error) bool) {
 		for {
 			page, err := s.ledgerWhere(ctx, `seq >= $1 AND seq <= $2 ORDER BY seq LIMIT $3`, from, to, ledgerPage)
-			if err != nil {
-				yield(ledger.Entry{}, err)
-				return
-			}
 			for _, e := range page {
 				if !yield(e, nil) {
 					return
 				}
+			}
+			if err != nil {
+				yield(ledger.Entry{}, err)
+				return
 			}
 			if len(page) < ledgerPage || page[len(page)-1].Seq == math.MaxInt64 {
 				return
@@ -131,10 +132,11 @@ func (s *Store) ledgerBetween(ctx context.Context, from, to int64) iter.Seq2[led
 	}
 }
 
+// ledgerWhere reads entries; with an error come those that were read before it.
 func (s *Store) ledgerWhere(ctx context.Context, where string, args ...any) ([]ledger.Entry, error) {
 	all, err := s.queryLedger(ctx, `SELECT seq, at, actor, verb, app, name, ticket, detail, key_id, prev, hash FROM ledger WHERE `+where, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read the ledger: %w", withContext(ctx, err))
+		return all, fmt.Errorf("read the ledger: %w", withContext(ctx, err))
 	}
 	return all, nil
 }
@@ -151,7 +153,7 @@ func (s *Store) queryLedger(ctx context.Context, query string, args ...any) ([]l
 		var at int64
 		var detail string
 		if err := rows.Scan(&e.Seq, &at, &e.Actor, &e.Verb, &e.App, &e.Name, &e.Ticket, &detail, &e.KeyID, &e.Prev, &e.Hash); err != nil {
-			return nil, err
+			return all, fmt.Errorf("entry #%d: %w", e.Seq, err) // SQLite keeps text in a column of numbers
 		}
 		e.At, e.Detail = time.UnixMilli(at).UTC(), json.RawMessage(detail)
 		all = append(all, e)

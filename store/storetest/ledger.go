@@ -137,6 +137,8 @@ func testLedger(t *testing.T, o store.Options) {
 		{"", 0, 2, []int64{3, 2}},
 		{"", 2, 10, []int64{1}},
 		{"", 1, 10, nil},
+		{"", 0, 0, nil},
+		{"", 0, -1, nil},
 		{shop, 0, 10, []int64{3, 1}},
 		{shop, 3, 10, []int64{1}},
 		{shop, 0, 1, []int64{3}},
@@ -304,6 +306,18 @@ func testLedgerGuard(t *testing.T, o store.Options) {
 		if err := do(query); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if s.Dialect() == store.SQLite {
+		if err := do(`UPDATE ledger SET at = 'never' WHERE seq = 3`); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := s.VerifyLedger(t.Context(), []ledger.Key{key}); err == nil || !strings.Contains(err.Error(), "entry #3") || r.Entries != 2 {
+			t.Errorf("got %s, %v, want an error about entry #3 after 2 entries", r, err)
+		}
+		if err := do(fmt.Sprintf(`UPDATE ledger SET at = %d WHERE seq = 3`, entry("").At.UnixMilli())); err != nil {
+			t.Fatal(err)
+		}
+		verdict(t, s, ledger.Whole, []ledger.Key{key})
 	}
 	head, err := s.LedgerHead(t.Context())
 	if err != nil {
