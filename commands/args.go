@@ -95,7 +95,8 @@ func option(word string) (name string, ok bool) {
 
 // parseArgs sorts words into positional ones and the options that c takes. --app and
 // -a, which fingers know from the Heroku CLI, are a positional word.
-func parseArgs(c Command, in []string) (Args, error) {
+func parseArgs(c Command, in []string, via Via) (Args, error) {
+	usage := spoken(via, c.Usage)
 	args := Args{Options: map[string]string{}}
 	known := map[string]bool{}
 	for _, o := range c.Options {
@@ -112,13 +113,13 @@ func parseArgs(c Command, in []string) (Args, error) {
 				continue
 			}
 		}
-		isApp := dashed && (name == "a" || name == "app")
+		isApp := name == "app" || dashed && name == "a"
 		if !known[name] && !isApp {
-			return Args{}, unknownOption(c, name)
+			return Args{}, unknownOption(c, name, usage)
 		}
 		if !assigned {
 			if i++; i == len(in) {
-				return Args{}, refuse("`--%s` needs a value. Usage: `%s`", name, c.Usage)
+				return Args{}, refuse("`--%s` needs a value. Usage: `%s`", name, usage)
 			}
 			value = in[i]
 		}
@@ -126,13 +127,13 @@ func parseArgs(c Command, in []string) (Args, error) {
 		case isApp:
 			args.Words = append(args.Words, value)
 		case twice:
-			return Args{}, refuse("`%s` was given twice. Usage: `%s`", name, c.Usage)
+			return Args{}, refuse("`%s` was given twice. Usage: `%s`", name, usage)
 		default:
 			args.Options[name] = value
 		}
 	}
 	if len(args.Words) > c.Args {
-		return Args{}, refuse("`%s` takes %s, and I read %d: %s. Usage: `%s`", c.Name, count(c.Args, "word"), len(args.Words), listed(args.Words), c.Usage)
+		return Args{}, refuse("`%s` takes %s, and I read %d: %s. Usage: `%s`", c.Name, count(c.Args, "word"), len(args.Words), listed(args.Words), usage)
 	}
 	return args, nil
 }
@@ -141,18 +142,18 @@ func letters(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r == '_' || r == '-') }) < 0
 }
 
-func unknownOption(c Command, name string) error {
+func unknownOption(c Command, name, usage string) error {
 	names := make([]string, 0, len(c.Options))
 	for _, o := range c.Options {
 		names = append(names, o.Name)
 	}
 	if len(names) == 0 {
-		return refuse("`%s` takes no options, and I read `%s`. Usage: `%s`", c.Name, plain(name), c.Usage)
+		return refuse("`%s` takes no options, and I read `%s`. Usage: `%s`", c.Name, plain(name), usage)
 	}
 	if near := nearest(name, names, 1); len(near) > 0 {
-		return refuse("`%s` has no option `%s`; did you mean `%s`? Usage: `%s`", c.Name, plain(name), near[0], c.Usage)
+		return refuse("`%s` has no option `%s`; did you mean `%s`? Usage: `%s`", c.Name, plain(name), near[0], usage)
 	}
-	return refuse("`%s` has no option `%s`; it has %s. Usage: `%s`", c.Name, plain(name), listed(names), c.Usage)
+	return refuse("`%s` has no option `%s`; it has %s. Usage: `%s`", c.Name, plain(name), listed(names), usage)
 }
 
 // plain shortens what a person typed so that it can be repeated inside `backticks`.

@@ -28,9 +28,13 @@ func Explain(p *fleet.Problem) error {
 	case fleet.Unauthorized:
 		return refuse("Heroku does not accept my token any more, so I can read no app at all. Whoever runs me has to set a new `HEROKU_API_KEY`; `bot doctor` says how.")
 	case fleet.RateLimited:
-		return refuse("The Heroku account that I use has used up its API calls for now%s. Nothing was read. Try again then.", wait(p.RetryAfter))
+		return refuse("The Heroku account that I use has used up its API calls for now, and nothing was read. %s", wait(p.RetryAfter))
 	case fleet.Unavailable:
 		return refuse("Heroku's API did not answer just now%s, so I can't say anything about %s; its dynos may be running fine. Try again in a minute, and look at https://status.heroku.com.", because(p.Message), app)
+	case fleet.NotTold:
+		return refuse("Heroku answered about %s in a way that I don't understand%s, so I say nothing about it. A newer version of me may; tell whoever runs me.", app, because(p.Message))
+	case fleet.Locked:
+		return refuse("A deploy of %s is handing over to its new dynos, and Heroku lets nobody change its formation until that is over. Nothing was changed; try again in a few minutes.", app)
 	default:
 		return refuse("Heroku refused to show %s%s. Nothing was changed.", app, because(p.Message))
 	}
@@ -59,7 +63,7 @@ func proseSafe(s string) string {
 
 func wait(d time.Duration) string {
 	if d <= 0 {
-		return "; it refills by the minute"
+		return "They come back minute by minute: try again in a little while."
 	}
-	return ", and I can ask again in about " + d.Round(time.Second).String()
+	return "Try again in about " + d.Round(time.Second).String() + "."
 }

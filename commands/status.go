@@ -115,7 +115,7 @@ func StatusReply(r audit.Report) Reply {
 		}
 		reply.Parts = append(reply.Parts, List{hazards})
 	}
-	return append2(reply,
+	return with(reply,
 		Note{Line("Read ", At(app.ReadAt), " · ", Link(app.DashboardURL(), "dashboard"), release(app))},
 		Buttons{[]Button{
 			{Label: "Share to channel", Share: "status " + string(app.ID)},
@@ -123,7 +123,7 @@ func StatusReply(r audit.Report) Reply {
 		}})
 }
 
-func append2(r Reply, parts ...Part) Reply {
+func with(r Reply, parts ...Part) Reply {
 	r.Parts = append(r.Parts, parts...)
 	return r
 }
@@ -214,16 +214,16 @@ func costs(r audit.Report) []Fact {
 	pairs := []Fact{{"Costs now", amount(r.Plan.Cost.Now, r.Plan.Cost.Units.Now)}}
 	add := amount(r.Plan.Cost.Difference, r.Plan.Cost.Units.Difference)
 	if size := r.Plan.Options.Size; size != "" {
-		add = append(add, Line(", with ", Code("size="+size))...)
+		add = append(add, Line(", once it runs on ", Code(size), " dynos")...)
 	}
 	switch r.Plan.Outcome {
 	case plan.AlreadySo:
-		pairs = append(pairs, Fact{"Being ready would add", Line("nothing: it is")})
+		pairs = append(pairs, Fact{"Being ready would add", Line("nothing")})
 	case plan.Ready:
 		pairs = append(pairs, Fact{"Being ready would add", add})
 	case plan.Yours:
 		if len(r.Plan.Steps) > 0 {
-			pairs = append(pairs, Fact{"What I can do would add", add})
+			pairs = append(pairs, Fact{"What I would do adds", add})
 		}
 		pairs = append(pairs, Fact{"Yours to do", Prose(strings.Join(r.Plan.Why, " "))})
 	case plan.Refused:

@@ -43,7 +43,9 @@ func (t Table) Commands() []Command { return slices.Clone(t.commands) }
 
 // Find reads a line: which command it is, and its words. It asks nobody and changes
 // nothing. A line that is none of the grammar gives a *Refusal that helps.
-func (t Table) Find(line string) (Command, Args, error) {
+func (t Table) Find(line string) (Command, Args, error) { return t.find(line, Slash) }
+
+func (t Table) find(line string, via Via) (Command, Args, error) {
 	if len(line) > maxLine {
 		return Command{}, Args{}, refuse("That line is too long for me: %d characters, and I read %d. Try `help`.", len(line), maxLine)
 	}
@@ -63,7 +65,7 @@ func (t Table) Find(line string) (Command, Args, error) {
 		return Command{}, Args{}, t.unknown(in)
 	}
 	c := t.commands[i]
-	args, err := parseArgs(c, in[1:])
+	args, err := parseArgs(c, in[1:], via)
 	return c, args, err
 }
 
@@ -78,26 +80,30 @@ func (t Table) unknown(in []string) error {
 	say := Line("I don't know ", Code(plain(in[0])), ".")
 	var row []Button
 	ref, err := fleet.ParseRef(in[0])
-	switch near := nearest(in[0], names, 2); {
+	near := nearest(in[0], names, 2)
+	switch {
 	case len(near) > 0:
 		say = append(say, Line(" Did you mean ", Code(near[0]))...)
 		for _, n := range near[1:] {
 			say = append(say, Line(" or ", Code(n))...)
 		}
 		say = append(say, Line("?")...)
-		if _, err := parseArgs(t.named(near[0]), in[1:]); err == nil {
+		if _, err := parseArgs(t.named(near[0]), in[1:], Slash); err == nil && (len(in) > 1 || near[0] == "help") {
 			row = append(row, runButton(strings.Join(append([]string{near[0]}, in[1:]...), " ")))
 		}
 	case err == nil && len(in) == 1:
 		say = append(say, Line(" If it is an app, say ", Code("status "+ref.String()), ".")...)
 		row = append(row, runButton("status "+ref.String()))
 	}
-	say = append(say, Line(" ", Code("help"), " lists what I know.")...)
+	if len(near) == 0 || near[0] != "help" {
+		say = append(say, Line(" ", Code("help"), " lists what I know.")...)
+	}
 	reply.Summary = say.String()
 	reply.Parts = []Part{Para{say}}
-	if row = append(row, runButton("help")); len(row) > 0 {
-		reply.Parts = append(reply.Parts, Buttons{row})
+	if help := runButton("help"); !slices.Contains(row, help) {
+		row = append(row, help)
 	}
+	reply.Parts = append(reply.Parts, Buttons{row})
 	return &Refusal{reply}
 }
 
@@ -123,7 +129,7 @@ func (t Table) Run(ctx context.Context, line string, req Request) (Reply, error)
 	if err := t.admit(ctx, req.By); err != nil {
 		return Reply{}, err
 	}
-	c, args, err := t.Find(line)
+	c, args, err := t.find(line, req.Via)
 	if err != nil {
 		return Reply{}, err
 	}

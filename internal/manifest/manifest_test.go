@@ -123,8 +123,8 @@ func TestSettings(t *testing.T) {
 	if m.Settings.Interactivity == nil || !m.Settings.Interactivity.IsEnabled {
 		t.Error("interactivity is off: no button would do anything")
 	}
-	if home := m.Features.AppHome; !home.HomeTabEnabled || !home.MessagesTabEnabled || home.MessagesTabReadOnlyEnabled {
-		t.Errorf("got %+v, want a Home tab and a Messages tab that people can write in", home)
+	if home := m.Features.AppHome; home.HomeTabEnabled || !home.MessagesTabEnabled || home.MessagesTabReadOnlyEnabled {
+		t.Errorf("got %+v, want a Messages tab that people can write in, and no Home tab while the bot draws none", home)
 	}
 	if m.Features.BotUser.DisplayName == "" {
 		t.Error("there is no bot user, so no bot token")
