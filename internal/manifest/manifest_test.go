@@ -85,7 +85,6 @@ func methods() map[string][]string {
 // listeners are what the bot hears, and the scope that each needs.
 func listeners() map[string]string {
 	return map[string]string{
-		"app_home_opened": "",
 		"app_mention":     "app_mentions:read",
 		"message.im":      "im:history",
 	}
