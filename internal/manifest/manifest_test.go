@@ -85,8 +85,8 @@ func methods() map[string][]string {
 // listeners are what the bot hears, and the scope that each needs.
 func listeners() map[string]string {
 	return map[string]string{
-		"app_mention":     "app_mentions:read",
-		"message.im":      "im:history",
+		"app_mention": "app_mentions:read",
+		"message.im":  "im:history",
 	}
 }
 
