@@ -32,7 +32,7 @@ func Later(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	gate := &gate{Connector: stdlib.GetConnector(*config)}
-	s := &Store{db: pooled(sql.OpenDB(gate)), dialect: Postgres, away: gate, options: o}
+	s := &Store{db: pooled(sql.OpenDB(gate)), dialect: Postgres, key: o.LedgerKey, away: gate, options: o}
 	return s, nil
 }
 

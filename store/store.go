@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"example.com/zdd/ledger"
 	"example.com/zdd/secret"
 	"github.com/pressly/goose/v3"
 )
@@ -56,6 +57,9 @@ type Options struct {
 	Path string
 	// Log hears of applied migrations. Nil discards.
 	Log *slog.Logger
+	// LedgerKey seals what changes of tickets add to the ledger; see AppendLedger. The
+	// zero Key seals for integrity only.
+	LedgerKey ledger.Key
 }
 
 // Store is an open database whose schema is up to date. All methods may be
@@ -64,6 +68,7 @@ type Store struct {
 	db       *sql.DB
 	dialect  Dialect
 	migrator *goose.Provider
+	key      ledger.Key
 	away     *gate   // nil, but for one made by Later
 	options  Options // of one made by Later
 }
@@ -86,7 +91,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		return prepare(ctx, &Store{db: db, dialect: Postgres}, log)
+		return prepare(ctx, &Store{db: db, dialect: Postgres, key: o.LedgerKey}, log)
 	}
 	path := cmp.Or(o.Path, DefaultPath)
 	unlock, err := lockSQLite(ctx, path)
@@ -98,7 +103,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return prepare(ctx, &Store{db: db, dialect: SQLite}, log)
+	return prepare(ctx, &Store{db: db, dialect: SQLite, key: o.LedgerKey}, log)
 }
 
 // prepare connects and migrates, or closes s again. It asks for a sign of life

@@ -23,17 +23,19 @@ func allowed() map[string][]string {
 		"audit":  {"fleet", "policy", "plan"},
 
 		// Doors and workers.
-		"heroku":   {"fleet", "plan", "secret"},
-		"approval": {"plan", "policy", "ledger"},
-		"rollout":  {"plan", "fleet", "approval", "ledger"},
-		"watch":    {"fleet", "policy", "ledger"},
+		"heroku": {"fleet", "plan", "secret"},
+		// fleet: what was decided on is held against the app as it is read at the click.
+		"approval": {"plan", "policy", "ledger", "fleet"},
+		// policy: the wish is planned again by the rules of today before anything is done.
+		"rollout": {"plan", "fleet", "approval", "ledger", "policy"},
+		"watch":   {"fleet", "policy", "ledger"},
 		// The interfaces that it implements are declared where they are used.
-		"store": {"approval", "audit", "jobs", "ledger", "rollout", "secret", "watch"},
+		"store": {"approval", "audit", "chat", "jobs", "ledger", "rollout", "secret", "watch"},
 
 		// What people talk to. commands does not import heroku, chat does not
 		// import either of them: they meet in cmd/bot.
 		"commands": {"fleet", "policy", "plan", "audit", "approval", "ledger"},
-		"chat":     {"commands", "secret", "fleet", "plan", "audit", "approval"},
+		"chat":     {"commands", "secret", "fleet", "plan", "policy", "audit", "approval"},
 	}
 }
 

@@ -34,6 +34,10 @@ func Run(t *testing.T, place func(t *testing.T) store.Options) {
 		{"jobs group", testJobsGroup},
 		{"jobs race", testJobsRace},
 		{"jobs locked", testJobsLocked},
+		{"tickets", testTickets},
+		{"tickets race", testTicketsRace},
+		{"tickets lock", testTicketsLock},
+		{"tickets step", testTicketsStep},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, place(t)) })
 	}

@@ -1,0 +1,56 @@
+package approval
+
+import (
+	"encoding/json"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/ledger"
+)
+
+// detail is what the ledger keeps of a decision. The names are stored: they are added
+// to, never changed. Amounts are US cents a month.
+type detail struct {
+	Wish      string                   `json:"wish,omitzero"` // as it is typed
+	Hash      string                   `json:"plan_hash,omitzero"`
+	Steps     []string                 `json:"steps,omitempty"`
+	Increase  fleet.Value[fleet.Money] `json:"increase_cents,omitzero"`
+	Within7   fleet.Value[fleet.Money] `json:"increases_7d_cents,omitzero"` // this one included
+	Needed    *int                     `json:"approvals_needed,omitempty"`
+	Votes     []Vote                   `json:"votes,omitempty"`
+	Dropped   map[string]string        `json:"votes_dropped,omitempty"` // user id: why it counts no more
+	Self      bool                     `json:"self,omitzero"`           // the requester's own voice is among the votes, or is this one
+	Tried     string                   `json:"tried,omitzero"`          // of a refusal: what was tried
+	Why       string                   `json:"why,omitzero"`            //
+	Reason    string                   `json:"reason,omitzero"`         // as the person typed it
+	FoundBy   string                   `json:"found_by,omitzero"`       // whose click showed it
+	Halt      bool                     `json:"halt,omitzero"`           // it runs: it is to stop after its current step
+	From      string                   `json:"from,omitzero"`           // the ticket that it goes on from
+	ExpiresAt time.Time                `json:"expires_at,omitzero"`
+}
+
+// aboutPlan is what an entry tells of what is decided on.
+func aboutPlan(t Ticket, q quorum) detail {
+	d := detail{Hash: t.Plan.Hash, Increase: t.Plan.Cost.Difference, Within7: q.sum, Needed: &t.Approvals, Votes: t.Votes}
+	for _, s := range t.Plan.Steps {
+		d.Steps = append(d.Steps, s.String())
+	}
+	for _, v := range t.Votes {
+		d.Self = d.Self || v.Self
+	}
+	return d
+}
+
+// entry is a line of the ledger about the ticket.
+func entry(t Ticket, at time.Time, actor, verb string, about detail) ledger.Entry {
+	text, err := json.Marshal(about)
+	if err != nil { // it holds strings, numbers and times of years below 10,000 only
+		panic(err)
+	}
+	return ledger.Entry{At: at, Actor: actor, Verb: verb, App: string(t.Plan.App), Name: t.Plan.Name, Ticket: t.ID, Detail: text}
+}
+
+// refusal tells that somebody tried something with the ticket and was refused.
+func refusal(t Ticket, at time.Time, by Person, tried string, why *No) Change {
+	return Change{Entries: []ledger.Entry{entry(t, at, by.ID, ledger.Refused, detail{Tried: tried, Why: why.Text})}}
+}

@@ -1,0 +1,121 @@
+package approval
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/plan"
+	"example.com/zdd/policy"
+)
+
+// window is how long an increase counts towards the quorum of the next one, so that a
+// large one is not had in small pieces.
+const window = 7 * 24 * time.Hour
+
+// quorum is how many approvals a plan needs, and what that was made of.
+type quorum struct {
+	need int                      // 0: none
+	sum  fleet.Value[fleet.Money] // of its increase and those of the app before it, a month
+	why  string                   // a sentence about a need of more than 1; else empty
+}
+
+// quorumOf judges a plan. spent are the app's other tickets that were decided within
+// the window, whoever asked for them and wherever.
+func quorumOf(rules policy.Approval, p plan.Plan, spent []Ticket) quorum {
+	if len(p.NeedsApproval()) == 0 {
+		return quorum{}
+	}
+	own, known := p.Cost.Difference.Get()
+	if known && own <= 0 {
+		return quorum{need: 1, sum: p.Cost.Difference} // it adds nothing to any sum
+	}
+	q := quorum{sum: p.Cost.Difference}
+	if before := increases(spent); !before.IsKnown() {
+		q.sum = before
+	} else if known {
+		q.sum = fleet.Known(own + before.Or(0))
+	}
+	q.need = rules.Approvals(q.sum)
+	if sum, known := q.sum.Get(); q.need > 1 && known {
+		q.why = fmt.Sprintf("With it, what is added to this app's cost within 7 days comes to %s a month, so %d people have to approve.", sum, q.need)
+	} else if q.need > 1 {
+		q.why = fmt.Sprintf("What is added to this app's cost within 7 days is not known (%s), so as many people have to approve as the policy asks for at the most: %d.", q.sum.Why().Text, q.need)
+	}
+	return q
+}
+
+// increases adds up what tickets add to an app's cost a month. What lowers it takes
+// nothing off. Of a ticket that ended early the steps count that were begun: of those
+// whose effect is not known it is assumed, unless another ticket went on from there and
+// counts them.
+func increases(spent []Ticket) fleet.Value[fleet.Money] {
+	var sum fleet.Money
+	for _, t := range spent {
+		more := fleet.Known(fleet.Money(0))
+		switch t.State {
+		case Approved, Running, Done:
+			more = t.Plan.Cost.Difference
+		case Stopped, Failed:
+			more = begun(t, resumed(t, spent))
+		}
+		v, known := more.Get()
+		if !known {
+			return more
+		}
+		sum += max(v, 0)
+	}
+	return fleet.Known(sum)
+}
+
+// begun is what the steps add that were done or, unless doneOnly, announced.
+func begun(t Ticket, doneOnly bool) fleet.Value[fleet.Money] {
+	var sum fleet.Money
+	for i, s := range t.Plan.Steps {
+		if i >= len(t.Progress) || t.Progress[i].Done.IsZero() && (doneOnly || t.Progress[i].Intended.IsZero()) {
+			continue
+		}
+		if s.To.Processes == nil || t.Progress[i].Already {
+			continue // a feature or a wait costs nothing, and what was so already was not this ticket's doing
+		}
+		v, known := s.Cost.Difference.Get()
+		if !known {
+			return s.Cost.Difference
+		}
+		sum += v
+	}
+	return fleet.Known(sum)
+}
+
+// resumed says whether one of the others goes on where t ended.
+func resumed(t Ticket, others []Ticket) bool {
+	for _, o := range others {
+		if o.Follows == t.ID && sameWish(o.Wish, t.Wish) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameWish compares wishes as they are stored.
+func sameWish(a, b plan.Wish) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+// beyond refuses what the policy's limits don't allow; nil: they do.
+func beyond(limits policy.Limits, p plan.Plan) *No {
+	for _, s := range p.Steps {
+		for i, to := range s.To.Processes {
+			if to.Type == "web" && i < len(s.From.Processes) && to.Quantity > s.From.Processes[i].Quantity && to.Quantity > limits.WebDynos {
+				return no("The app would run %d web dynos, and `limits.web_dynos` in the policy allows %d. Chat can't lift that. Nothing was changed.", to.Quantity, limits.WebDynos)
+			}
+		}
+	}
+	if more, known := p.Cost.Difference.Get(); known && more > limits.MonthlyIncrease {
+		return no("This would cost %s a month more, and `limits.monthly_increase` in the policy allows %s. Chat can't lift that. Nothing was changed.", more, limits.MonthlyIncrease)
+	}
+	return nil
+}
