@@ -1,13 +1,15 @@
 // Package heroku reads the truth about Heroku apps through heroku-go, on an inner
 // transport of our own: an allow-list of paths, a token bucket, retries, paging and
-// errors that are types. It judges nothing (package audit does), it keeps nothing
-// beyond what a person waits for (sizes for an hour, names for a minute), and it
-// holds no opinion on Slack.
+// errors that are types; and it changes them, in [Client.Apply] and nowhere else. It
+// judges nothing (package audit does), plans nothing (package plan does), keeps nothing
+// beyond what a person waits for (sizes for an hour, names for a minute), and holds no
+// opinion on Slack.
 //
 // Invariants: nothing leaves for Heroku whose method and path are not in the table
-// of [routes]; only a GET is ever sent twice; every error is a *[fleet.Problem] and
-// shows no token; a part of an app that could not be read is unknown with its
-// reason, never a zero.
+// of [routes], and no write whose body is not of the form that its row has; only a GET
+// is ever sent twice; the bot's own app is never changed; every error is a
+// *[fleet.Problem] and shows no token; a part of an app that could not be read is
+// unknown with its reason, never a zero.
 package heroku
 
 import (
@@ -55,6 +57,10 @@ type Config struct {
 	URL        string      // the Platform API; https, or http for simulators; default [DefaultURL]
 	MetricsURL string      // default [DefaultMetricsURL]
 	Key        secret.Text // the API token; scope read suffices for everything but changes
+	// Self is the bot's own app, by UUID or name, which Apply never changes; empty: it
+	// runs on none. See [Client.ReadSelf].
+	Self     string
+	ReadOnly string // why Apply may change nothing at all, in words for a person; empty: it may
 	// Dial makes connections; nil dials the network. Tests give one that stays in
 	// memory.
 	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -72,6 +78,7 @@ type Timing struct {
 	Part     time.Duration // one part of ReadApp; default 5 s: two seconds are promised, and a person waits no longer than eight
 	Monitor  time.Duration // the parts that need the others first; default 3 s, so that both make 8 s
 	List     time.Duration // one page of a list; default 25 s
+	Write    time.Duration // one change; default 15 s: Heroku answers one within seconds, and after that looking tells more than waiting
 	Retry    time.Duration // the first pause before a GET is sent again; default 200 ms, doubled each time
 	SizesAge time.Duration // how long the dyno sizes and pipeline names are kept; default 1 h: Heroku changes prices by announcement
 	NamesAge time.Duration // how long the list of names and hosts is kept; default 60 s: a new app is missing from suggestions that long
@@ -81,13 +88,14 @@ func (t Timing) withDefaults() Timing {
 	t.Part = cmp.Or(t.Part, 5*time.Second)
 	t.Monitor = cmp.Or(t.Monitor, 3*time.Second)
 	t.List = cmp.Or(t.List, 25*time.Second)
+	t.Write = cmp.Or(t.Write, 15*time.Second)
 	t.Retry = cmp.Or(t.Retry, 200*time.Millisecond)
 	t.SizesAge = cmp.Or(t.SizesAge, time.Hour)
 	t.NamesAge = cmp.Or(t.NamesAge, time.Minute)
 	return t
 }
 
-// Client reads one account's view of Heroku. It is safe for concurrent use. It holds
+// Client reads one account's view of Heroku, and changes it. It is safe for concurrent use. It holds
 // the key behind a pointer only: %+v prints what is in a field without asking its type.
 type Client struct {
 	api     *platform.Service
@@ -96,6 +104,10 @@ type Client struct {
 	wire    *http.Transport
 	timing  Timing
 	log     *slog.Logger
+
+	self     fleet.Ref // zero: none
+	selfID   remembered[fleet.ID]
+	readOnly string
 
 	sizes     remembered[fleet.Catalog]
 	directory remembered[directory]
@@ -129,12 +141,18 @@ func New(cfg Config) (*Client, error) {
 	if reserve > bucketSize/2 {
 		return nil, fmt.Errorf("heroku reserve: got %d, want at most %d, half of what Heroku gives an account", reserve, bucketSize/2)
 	}
+	var self fleet.Ref
+	if cfg.Self != "" {
+		if self, err = fleet.ParseRef(cfg.Self); err != nil {
+			return nil, fmt.Errorf("heroku self: %w", err)
+		}
+	}
 	bucket := newBucket(time.Now(), max(reserve, 0))
 	meter, err := newMeter(cfg.Registerer, bucket)
 	if err != nil {
 		return nil, fmt.Errorf("register heroku metrics: %w", err)
 	}
-	c := &Client{timing: cfg.Timing.withDefaults(), log: log,
+	c := &Client{timing: cfg.Timing.withDefaults(), log: log, self: self, selfID: newRemembered[fleet.ID](), readOnly: cfg.ReadOnly,
 		sizes: newRemembered[fleet.Catalog](), directory: newRemembered[directory](), pipelines: newPipelineNames()}
 	c.wire = newWire(cfg, parallel)
 	c.inner = &transport{

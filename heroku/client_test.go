@@ -20,6 +20,7 @@ import (
 
 	"example.com/zdd/fleet"
 	"example.com/zdd/heroku"
+	"example.com/zdd/plan"
 	"example.com/zdd/secret"
 	simheroku "example.com/zdd/sim/heroku"
 )
@@ -294,6 +295,9 @@ func errorsOf(ctx context.Context, c *heroku.Client) []error {
 	note(err)
 	for _, err := range c.ReadApps(ctx, heroku.AppFilter{Teams: []string{"acme"}, Personal: true}) {
 		note(err)
+	}
+	for _, step := range []plan.Step{toggled(plan.Preboot, true), toggled(plan.Affinity, false), scaled(2), resized("web=standard-1x")} {
+		note(c.Apply(ctx, newID, step))
 	}
 	return out
 }

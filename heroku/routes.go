@@ -1,6 +1,8 @@
 package heroku
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -14,15 +16,17 @@ type route struct {
 	pattern string // {app}: name or UUID; {id}: UUID only; {team}: a team's name or UUID
 	metrics bool   // on the metrics host, which has no part in the account's limit
 	free    bool   // Heroku takes no token for it
+	// body says whether what a write sends is what such a write may say; nil: the row
+	// is no write.
+	body func(text []byte) bool
 }
 
 // routes is everything that the bot asks of Heroku. heroku-go pastes identifiers
 // into paths as they are, so this list, and not the caller's care, is what keeps
 // text from chat out of the rest of the API (config vars, accounts, deletes).
 //
-// What changes an app comes with its own rows, addressed by UUID only:
-// PATCH /apps/{id}/formation, /apps/{id}/formation/web, /apps/{id}/features/preboot
-// and /apps/{id}/features/http-session-affinity.
+// Four rows change an app. They take its UUID only, and a body of one form each: two
+// features on or off, web to a quantity from 1, process types to other sizes.
 func routes() []route {
 	return []route{
 		{method: http.MethodGet, pattern: "/account"},
@@ -42,6 +46,11 @@ func routes() []route {
 		{method: http.MethodGet, pattern: "/pipelines/{id}"},
 		{method: http.MethodGet, pattern: "/dyno-sizes"},
 		{method: http.MethodGet, pattern: "/apps/{id}/formation/web/monitors", metrics: true},
+
+		{method: http.MethodPatch, pattern: "/apps/{id}/features/" + fleet.SessionAffinity, body: fitting[featureChange]},
+		{method: http.MethodPatch, pattern: "/apps/{id}/features/" + fleet.Preboot, body: fitting[featureChange]},
+		{method: http.MethodPatch, pattern: "/apps/{id}/formation/web", body: fitting[quantityChange]},
+		{method: http.MethodPatch, pattern: "/apps/{id}/formation", body: fitting[sizeChanges]},
 	}
 }
 
@@ -80,7 +89,7 @@ func (r route) matches(path string) bool {
 // admit finds the route of a request as it would go over the wire, or refuses it. The
 // refusal does not repeat the path: it may hold anything.
 func (t *transport) admit(req *http.Request) (route, *fleet.Problem) {
-	refusal := &fleet.Problem{Kind: fleet.Refused, Message: "zdd itself refused to send this: it is not among the things it may ask of Heroku"}
+	refusal := &fleet.Problem{Kind: fleet.Refused, Message: "zdd itself refused to send this: it is not among the things it may ask of Heroku", Err: errNotSent}
 	u := req.URL
 	if u.Opaque != "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.RawFragment != "" || req.Host != "" && req.Host != u.Host {
 		return route{}, refusal
@@ -93,9 +102,31 @@ func (t *transport) admit(req *http.Request) (route, *fleet.Problem) {
 		if r.method != req.Method || u.Scheme != at.scheme || u.Host != at.host {
 			continue
 		}
-		if path, ok := strings.CutPrefix(u.EscapedPath(), at.path); ok && r.matches(path) {
+		if path, ok := strings.CutPrefix(u.EscapedPath(), at.path); ok && r.matches(path) && r.takeBody(req) {
 			return r, nil
 		}
 	}
 	return route{}, refusal
+}
+
+// takeBody reads the body whole, and says whether the row may send it. What was read is
+// what is sent. Without GetBody net/http can't send it again by itself either.
+func (r route) takeBody(req *http.Request) bool {
+	const most = 64 << 10 // bytes; all process types of an app take a few KiB
+	var text []byte
+	if req.Body != nil && req.Body != http.NoBody {
+		var err error
+		text, err = io.ReadAll(io.LimitReader(req.Body, most+1))
+		if err != nil || len(text) > most {
+			return false
+		}
+	}
+	if r.body == nil {
+		return len(text) == 0
+	}
+	if !r.body(text) {
+		return false
+	}
+	req.Body, req.GetBody, req.ContentLength = io.NopCloser(bytes.NewReader(text)), nil, int64(len(text))
+	return true
 }

@@ -56,15 +56,15 @@ func withExchange(ctx context.Context, x *exchange) context.Context {
 // RoundTrip sends one request of heroku-go's. Its errors are all *fleet.Problem.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
+	if req.Body != nil {
+		defer req.Body.Close() // the caller's; what is sent is a copy
+	}
+	req = req.Clone(ctx)
 	r, refused := t.admit(req)
 	if refused != nil {
-		if req.Body != nil {
-			req.Body.Close()
-		}
 		t.meter.refused(req.Method)
 		return nil, refused
 	}
-	req = req.Clone(ctx)
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	if x != nil && x.askRange != "" {
 		req.Header.Set("Range", x.askRange)
@@ -145,8 +145,15 @@ func (t *transport) send(req *http.Request, r route, x *exchange) (resp *http.Re
 	counted := !r.free && !r.metrics
 	if counted {
 		if p := t.bucket.take(ctx); p != nil {
+			p.Err = errors.Join(p.Err, errNotSent)
 			return nil, p, false
 		}
+	}
+	if p := late(ctx, r); p != nil {
+		if counted {
+			t.bucket.answered(time.Now(), -1)
+		}
+		return nil, p, false
 	}
 	x.sent = time.Now()
 	resp, body, err := t.exchange(req)
@@ -185,6 +192,21 @@ func (t *transport) send(req *http.Request, r route, x *exchange) (resp *http.Re
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	resp.ContentLength = int64(len(body))
 	return resp, nil, false
+}
+
+// late looks at the deadline once more, just before a write.
+func late(ctx context.Context, r route) *fleet.Problem {
+	if r.body == nil {
+		return nil
+	}
+	at, limited := ctx.Deadline()
+	switch {
+	case ctx.Err() != nil:
+		return &fleet.Problem{Kind: fleet.Unavailable, Message: "the request was given up before it was sent", Err: errNotSent}
+	case limited && time.Until(at) < leastTime:
+		return &fleet.Problem{Kind: fleet.Unavailable, Message: "too little time was left to see the change through, and nothing was sent", Err: errNotSent}
+	}
+	return nil
 }
 
 // exchange does the round trip and takes the body off the wire.

@@ -2,6 +2,7 @@ package heroku
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -31,7 +32,7 @@ func answering(req *http.Request, status int, body string) *http.Response {
 }
 
 // over puts heroku-go on our transport on a wire.
-func over(t testing.TB, wire http.RoundTripper, more ...route) (*platform.Service, *transport) {
+func over(t testing.TB, wire http.RoundTripper) (*platform.Service, *transport) {
 	t.Helper()
 	place := place{scheme: "https", host: "api.heroku.com"}
 	b := newBucket(time.Now(), defaultReserve)
@@ -40,7 +41,7 @@ func over(t testing.TB, wire http.RoundTripper, more ...route) (*platform.Servic
 		t.Fatal(err)
 	}
 	inner := &transport{
-		api: place, metrics: parsed(t, DefaultMetricsURL), routes: append(routes(), more...), bucket: b, lanes: make(chan struct{}, 2),
+		api: place, metrics: parsed(t, DefaultMetricsURL), routes: routes(), bucket: b, lanes: make(chan struct{}, 2),
 		meter: meter, wire: wire, pause: 200 * time.Millisecond, log: slog.New(slog.DiscardHandler),
 	}
 	s := platform.NewService(&http.Client{Transport: &platform.Transport{BearerToken: "HRKU-test-token", Transport: inner}})
@@ -58,9 +59,6 @@ func parsed(t testing.TB, text string) place {
 }
 
 const someID = "01234567-89ab-cdef-0123-456789abcdef"
-
-// patching is the row that a change of an app will bring.
-var patching = route{method: http.MethodPatch, pattern: "/apps/{id}/formation/web"}
 
 func TestRetries(t *testing.T) {
 	tests := map[string]struct {
@@ -138,8 +136,8 @@ func TestNoRetryOfPatch(t *testing.T) {
 				s, _ := over(t, wireFunc(func(req *http.Request) (*http.Response, error) {
 					sent++
 					return answer(req)
-				}), patching)
-				_, err := s.FormationUpdate(t.Context(), someID, "web", platform.FormationUpdateOpts{})
+				}))
+				_, err := s.FormationUpdate(t.Context(), someID, "web", platform.FormationUpdateOpts{Quantity: new(2)})
 				if _, ok := errors.AsType[*fleet.Problem](err); !ok || sent != 1 {
 					t.Errorf("got %v after %d requests, want a problem after one", err, sent)
 				}
@@ -294,7 +292,7 @@ func TestAdmit(t *testing.T) {
 		"posts":                   {"POST", "https://api.heroku.com/apps", false},
 		"head":                    {"HEAD", "https://api.heroku.com/apps/shop", false},
 		"patch by name":           {"PATCH", "https://api.heroku.com/apps/shop/formation/web", false},
-		"patch by id":             {"PATCH", "https://api.heroku.com/apps/" + someID + "/formation/web", true}, // by the row that the test adds
+		"patch by id":             {"PATCH", "https://api.heroku.com/apps/" + someID + "/formation/web", true},
 		"patch of a monitor":      {"PATCH", "https://api.metrics.heroku.com/apps/" + someID + "/formation/web/monitors", false},
 		"query":                   {"GET", "https://api.heroku.com/apps/shop?x=1", false},
 		"empty query":             {"GET", "https://api.heroku.com/apps/shop?", false},
@@ -316,8 +314,12 @@ func TestAdmit(t *testing.T) {
 			_, inner := over(t, wireFunc(func(req *http.Request) (*http.Response, error) {
 				sent++
 				return answering(req, 200, `{}`), nil
-			}), patching)
-			req, err := http.NewRequestWithContext(t.Context(), tt.method, tt.url, strings.NewReader(""))
+			}))
+			body := ""
+			if tt.method == http.MethodPatch {
+				body = `{"quantity":2}`
+			}
+			req, err := http.NewRequestWithContext(t.Context(), tt.method, tt.url, strings.NewReader(body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -344,6 +346,142 @@ func TestAdmitNoOtherHostHeader(t *testing.T) {
 	if _, err := inner.RoundTrip(req); err == nil {
 		t.Error("sent, want refused")
 	}
+}
+
+// TestAdmitBody: a write may say one thing only, whatever its path.
+func TestAdmitBody(t *testing.T) {
+	const web, all, preboot = "/formation/web", "/formation", "/features/preboot"
+	tests := map[string]struct {
+		path, body string
+		ok         bool
+	}{
+		"quantity":                {web, `{"quantity":2}`, true},
+		"quantity 0":              {web, `{"quantity":0}`, false},
+		"below":                   {web, `{"quantity":-1}`, false},
+		"relative":                {web, `{"quantity":"+1"}`, false},
+		"as a string":             {web, `{"quantity":"2"}`, false},
+		"none":                    {web, `{}`, false},
+		"empty":                   {web, ``, false},
+		"null":                    {web, `null`, false},
+		"with a size":             {web, `{"quantity":2,"size":"performance-l"}`, false},
+		"twice":                   {web, `{"quantity":0,"quantity":2}`, false},
+		"in capitals":             {web, `{"Quantity":2}`, false},
+		"more after it":           {web, `{"quantity":2}{"quantity":0}`, false},
+		"endless":                 {web, `{"quantity":2}` + strings.Repeat(" ", 1<<17), false},
+		"sizes":                   {all, `{"updates":[{"type":"web","size":"standard-1x"},{"type":"worker","size":"standard-1x"}]}`, true},
+		"sizes with a quantity":   {all, `{"updates":[{"type":"web","size":"standard-1x","quantity":0}]}`, false},
+		"quantity of workers":     {all, `{"updates":[{"type":"worker","quantity":0}]}`, false},
+		"no sizes":                {all, `{"updates":[]}`, false},
+		"no size":                 {all, `{"updates":[{"type":"web","size":""}]}`, false},
+		"a type twice":            {all, `{"updates":[{"type":"web","size":"standard-1x"},{"type":"web","size":"basic"}]}`, false},
+		"a strange type":          {all, `{"updates":[{"type":"../web","size":"basic"}]}`, false},
+		"a strange size":          {all, `{"updates":[{"type":"web","size":"basic\"}]}`, false},
+		"quantity for all":        {all, `{"quantity":2}`, false},
+		"preboot on":              {preboot, `{"enabled":true}`, true},
+		"affinity off":            {"/features/http-session-affinity", `{"enabled":false}`, true},
+		"preboot null":            {preboot, `{"enabled":null}`, false},
+		"preboot on and more":     {preboot, `{"enabled":true,"name":"x"}`, false},
+		"another feature":         {"/features/runtime-dyno-metadata", `{"enabled":true}`, false},
+		"a feature by its UUID":   {"/features/" + someID, `{"enabled":true}`, false},
+		"workers":                 {"/formation/worker", `{"quantity":2}`, false},
+		"the formation of an id":  {"/formation/" + someID, `{"quantity":2}`, false},
+		"config vars":             {"/config-vars", `{"quantity":2}`, false},
+		"the app itself":          {"", `{"maintenance":true}`, false},
+		"monitors":                {"/formation/web/monitors/" + someID, `{"quantity":2}`, false},
+		"climbing to config vars": {"/formation/../config-vars", `{"quantity":2}`, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			sent := ""
+			_, inner := over(t, wireFunc(func(req *http.Request) (*http.Response, error) {
+				body, err := io.ReadAll(req.Body)
+				if err != nil || req.ContentLength != int64(len(body)) || req.GetBody != nil {
+					t.Errorf("got %v, a length of %d and a body to send again %t", err, req.ContentLength, req.GetBody != nil)
+				}
+				sent = string(body)
+				return answering(req, 200, `{}`), nil
+			}))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, "https://api.heroku.com/apps/"+someID+tt.path, strings.NewReader(tt.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = inner.RoundTrip(req)
+			if want := map[bool]string{true: tt.body}[tt.ok]; (err == nil) != tt.ok || sent != want {
+				t.Errorf("got %v and %q sent, want %q", err, sent, want)
+			}
+		})
+	}
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+		_, inner := over(t, wireFunc(func(*http.Request) (*http.Response, error) { t.Errorf("%s was sent", method); return nil, io.EOF }))
+		req, err := http.NewRequestWithContext(t.Context(), method, "https://api.heroku.com/apps/"+someID+web, strings.NewReader(`{"quantity":2}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := inner.RoundTrip(req); err == nil {
+			t.Errorf("%s: got no refusal", method)
+		}
+	}
+}
+
+// FuzzWrites asks heroku-go for every change that it has a method for which is near to
+// ours, with any identities and any values. Whatever is asked, what leaves is one of
+// four PATCHes to a UUID, and says no more than that.
+func FuzzWrites(f *testing.F) {
+	for _, s := range []string{someID, "shop", "shop/config-vars#", someID + "/config-vars#", someID + "/../" + someID, someID + "?x", "x/../../account", "", "web", "worker", "preboot", "http-session-affinity", "runtime-dyno-metadata", "%77eb", "web#", "web/../worker", "standard-1x"} {
+		f.Add(s, "web", "standard-1x", 2, `{"quantity":2}`)
+		f.Add(someID, s, s, -1, `{"enabled":true}`)
+	}
+	f.Fuzz(func(t *testing.T, identity, item, size string, quantity int, raw string) {
+		s, _ := over(t, wireFunc(func(req *http.Request) (*http.Response, error) {
+			if req.Method != http.MethodPatch {
+				t.Fatalf("sent %s %s", req.Method, req.URL)
+			}
+			segments := strings.SplitN(req.URL.RequestURI(), "/", 4)
+			text, err := io.ReadAll(req.Body)
+			if err != nil || len(segments) != 4 || segments[1] != "apps" || !idShape.MatchString(segments[2]) || req.URL.Host != "api.heroku.com" {
+				t.Fatalf("sent %s, %v", req.URL, err)
+			}
+			var body map[string]any
+			if err := json.Unmarshal(text, &body); err != nil || len(body) != 1 {
+				t.Fatalf("sent %s with %s", req.URL, text)
+			}
+			ok := false
+			switch segments[3] {
+			case "features/preboot", "features/http-session-affinity":
+				_, ok = body["enabled"].(bool)
+			case "formation/web":
+				n, isNumber := body["quantity"].(float64)
+				ok = isNumber && n >= 1
+			case "formation":
+				updates, _ := body["updates"].([]any)
+				ok = len(updates) > 0
+				for _, u := range updates {
+					update, _ := u.(map[string]any)
+					_, hasType := update["type"].(string)
+					_, hasSize := update["size"].(string)
+					ok = ok && hasType && hasSize && len(update) == 2
+				}
+			}
+			if !ok {
+				t.Fatalf("sent %s with %s", req.URL, text)
+			}
+			return answering(req, 200, `{}`), nil
+		}))
+		ctx := t.Context()
+		var into any
+		_, _ = s.FormationUpdate(ctx, identity, item, platform.FormationUpdateOpts{Quantity: &quantity})
+		_, _ = s.FormationUpdate(ctx, identity, item, platform.FormationUpdateOpts{Quantity: &quantity, Size: &size})
+		_, _ = s.AppFeatureUpdate(ctx, identity, item, platform.AppFeatureUpdateOpts{Enabled: quantity > 0})
+		_, _ = s.ConfigVarUpdate(ctx, identity, map[string]*string{item: &size})
+		_, _ = s.DynoRestartAll(ctx, identity)
+		_, _ = s.AppDelete(ctx, identity)
+		_ = s.Patch(ctx, &into, "/apps/"+identity+"/formation", raw)
+		_ = s.Patch(ctx, &into, "/apps/"+identity+"/formation/web", raw)
+		_ = s.Patch(ctx, &into, "/apps/"+someID+"/"+item, raw)
+		_ = s.Post(ctx, &into, "/apps/"+someID+"/"+item, raw)
+		_ = s.Put(ctx, &into, "/apps/"+someID+"/formation", raw)
+		_ = s.Patch(ctx, &into, "/apps/"+identity+"/formation", sizeChanges{[]sizeChange{{item, size}}})
+	})
 }
 
 // FuzzPaths gives heroku-go what ParseRef would never let through. Whatever it is,
@@ -383,8 +521,6 @@ func FuzzPaths(f *testing.F) {
 		_, _ = s.AddOnListByApp(ctx, identity, nil)
 		_, _ = s.BuildpackInstallationList(ctx, identity, nil)
 		_, _ = s.PipelineCouplingInfoByApp(ctx, identity)
-		_, _ = s.FormationUpdate(ctx, identity, "web", platform.FormationUpdateOpts{})
-		_, _ = s.AppFeatureUpdate(ctx, identity, "preboot", platform.AppFeatureUpdateOpts{})
 		_, _ = s.AppDelete(ctx, identity)
 	})
 }
