@@ -1,0 +1,141 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/zdd/approval"
+	"example.com/zdd/fleet"
+	"example.com/zdd/ledger"
+	"example.com/zdd/plan"
+)
+
+// start is the first turn of an approved ticket: is what was approved still what would
+// be done, and may it be? Nothing is changed before the answer is yes.
+func (u *run) start(ctx context.Context) error {
+	return u.conclude(ctx, func(ctx context.Context) conclusion {
+		app, p := u.read(ctx)
+		if p != nil && p.kind == fleet.NotFound {
+			return u.stale(fmt.Sprintf("Heroku does not show the app to me any more: %s", code(p.said)))
+		}
+		if p != nil {
+			return u.onTrouble(p)
+		}
+		pol := u.cfg.Policy()
+		if again := plan.For(app, pol.For(app), u.t.Wish, u.now()); again.Hash != u.t.Plan.Hash {
+			if u.t.Policy != "" && u.t.Policy != pol.Digest() { // whatever else has changed
+				return u.stale("The policy has changed since this was asked for")
+			}
+			if p := unreadParts(app); p != nil { // it may be the same plan, once that is known
+				return u.onTrouble(p)
+			}
+			return u.stale(whatDiffers(u.t.Plan, again, app))
+		}
+		why, err := u.cfg.Allowed(ctx, u.t)
+		switch {
+		case err != nil:
+			p := sortError(ctx, err)
+			if p.ended == nil {
+				p = &trouble{kind: fleet.Unavailable, text: "whether this may still be done could not be found out"}
+				u.log.WarnContext(ctx, "could not check whether a ticket may still be carried out", "err", err)
+			}
+			return u.onTrouble(p)
+		case why != "":
+			return u.stale(why)
+		}
+		return conclusion{change: func(t *approval.Ticket) approval.Change {
+			t.State, t.Waiting, t.Trouble = approval.Running, "", time.Time{}
+			t.Progress = make([]approval.Progress, len(t.Plan.Steps))
+			return u.tell(ledger.Started, map[string]any{"hash": t.Plan.Hash, "steps": stepNames(t.Plan.Steps)})
+		}}
+	})
+}
+
+// unreadParts is the first part of the app that a plan stands on and that was not read;
+// nil: all were.
+func unreadParts(app fleet.App) *trouble {
+	for _, part := range []struct {
+		name  string
+		known bool
+		why   fleet.Reason
+	}{
+		{"the formation", app.Formation.IsKnown(), app.Formation.Why()},
+		{"the features", app.Features.IsKnown(), app.Features.Why()},
+		{"the dyno sizes and their prices", app.Sizes.IsKnown(), app.Sizes.Why()},
+		{"the add-ons", app.AddOns.IsKnown(), app.AddOns.Why()},
+		{"whether Heroku's autoscaler is on", plan.AutoscalerOf(app).IsKnown(), plan.AutoscalerOf(app).Why()},
+		{"the pipeline", app.Pipeline.IsKnown(), app.Pipeline.Why()}, // the policy may have rules for it
+	} {
+		if !part.known {
+			return unread(part.name, part.why)
+		}
+	}
+	return nil
+}
+
+// whatDiffers says as exactly as can be told from the plans why what would be done now
+// is not what was decided on.
+func whatDiffers(old, again plan.Plan, app fleet.App) string {
+	var found []string
+	for i, s := range old.Steps {
+		if !changes(s) || slices.ContainsFunc(old.Steps[:i], func(before plan.Step) bool { return changes(before) && subject(before) == subject(s) }) {
+			continue // a later step on the same thing starts from where the earlier one ends
+		}
+		seen, known := s.Seen(app).Get()
+		if !known {
+			found = append(found, s.Seen(app).Why().Text)
+		} else if text := difference(s.From, seen, "and was"); text != "" {
+			found = append(found, text)
+		}
+	}
+	if len(found) > 0 {
+		return "The app is not as it was when this was decided: " + join(found)
+	}
+	for _, h := range again.Hazards {
+		if had := func(o plan.Hazard) bool { return o.ID == h.ID }; !slices.ContainsFunc(old.Hazards, had) &&
+			(h.ID == plan.HazardAutoscaler || h.ID == plan.HazardScalingApp) {
+			return "Something has changed since this was decided. " + bare(h.Text)
+		}
+	}
+	was, wasKnown := old.Cost.Difference.Get()
+	is, isKnown := again.Cost.Difference.Get()
+	if again.Outcome != plan.Refused && (was != is || wasKnown != isKnown) {
+		return fmt.Sprintf("It does not cost what it did when this was decided: %s a month more was said, now it is %s",
+			amount(old.Cost.Difference), amount(again.Cost.Difference))
+	}
+	if again.Outcome == plan.AlreadySo {
+		return "There is nothing left to do: the app is as it should be by the rules of today"
+	}
+	if len(again.Why) > 0 && !slices.Equal(old.Why, again.Why) {
+		return "The same wish comes to something else by now. " + bare(again.Why[0])
+	}
+	if !slices.Equal(stepNames(old.Steps), stepNames(again.Steps)) {
+		return fmt.Sprintf("The same wish comes to other steps by now: %s", join(stepNames(again.Steps)))
+	}
+	return "The steps would be the same, but what they stand on has changed since this was decided: a price, an autoscaler, or a setting of the app that no step is about"
+}
+
+func amount(m fleet.Value[fleet.Money]) string {
+	if v, known := m.Get(); known {
+		return v.String()
+	}
+	return "an unknown amount"
+}
+
+// bare is a sentence without its full stop.
+func bare(s string) string {
+	for len(s) > 0 && s[len(s)-1] == '.' {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func stepNames(steps []plan.Step) []string {
+	out := []string{}
+	for _, s := range steps {
+		out = append(out, s.String())
+	}
+	return out
+}
