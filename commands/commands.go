@@ -71,6 +71,7 @@ type Command struct {
 	Args    int      // how many positional arguments it takes at most
 	Options []Option // the options it takes
 	Changes bool     // it changes something: its request is stored before it is acknowledged
+	Desk    bool     // it needs tickets, which are Slack's only; every command that Changes does
 	Run     func(context.Context, Request) (Reply, error)
 }
 

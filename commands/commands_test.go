@@ -82,7 +82,7 @@ func TestLines(t *testing.T) {
 		{line: "help status", says: "status <app>: say whether"},
 		{line: "help stauts", says: "There is no command stauts; did you mean help status?"},
 		{line: "stauts shop", says: "I don't know stauts. Did you mean status?"},
-		{line: "shop", says: "I don't know shop. If it is an app, say status shop."},
+		{line: "shop", says: "I don't know shop. Did you mean show? If it is an app, say status shop."},
 		{line: "<!channel>", says: "I don't know <!channel>."},
 		{line: strings.Repeat("x", 3000), says: "That line is too long"},
 	}

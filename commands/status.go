@@ -117,10 +117,10 @@ func StatusReply(r audit.Report) Reply {
 	}
 	return with(reply,
 		Note{Line("Read ", At(app.ReadAt), " · ", Link(app.DashboardURL(), "dashboard"), release(app))},
-		Buttons{[]Button{
-			{Label: "Share to channel", Share: "status " + string(app.ID)},
-			{Label: "Read again", Run: "status " + string(app.ID)},
-		}})
+		Buttons{append(fixButton(r),
+			Button{Label: "Share to channel", Share: "status " + string(app.ID)},
+			Button{Label: "Read again", Run: "status " + string(app.ID)},
+		)})
 }
 
 func with(r Reply, parts ...Part) Reply {
@@ -253,4 +253,12 @@ func release(app fleet.App) Text {
 	default:
 		return Line(fmt.Sprintf(" · v%d %s ", r.Version, r.Status), At(r.CreatedAt.Truncate(time.Second)))
 	}
+}
+
+// fixButton opens the plan that would make the app ready; it never acts by itself.
+func fixButton(r audit.Report) []Button {
+	if len(r.Plan.Steps) == 0 {
+		return nil
+	}
+	return []Button{{Label: "Fix it", Run: plan.Wish{Verb: plan.ToEnable, Size: r.Plan.Options.Size}.Line(string(r.App.ID)), Primary: true}}
 }

@@ -14,7 +14,9 @@ import (
 type Deps struct {
 	Apps     appReader
 	Policies Policies
-	Groups   groups // who is in a user group; nil: groups can't be read, which lets nobody in
+	Groups   groups  // who is in a user group; nil: groups can't be read, which lets nobody in
+	Desk     desk    // nil: nothing can be asked for, as on a terminal
+	Ledger   entries // nil: there is none to read
 }
 
 // groups tells who is in a Slack user group. A group that can't be read lets nobody in.
@@ -31,8 +33,23 @@ type Table struct {
 // New makes the table. This list is the only place that names all commands.
 func New(deps Deps) Table {
 	t := Table{deps: deps}
+	p := proposer{deps.Apps, deps.Policies, deps.Desk}
 	t.commands = []Command{
 		newStatus(deps.Apps, deps.Policies),
+		newEnable(p),
+		newDisable(p),
+		newAffinity(p),
+		newPreboot(p),
+		newScale(p),
+		newPending(deps.Desk),
+		newShow(deps.Desk),
+		newApprove(deps.Desk),
+		newDeny(deps.Desk),
+		newCancel(deps.Desk),
+		newDo(deps.Desk),
+		newResume(deps.Desk),
+		newUndo(p),
+		newHistory(deps.Apps, deps.Ledger),
 	}
 	t.commands = append(t.commands, newHelp(slices.Clone(t.commands)))
 	return t
@@ -81,8 +98,7 @@ func (t Table) unknown(in []string) error {
 	var row []Button
 	ref, err := fleet.ParseRef(in[0])
 	near := nearest(in[0], names, 2)
-	switch {
-	case len(near) > 0:
+	if len(near) > 0 {
 		say = append(say, Line(" Did you mean ", Code(near[0]))...)
 		for _, n := range near[1:] {
 			say = append(say, Line(" or ", Code(n))...)
@@ -91,7 +107,8 @@ func (t Table) unknown(in []string) error {
 		if _, err := parseArgs(t.named(near[0]), in[1:], Slash); err == nil && (len(in) > 1 || near[0] == "help") {
 			row = append(row, runButton(strings.Join(append([]string{near[0]}, in[1:]...), " ")))
 		}
-	case err == nil && len(in) == 1:
+	}
+	if err == nil && len(in) == 1 {
 		say = append(say, Line(" If it is an app, say ", Code("status "+ref.String()), ".")...)
 		row = append(row, runButton("status "+ref.String()))
 	}
@@ -132,6 +149,9 @@ func (t Table) Run(ctx context.Context, line string, req Request) (Reply, error)
 	c, args, err := t.find(line, req.Via)
 	if err != nil {
 		return Reply{}, err
+	}
+	if c.Desk && t.deps.Desk == nil {
+		return Reply{}, refuse("`%s` works in Slack only: nothing is changed from a terminal, where there is no one to hold to account.", c.Name)
 	}
 	req.Args = args
 	reply, err := c.Run(ctx, req)

@@ -72,6 +72,9 @@ func (s *Store) provider(log *slog.Logger) (*goose.Provider, error) {
 // SchemaVersion reads the number of the last migration that the database has
 // seen. It is more than this program knows of when a newer one has migrated it.
 func (s *Store) SchemaVersion(ctx context.Context) (int64, error) {
+	if s.away != nil && !s.away.open.Load() {
+		return 0, fmt.Errorf("read the schema's version: %w", ErrAway)
+	}
 	v, err := s.migrator.GetDBVersion(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("read the schema's version: %w", err)

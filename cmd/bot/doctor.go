@@ -12,21 +12,21 @@ import (
 	"example.com/zdd/store"
 )
 
-// health of one thing that the doctor looked at.
+// finding is one thing that the doctor looked at.
 type finding struct {
-	state state3
+	state condition
 	text  string // what was seen
 	fix   string // what to do, exactly; empty when all is well
 }
 
-// state3 is a doctor's verdict.
-type state3 string
+// condition is how a thing is.
+type condition string
 
 const (
-	good    state3 = "ok"
-	warning state3 = "warning"
-	bad     state3 = "wrong"
-	unclear state3 = "unknown"
+	good    condition = "ok"
+	warning condition = "warning"
+	bad     condition = "wrong"
+	unclear condition = "unknown"
 )
 
 // doctorTimeout bounds the whole visit.
@@ -67,7 +67,7 @@ func doctorProgram(ctx context.Context, args []string, o outside) error {
 func printFinding(o outside, f finding) {
 	word := fmt.Sprintf("%-7s", f.state)
 	if o.Color {
-		word = map[state3]string{good: "\x1b[32m", warning: "\x1b[33m", bad: "\x1b[31m", unclear: "\x1b[35m"}[f.state] + word + "\x1b[0m"
+		word = map[condition]string{good: "\x1b[32m", warning: "\x1b[33m", bad: "\x1b[31m", unclear: "\x1b[35m"}[f.state] + word + "\x1b[0m"
 	}
 	fmt.Fprintf(o.Stdout, "  %s %s\n", word, f.text)
 	for line := range strings.Lines(f.fix) {
@@ -77,7 +77,7 @@ func printFinding(o outside, f finding) {
 
 // diagnosis sums up and picks the exit code.
 func diagnosis(all []finding, o outside) error {
-	n := map[state3]int{}
+	n := map[condition]int{}
 	for _, f := range all {
 		n[f.state]++
 	}
@@ -97,19 +97,25 @@ func examinePolicy(cfg config) (policy.Policy, []finding) {
 		return policy.Default(), []finding{{bad, err.Error(), "Mend the line and start the bot again; until then it does not start. Below is what would hold without the file."}}
 	}
 	found := []finding{{good, "read from " + origin + ", digest " + pol.Digest()[:12], ""}}
-	if len(pol.People.Operators) == 0 {
-		found = append(found, finding{warning, "nobody may ask for changes: people.operators is empty (reading works)", "people:\n  operators: [U0123ABCD]   # Slack user ids or user group ids: profile → ⋮ → Copy member ID"})
-	}
-	if len(pol.People.Approvers) == 0 {
-		found = append(found, finding{warning, "nobody may approve what costs money: people.approvers is empty", "people:\n  approvers: [U0456EFGH, S0FINOPS]"})
-	}
-	if pol.Approval.Channel == "" {
-		found = append(found, finding{warning, "no approval channel: approvals go to each approver directly", "approval: { channel: C0123ABCD }   # channel → View channel details → Copy channel ID"})
-	}
-	if pol.Nightly.Channel == "" {
-		found = append(found, finding{warning, "the nightly digest is off: digest.channel is not set", "digest: { channel: C0123ABCD }"})
+	for _, hint := range pol.Hints() {
+		found = append(found, finding{warning, hint, fixOf(hint)})
 	}
 	return pol, found
+}
+
+// fixOf is the YAML that answers a hint, which begins with the key that it is about.
+func fixOf(hint string) string {
+	for key, yaml := range map[string]string{
+		"`people.operators`": "people:\n  operators: [U0123ABCD]   # Slack user ids or user group ids: profile → ⋮ → Copy member ID",
+		"`people.approvers`": "people:\n  approvers: [U0456EFGH, S0FINOPS]",
+		"`approval.channel`": "approval: { channel: C0123ABCD }   # channel → View channel details → Copy channel ID",
+		"`digest.channel`":   "digest: { channel: C0123ABCD }",
+	} {
+		if strings.HasPrefix(hint, key) {
+			return yaml
+		}
+	}
+	return ""
 }
 
 func printInForce(w io.Writer, pol policy.Policy) {

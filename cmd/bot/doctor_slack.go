@@ -60,7 +60,12 @@ func examineSlack(ctx context.Context, cfg config, pol policy.Policy, o outside)
 	}
 	defer transport.CloseIdleConnections()
 	api := slack.New(cfg.slackBot.Reveal(), slack.OptionAppLevelToken(cfg.slackApp.Reveal()), slack.OptionAPIURL(cfg.slackURL),
-		slack.OptionHTTPClient(&http.Client{Transport: transport, Timeout: doctorTimeout / 4}))
+		slack.OptionHTTPClient(&http.Client{
+			Transport: transport,
+			Timeout:   doctorTimeout / 4,
+			// A redirect would take the token, which goes in the body, to another host.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}))
 	var found []finding
 	found = append(found, examineAppToken(ctx, cfg, api))
 	if cfg.slackBot == "" {

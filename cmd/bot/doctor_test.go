@@ -36,7 +36,7 @@ func TestDoctor(t *testing.T) {
 			says: []string{"people.approvers U0GUEST: a guest"}},
 		"approver has left":     {slack: "user deactivate approver", code: exitFindings, says: []string{"people.approvers U0APPROVER: the account is deactivated"}},
 		"policy typo":           {env: map[string]string{"ZDD_POLICY_YAML": "limits:\n  web_dynoes: 3\n"}, code: exitFindings, says: []string{"ZDD_POLICY_YAML:2", "web_dynoes"}},
-		"nobody named":          {env: map[string]string{"ZDD_POLICY_YAML": "{}"}, says: []string{"nobody may approve", "approvers: [", "the nightly digest is off"}},
+		"nobody named":          {env: map[string]string{"ZDD_POLICY_YAML": "{}"}, says: []string{"nobody can approve what costs money", "approvers: [", "no nightly digest is posted"}},
 		"SQLite on a dyno":      {env: map[string]string{"DYNO": "worker.1", "HEROKU_APP_ID": "x"}, code: exitFindings, says: []string{"SQLite on a dyno", "heroku addons:create heroku-postgresql"}},
 		"own app unknown":       {env: map[string]string{"DYNO": "worker.1", "ZDD_SQLITE_ON_DYNO": "yes"}, code: exitFindings, says: []string{"does not know which app is its own", "heroku labs:enable runtime-dyno-metadata"}},
 		"bad database url":      {env: map[string]string{"DATABASE_URL": "mysql://u:hunter2@h/d"}, code: exitFindings, says: []string{"DATABASE_URL is neither postgres"}},

@@ -76,7 +76,7 @@ func serveOn(ctx context.Context, listener net.Listener, h health, log *slog.Log
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
-	log.Info("health server listens", "addr", listener.Addr().String())
+	log.Info("health server listens", "ref", listener.Addr().String())
 	select {
 	case err := <-done:
 		return fmt.Errorf("health server: %w", err)

@@ -32,8 +32,8 @@ const promptHelp = `Type as a person in Slack types:
   as approver                 be somebody else: requester, approver, approver2, guest, stranger
 Look behind the curtain:
   apps                        the simulated Heroku's own list of its apps
-  heroku COMMAND              command it: heroku set shop web=2 · heroku fault next 3 GET * 503html · heroku help
-  slack COMMAND               command the simulated Slack: slack disconnect warning · slack help
+  heroku COMMAND              command it: heroku set shop web=2 · heroku fault GET /apps/shop/features 503html · heroku help
+  slack COMMAND               command the simulated Slack: slack disconnect warning one · slack help
   log                         the bot's own log
   quit`
 
@@ -176,7 +176,7 @@ func (p *prompter) say(ctx context.Context, line string) error {
 			wait = answerQuiet
 		}
 		news, err := p.news(ctx, wait)
-		if err != nil {
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
 		for _, e := range news {

@@ -50,7 +50,8 @@ func serve(ctx context.Context, cfg config, o outside) error {
 	if err != nil {
 		return err
 	}
-	log.Info("starting", "version", version(), "policy", origin, "digest", pol.Digest()[:12])
+	log.Info("starting", "ref", version())
+	log.Info("policy read", "ref", origin+" "+pol.Digest()[:12])
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -44,7 +44,7 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 	defer cancel()
 	app, err := commands.ReadNamed(ctx, apps, args[0], "bot "+line)
 	if err != nil {
-		return cannotTell(err, o)
+		return cannotTell(err, asJSON, o)
 	}
 	report := audit.Judge(app, pol.For(app), time.Now())
 	if asJSON {
@@ -54,9 +54,7 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 			return err
 		}
 	} else {
-		reply := commands.StatusReply(report)
-		reply.Parts = slices.DeleteFunc(reply.Parts, func(p commands.Part) bool { _, buttons := p.(commands.Buttons); return buttons })
-		if err := chat.Terminal(o.Stdout, reply, style(o)); err != nil {
+		if err := chat.Terminal(o.Stdout, withoutButtons(commands.StatusReply(report)), style(o)); err != nil {
 			return err
 		}
 	}
@@ -71,10 +69,10 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 
 // cannotTell prints why an app could not be judged and picks the exit code: an app that
 // is not there is an error, a Heroku that does not answer is "could not tell".
-func cannotTell(err error, o outside) error {
-	code := exitError
+func cannotTell(err error, asJSON bool, o outside) error {
+	code, kind := exitError, "refused"
 	if p, ok := errors.AsType[*fleet.Problem](err); ok {
-		err = commands.Explain(p)
+		err, kind = commands.Explain(p), string(p.Kind)
 		if p.Kind != fleet.Unauthorized {
 			code = exitUnknown
 		}
@@ -83,10 +81,24 @@ func cannotTell(err error, o outside) error {
 	if !ok {
 		return err
 	}
-	if err := chat.Terminal(o.Stderr, refusal.Reply, style(o)); err != nil {
+	if asJSON {
+		type failure struct {
+			Kind    string `json:"kind"`
+			Message string `json:"message"`
+		}
+		if err := json.NewEncoder(o.Stdout).Encode(map[string]failure{"error": {kind, refusal.Error()}}); err != nil {
+			return err
+		}
+	} else if err := chat.Terminal(o.Stderr, withoutButtons(refusal.Reply), style(o)); err != nil {
 		return err
 	}
 	return &exit{code: code}
 }
 
 func style(o outside) chat.Style { return chat.Style{Color: o.Color, Width: o.Width} }
+
+// withoutButtons is a reply for a terminal, where there is nothing to press.
+func withoutButtons(r commands.Reply) commands.Reply {
+	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p commands.Part) bool { _, buttons := p.(commands.Buttons); return buttons })
+	return r
+}

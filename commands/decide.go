@@ -1,0 +1,107 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"example.com/zdd/approval"
+)
+
+// approvalNo finds what approval refuses in words for a person.
+func approvalNo(err error) (*approval.No, bool) { return errors.AsType[*approval.No](err) }
+
+// decision is a command on one ticket. They differ in what the desk is told.
+func decision(d desk, c Command, decide func(ctx context.Context, req Request, id string) (approval.Ticket, error)) Command {
+	usage := c.Usage
+	c.Changes, c.Desk = true, true
+	c.Args = max(c.Args, 1)
+	c.Run = func(ctx context.Context, req Request) (Reply, error) {
+		id, err := ticketID(req.Args.Word(0), spoken(req.Via, usage))
+		if err != nil {
+			return Reply{}, err
+		}
+		ticket, err := decide(ctx, req, id)
+		if errors.Is(err, approval.ErrNoTicket) {
+			return Reply{}, refuse("There is no ticket `%s`. `pending` lists those that wait.", id)
+		}
+		if err != nil {
+			return Reply{}, said(err)
+		}
+		return TicketReply(ticket, ForAsker), nil
+	}
+	return c
+}
+
+func newApprove(d desk) Command {
+	return decision(d, Command{
+		Name:    "approve",
+		Usage:   "approve <ticket>",
+		Summary: "say yes to a plan that waits for approval",
+		Help:    "The text twin of the button `Approve`. The app is read again first: if it is not as it was when the plan was made, the ticket is stale and nothing happens. Who asked can't approve, unless the policy says so.",
+		Example: []string{"approve T-12"},
+	}, func(ctx context.Context, req Request, id string) (approval.Ticket, error) {
+		t, _, err := d.Approve(ctx, id, approver(req.By))
+		return t, err
+	})
+}
+
+func newDeny(d desk) Command {
+	return decision(d, Command{
+		Name:    "deny",
+		Usage:   "deny <ticket> [reason]",
+		Summary: "say no to a plan that waits for approval",
+		Help:    "The text twin of the button `Deny`. The reason is shown to whoever asked. Nothing is changed.",
+		Example: []string{"deny T-12", `deny T-12 "not before the sale"`},
+		Args:    100, // the reason's words
+	}, func(ctx context.Context, req Request, id string) (approval.Ticket, error) {
+		return d.Deny(ctx, id, approver(req.By), note(req, 1))
+	})
+}
+
+func newCancel(d desk) Command {
+	return decision(d, Command{
+		Name:    "cancel",
+		Usage:   "cancel <ticket>",
+		Summary: "call a plan off, or stop it after its current step",
+		Help:    "Anyone may. A plan that has not begun is called off; one that runs stops after the step it is at, and says what is done and what is not.",
+		Example: []string{"cancel T-12"},
+	}, func(ctx context.Context, req Request, id string) (approval.Ticket, error) {
+		return d.Cancel(ctx, id, approver(req.By))
+	})
+}
+
+func newResume(d desk) Command {
+	return decision(d, Command{
+		Name:    "resume",
+		Usage:   "resume <ticket>",
+		Summary: "go on with a plan that stopped or failed",
+		Help:    "Reads the app again. If exactly the steps that were left remain, they go on under the approval that was given, while it lasts; anything else becomes a new ticket.",
+		Example: []string{"resume T-12"},
+	}, func(ctx context.Context, req Request, id string) (approval.Ticket, error) {
+		t, _, err := d.Resume(ctx, approval.ResumeFor{Ticket: id, By: approver(req.By), Channel: req.Channel, Origin: req.Origin})
+		return t, err
+	})
+}
+
+// newDo is the button of a plan that needs no approval; typing it does the same.
+func newDo(d desk) Command {
+	return decision(d, Command{
+		Name:    "do",
+		Usage:   "do <ticket>",
+		Summary: "carry out a plan of your own that needs no approval",
+		Help:    "The text twin of the button `Do it`, which is shown under the preview of a plan that costs nothing more and lowers no protection.",
+		Example: []string{"do T-12"},
+	}, func(ctx context.Context, req Request, id string) (approval.Ticket, error) {
+		return d.Do(ctx, id, approver(req.By))
+	})
+}
+
+// note is the text that goes with a decision: what was typed into the dialog, else the
+// words from the i-th on.
+func note(req Request, i int) string {
+	if req.Note != "" || len(req.Args.Words) <= i {
+		return req.Note
+	}
+	return strings.Join(req.Args.Words[i:], " ")
+}

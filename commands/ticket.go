@@ -1,0 +1,301 @@
+package commands
+
+import (
+	"fmt"
+	"strings"
+
+	"example.com/zdd/approval"
+	"example.com/zdd/fleet"
+	"example.com/zdd/plan"
+)
+
+// Audience is whom a ticket is shown to. The facts are the same for all; the buttons
+// and the first sentence are not.
+type Audience string
+
+// The audiences.
+const (
+	ForApprovers Audience = "approvers" // the approval channel, or each approver
+	ForRequester Audience = "requester" // a direct message to who asked, kept up to date
+	ForAsker     Audience = "asker"     // the private answer to who just said something about it
+)
+
+// TicketReply is a ticket as a reply: what is asked, step by step, what it costs, what
+// is risky, where it stands, and the buttons that still do something.
+func TicketReply(t approval.Ticket, to Audience) Reply {
+	reply := Reply{
+		Summary: summaryOf(t),
+		Parts: []Part{
+			Heading{t.ID + " · " + wishLine(t) + ": " + stateWord(t)},
+			Para{opening(t, to)},
+			List{stepItems(t)},
+			Facts{ticketFacts(t)},
+		},
+	}
+	if t.State == approval.Pending || t.State == approval.Approved {
+		var hazards []Item
+		for _, h := range t.Plan.Hazards {
+			hazards = append(hazards, Item{Mark: MarkHazard, Text: Prose(h.Text)})
+		}
+		for _, w := range t.Plan.Why {
+			hazards = append(hazards, Item{Mark: MarkAdvice, Text: Line("Left to you: ", Prose(w))})
+		}
+		if len(hazards) > 0 {
+			reply.Parts = append(reply.Parts, List{hazards})
+		}
+		if len(t.Plan.Untouched) > 0 {
+			reply.Parts = append(reply.Parts, Note{Line("Not touched: ", Prose(strings.Join(t.Plan.Untouched, ", ")))})
+		}
+	}
+	if standing := standing(t); len(standing) > 0 {
+		reply.Parts = append(reply.Parts, Para{standing})
+	}
+	for _, look := range t.Later {
+		text := Line("Looked again ", At(look.At), ": ")
+		if look.Text == "" {
+			text = append(text, Line("all as it was left.")...)
+		} else {
+			text = append(text, Prose(look.Text)...)
+		}
+		reply.Parts = append(reply.Parts, Note{text})
+	}
+	if t.Head != "" {
+		reply.Parts = append(reply.Parts, Note{Line("Ledger ", Code(t.Head), " · ", Code("bot ledger verify --head"), " checks it.")})
+	}
+	if row := ticketButtons(t, to); len(row) > 0 {
+		reply.Parts = append(reply.Parts, Buttons{row})
+	}
+	return reply
+}
+
+// wishLine is the command line that asked, such as "enable shop".
+func wishLine(t approval.Ticket) string {
+	if t.Wish.Verb == plan.ToUndo && t.Follows != "" {
+		return "undo " + t.Follows + " on " + t.Plan.Name
+	}
+	return t.Wish.Line(t.Plan.Name)
+}
+
+// summaryOf is the ticket in a line: T-1 shop: session affinity on, web 1 → 2
+// standard-1x (+$25.00 a month), preboot on · needs 1 approval.
+func summaryOf(t approval.Ticket) string {
+	var steps []string
+	for _, s := range t.Plan.Steps {
+		if s.Kind == plan.Soak || s.Kind == plan.Settle {
+			continue
+		}
+		text := s.String()
+		if m, known := s.Cost.Difference.Get(); known && m != 0 {
+			text += " (" + signed(m) + " a month)"
+		}
+		steps = append(steps, text)
+	}
+	summary := t.ID + " " + t.Plan.Name + ": " + strings.Join(steps, ", ") + " · "
+	if t.State == approval.Pending {
+		return summary + needs(t)
+	}
+	if t.Outcome != "" {
+		return t.ID + " " + t.Plan.Name + ": " + stateWord(t) + ". " + Prose(t.Outcome).String()
+	}
+	return summary + stateWord(t)
+}
+
+func needs(t approval.Ticket) string {
+	missing := t.Approvals - len(t.Votes)
+	switch {
+	case t.Approvals == 0:
+		return "waits for Do it"
+	case missing == 1:
+		return "needs 1 approval"
+	}
+	return fmt.Sprintf("needs %d approvals", missing)
+}
+
+func stateWord(t approval.Ticket) string {
+	switch t.State {
+	case approval.Pending:
+		if t.Approvals == 0 {
+			return "a preview"
+		}
+		return "awaits approval"
+	case approval.Approved:
+		return "approved, starts in its turn"
+	case approval.Running:
+		if t.Halt != "" {
+			return "stops after its current step"
+		}
+		return fmt.Sprintf("under way, %d of %d steps done", t.StepsDone(), len(t.Plan.Steps))
+	}
+	return string(t.State)
+}
+
+func opening(t approval.Ticket, to Audience) Text {
+	who := Line(MentionUser(t.Requester), " asks")
+	if to != ForApprovers {
+		who = Line("You asked")
+		if to == ForAsker {
+			who = Line(MentionUser(t.Requester), " asked")
+		}
+	}
+	text := append(who, Line(" for ", Code(wishLine(t)), ".")...)
+	if t.State == approval.Pending {
+		for _, why := range t.Why {
+			text = append(text, Line(" ")...)
+			text = append(text, Prose(why)...)
+		}
+		if t.Approvals == 0 {
+			text = append(text, Line(" Nothing has happened yet: press ", Bold("Do it"), " to begin.")...)
+		}
+	}
+	return text
+}
+
+func stepItems(t approval.Ticket) []Item {
+	items := make([]Item, 0, len(t.Plan.Steps))
+	for i, s := range t.Plan.Steps {
+		item := Item{Mark: MarkTodo, Text: Line(s.String())}
+		if m, known := s.Cost.Difference.Get(); known && m != 0 {
+			item.Text = append(item.Text, Line(" ("+signed(m)+" a month)")...)
+		} else if !known && len(s.To.Processes) > 0 {
+			item.Text = append(item.Text, Line(" (price unknown)")...)
+		}
+		var p approval.Progress
+		if i < len(t.Progress) {
+			p = t.Progress[i]
+		}
+		switch {
+		case !p.Done.IsZero():
+			item.Mark = MarkDone
+			if p.Already {
+				item.Text = append(item.Text, Line(" · it was so already")...)
+			} else if took := p.Done.Sub(p.Intended).Round(1e9); !p.Intended.IsZero() && took > 0 {
+				item.Text = append(item.Text, Line(" · took "+took.String())...)
+			}
+		case t.State == approval.Running && i == t.StepsDone():
+			item.Mark = MarkNow
+			if t.Waiting != "" {
+				item.Detail = []Text{Prose(t.Waiting)}
+			}
+		}
+		items = append(items, item)
+	}
+	return items
+}
+
+func ticketFacts(t approval.Ticket) []Fact {
+	c := t.Plan.Cost
+	now, then := amount(c.Now, c.Units.Now), amount(c.Then, c.Units.Then)
+	pairs := []Fact{{"Cost", append(append(now, Line(" → ")...), then...)}}
+	if m, known := c.Difference.Get(); known {
+		pairs = append(pairs, Fact{"Difference", Line(signed(m) + " a month")})
+	} else {
+		pairs = append(pairs, Fact{"Difference", amount(c.Difference, c.Units.Difference)})
+	}
+	if t.State == approval.Pending {
+		if t.Approvals > 0 {
+			pairs = append(pairs, Fact{"Approvals", Line(fmt.Sprintf("%d of %d", len(t.Votes), t.Approvals))})
+		}
+		pairs = append(pairs, Fact{"Expires", Line(At(t.ExpiresAt))})
+	}
+	return pairs
+}
+
+// signed is an amount with its sign: +$25.00, -$7.00, $0.00.
+func signed(m fleet.Money) string {
+	if m > 0 {
+		return "+" + m.String()
+	}
+	return m.String()
+}
+
+// standing says who decided and how it went.
+func standing(t approval.Ticket) Text {
+	var text Text
+	add := func(parts ...any) {
+		if len(text) > 0 {
+			text = append(text, Line(" ")...)
+		}
+		text = append(text, Line(parts...)...)
+	}
+	for _, v := range t.Votes {
+		add("Approved by ", MentionUser(v.User), " ", At(v.At), ".")
+		if v.Self {
+			add("That is who asked; the policy allows it.")
+		}
+	}
+	switch t.State {
+	case approval.Denied:
+		add("Denied by ", MentionUser(t.DecidedBy), reason(t), ".")
+	case approval.Cancelled:
+		add("Called off by ", MentionUser(t.DecidedBy), reason(t), ".")
+	case approval.Expired:
+		add("Nobody decided in time.")
+	}
+	if t.Halt != "" {
+		add(MentionUser(t.Halt), " asked to stop it.")
+	}
+	if t.Outcome != "" {
+		add(Prose(t.Outcome))
+	}
+	if t.Verdict != "" && t.State.Final() {
+		add("The app is now ", Bold(t.Verdict), ".")
+	}
+	return text
+}
+
+func reason(t approval.Ticket) string {
+	if t.Reason == "" {
+		return ""
+	}
+	return ": “" + t.Reason + "”"
+}
+
+// ticketButtons are the buttons that still do something.
+func ticketButtons(t approval.Ticket, to Audience) []Button {
+	price, known := t.Plan.Cost.Difference.Get()
+	status := Button{Label: "Status", Run: "status " + string(t.Plan.App)}
+	cancel := Button{Label: "Cancel", Run: "cancel " + t.ID, Confirm: &Confirm{Title: "Call " + t.ID + " off?", Text: wishLine(t) + " will not be carried out.", Yes: "Call it off"}}
+	switch {
+	case t.State == approval.Pending && t.Approvals == 0:
+		return []Button{{Label: "Do it", Run: "do " + t.ID, Primary: true}, cancel}
+	case t.State == approval.Pending && to == ForApprovers:
+		approve := Button{Label: "Approve", Run: "approve " + t.ID, Primary: true}
+		text := wishLine(t) + " changes nothing of what it costs."
+		switch {
+		case !known:
+			approve.Label, text = "Approve, price unknown", wishLine(t)+" costs more or less than today; Heroku tells no price."
+		case price > 0:
+			approve.Label, text = "Approve "+price.String()+"/month", wishLine(t)+" adds "+price.String()+" a month at list price."
+		case price < 0:
+			text = wishLine(t) + " saves " + (-price).String() + " a month."
+		}
+		approve.Confirm = &Confirm{Title: "Approve " + t.ID + "?", Text: text, Yes: "Approve"}
+		return []Button{
+			approve,
+			{Label: "Deny", Run: "deny " + t.ID, Danger: true, Ask: &Ask{Title: "Deny " + t.ID, Label: "Why? Whoever asked will see it.", Optional: true}},
+			{Label: "Details", Run: "show " + t.ID},
+			cancel,
+		}
+	case t.State == approval.Pending, t.State == approval.Approved:
+		return []Button{cancel}
+	case t.State == approval.Running:
+		if t.Halt != "" {
+			return nil
+		}
+		return []Button{{Label: "Stop after this step", Run: "cancel " + t.ID, Danger: true, Confirm: &Confirm{Title: "Stop " + t.ID + "?", Text: "It finishes the step it is at, and leaves the others undone.", Yes: "Stop it"}}, status}
+	case t.State == approval.Stopped, t.State == approval.Failed:
+		row := []Button{{Label: "Resume", Run: "resume " + t.ID, Primary: true}}
+		if t.StepsDone() > 0 {
+			row = append(row, Button{Label: "Undo", Run: "undo " + t.ID})
+		}
+		return append(row, status)
+	case t.State == approval.Done:
+		return []Button{{Label: "Undo", Run: "undo " + t.ID}, status}
+	case t.State == approval.Stale, t.State == approval.Expired:
+		if t.Wish.Verb == plan.ToUndo {
+			return []Button{status}
+		}
+		return []Button{{Label: "Ask again", Run: wishLine(t)}, status}
+	}
+	return []Button{status}
+}
