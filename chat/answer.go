@@ -73,7 +73,11 @@ type way struct {
 
 // ways are the ways for an answer, best first. A private answer has private ways only.
 func (b *Bot) ways(a ask, public bool) []way {
-	respond := way{name: "response_url", send: func(ctx context.Context, m Message) error { return b.respond(ctx, a, public, m) }}
+	respond := way{name: "response_url", send: func(ctx context.Context, m Message) error {
+		err := b.respond(ctx, a, public, m)
+		a.replace = a.replace && err != nil // the first message only; what follows stands below
+		return err
+	}}
 	whisper := way{name: "chat.postEphemeral", send: func(ctx context.Context, m Message) error { return b.whisper(ctx, a, m) }}
 	post := way{name: "chat.postMessage", send: func(ctx context.Context, m Message) error { return b.post(ctx, a.channel, a.thread, m) }}
 	direct := way{name: "chat.postMessage", send: func(ctx context.Context, m Message) error { return b.post(ctx, a.user, "", m) }, elsewhere: a.channel != ""}
@@ -113,7 +117,7 @@ func (b *Bot) respond(ctx context.Context, a ask, public bool, m Message) error 
 		Text            string        `json:"text"`
 		Blocks          []slack.Block `json:"blocks,omitempty"`
 		ThreadTS        string        `json:"thread_ts,omitempty"`
-	}{slack.ResponseTypeEphemeral, false, m.Text, m.Blocks, a.thread}
+	}{slack.ResponseTypeEphemeral, a.replace, m.Text, m.Blocks, a.thread}
 	if public {
 		body.ResponseType = slack.ResponseTypeInChannel
 	}

@@ -22,6 +22,10 @@ const (
 	maxElements    = 25 // of an actions block
 	maxButtonText  = 75
 	maxButtonValue = 2000
+	// Of a confirm dialog: its title, its text, and the labels of its two buttons.
+	maxConfirmTitle = 100
+	maxConfirmText  = 300
+	maxConfirmLabel = 30
 	// maxMessageBytes bounds the blocks of a message as JSON. Slack refuses a message
 	// with about 13,200 characters of blocks (msg_blocks_too_long).
 	maxMessageBytes = 12_000
@@ -38,6 +42,7 @@ const (
 	actionRun   = "run:"
 	actionShare = "share:"
 	actionOpen  = "open:"
+	actionAsk   = "ask:" // its value is a question
 )
 
 // Message is one message for Slack.
@@ -173,6 +178,12 @@ func sign(m commands.Mark) string {
 		return "💡"
 	case commands.MarkHazard:
 		return "⚠️"
+	case commands.MarkDone:
+		return "☑️"
+	case commands.MarkNow:
+		return "⏳"
+	case commands.MarkTodo:
+		return "⬜"
 	}
 	return "•"
 }
@@ -302,6 +313,8 @@ func button(b commands.Button, n int) (slack.BlockElement, string) {
 	label := strings.TrimSpace(oneLine(b.Label))
 	action, value := "", ""
 	switch {
+	case b.Run != "" && b.Share == "" && b.URL == "" && b.Ask != nil:
+		action, value = actionAsk, questionOf(b)
 	case b.Run != "" && b.Share == "" && b.URL == "":
 		action, value = actionRun, b.Run
 	case b.Share != "" && b.Run == "" && b.URL == "":
@@ -311,12 +324,7 @@ func button(b commands.Button, n int) (slack.BlockElement, string) {
 	default:
 		return nil, fmt.Sprintf("A button (%q) was left out: it leads nowhere.", shorten(label, maxButtonText))
 	}
-	if label == "" {
-		label = strings.TrimSpace(oneLine(value))
-	}
-	if label == "" {
-		label = "Open"
-	}
+	label = first(label, strings.TrimSpace(oneLine(b.Run+b.Share)), "Open")
 	if units(value) > maxButtonValue {
 		return nil, fmt.Sprintf("The button %q was left out: what it runs is too long for Slack. Type it instead.", shorten(label, maxButtonText))
 	}
@@ -328,8 +336,28 @@ func button(b commands.Button, n int) (slack.BlockElement, string) {
 		}
 		e.URL = address
 	}
-	if b.Primary {
+	switch {
+	case b.Danger:
+		e.Style = slack.StyleDanger
+	case b.Primary:
 		e.Style = slack.StylePrimary
 	}
+	if b.Confirm != nil && b.Run != "" {
+		e.Confirm = confirmation(*b.Confirm, label)
+		e.Confirm.Style = e.Style
+	}
 	return e, ""
+}
+
+// confirmation is the question before a button acts. Slack refuses empty texts, so
+// the button's label stands in for what is missing.
+func confirmation(c commands.Confirm, label string) *slack.ConfirmationBlockObject {
+	say := func(s, otherwise string, limit int) *slack.TextBlockObject {
+		return plainText(first(strings.TrimSpace(clean(s)), otherwise), limit)
+	}
+	return slack.NewConfirmationBlockObject(
+		say(oneLine(c.Title), "Are you sure?", maxConfirmTitle),
+		say(c.Text, label, maxConfirmText),
+		say(oneLine(c.Yes), label, maxConfirmLabel),
+		plainText("Go back", maxConfirmLabel)) // "Cancel" would be another meaning before a button that cancels
 }

@@ -24,6 +24,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/slack-go/slack"
 
@@ -51,7 +52,10 @@ type Config struct {
 	Dial       func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
 	Roots      *x509.CertPool                                                    // whose certificates to believe; nil: the system's
 	Commands   dispatcher                                                        // required
-	Envelopes  recorder                                                          // nil: nothing can be recorded, so nothing that changes anything is accepted
+	Envelopes  recorder                                                          // nil: what only reads is not remembered over restarts
+	Requests   requests                                                          // nil: nothing that changes anything is accepted
+	Wake       func()                                                            // called after a request was stored, such as jobs.Queue.Wake; nil: the queue finds it by itself
+	Telling    Telling                                                           // what Tell needs; zero: no ticket is told of
 	Log        *slog.Logger                                                      // nil: discarded
 	Registerer prometheus.Registerer                                             // nil: the metrics go nowhere
 	Timing     Timing
@@ -79,7 +83,14 @@ type Timing struct {
 	// RetryMax bounds that delay, so that the bot is back soon after Slack is; default 30 s.
 	RetryMax time.Duration
 	People   time.Duration // how long users.info and user groups are believed; default 60 s
-	Seen     time.Duration // how long a delivery is remembered: Slack repeats events for six minutes; default 10 min
+	// Patience is how long after its acceptance a request is tried again where Slack or
+	// the database does not answer, before its person is told; default 2 min.
+	Patience time.Duration
+	Again    time.Duration // between such attempts; default 5 s
+	// Unsure is how long a message that was about to be posted or changed is left to
+	// whoever was about it: twice HTTP, so that it is over by then; default 30 s.
+	Unsure time.Duration
+	Seen   time.Duration // how long a delivery is remembered: Slack repeats events for six minutes; default 10 min
 }
 
 func or(d *time.Duration, otherwise time.Duration) {
@@ -103,6 +114,9 @@ func (t Timing) filled() Timing {
 	or(&t.Retry, 500*time.Millisecond)
 	or(&t.RetryMax, 30*time.Second)
 	or(&t.People, time.Minute)
+	or(&t.Patience, 2*time.Minute)
+	or(&t.Again, 5*time.Second)
+	or(&t.Unsure, 2*t.HTTP)
 	or(&t.Seen, 10*time.Minute)
 	return t
 }
@@ -116,6 +130,10 @@ type Bot struct {
 	people  *people
 	seen    *seen
 	once    *once
+
+	responses addresses                    // of the requests that wait for their answer, and of open dialogs
+	refused   *lru.Cache[string, struct{}] // ids of requests whose person was told that they were not accepted
+	pace      pace
 
 	room    chan struct{} // one slot for each accepted command, running or waiting
 	workers chan struct{} // one permit for each command that may run
@@ -156,15 +174,19 @@ func New(cfg Config) (*Bot, error) {
 		return nil, fmt.Errorf("register chat metrics: %w", err)
 	}
 	b := &Bot{
-		cfg:     cfg,
-		log:     cfg.Log,
-		metrics: m,
-		seen:    newSeen(cfg.Timing.Seen),
-		once:    &once{},
-		room:    make(chan struct{}, cfg.Workers+cfg.Queue),
-		workers: make(chan struct{}, cfg.Workers),
-		excuses: make(chan struct{}, 4),
-		fatal:   make(chan error, 1),
+		cfg:       cfg,
+		log:       cfg.Log,
+		metrics:   m,
+		seen:      newSeen(cfg.Timing.Seen),
+		once:      &once{},
+		responses: newAddresses(),
+		room:      make(chan struct{}, cfg.Workers+cfg.Queue),
+		workers:   make(chan struct{}, cfg.Workers),
+		excuses:   make(chan struct{}, 4),
+		fatal:     make(chan error, 1),
+	}
+	if b.refused, err = lru.New[string, struct{}](addressesMost); err != nil { // only for a size below one
+		return nil, err
 	}
 	b.storeUp.Store(true)
 	b.api = newAPI(cfg, b.once)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"example.com/zdd/commands"
 	"example.com/zdd/secret"
@@ -20,6 +21,7 @@ type envelope struct {
 // ask is a command line and all that is needed to answer it.
 type ask struct {
 	line     string
+	note     string // what was typed into a dialog
 	via      commands.Via
 	share    bool // show the answer to the whole channel
 	user     string
@@ -28,6 +30,8 @@ type ask struct {
 	channel  string
 	thread   string      // ts of the thread to answer in, or empty
 	response secret.Text // response_url, or empty
+	replace  bool        // the answer takes the place of the message that was pressed
+	pressed  Pressed     // zero: no message's button was pressed
 }
 
 // Types of envelopes.
@@ -45,6 +49,12 @@ type routed struct {
 	work   bool     // there is something to do; if not, it is only acknowledged
 	ids    []string // what tells this delivery from others; the first one is recorded
 	detail string   // for the log, if there is nothing to do
+
+	dialog  *question // the press opens this dialog; nil: it runs the line
+	trigger string    // trigger_id, which opens a dialog
+	form    bool      // it is the submission of a dialog
+	key     string    // under which the response_url of the press that opened it is kept
+	wrong   string    // what is wrong with the form, which stays open then
 }
 
 // route reads an envelope. It fails only where the payload is not of its type's form.
@@ -112,39 +122,81 @@ func routeInteractive(env envelope) (routed, error) {
 		Team      struct{ ID string }
 		Channel   struct{ ID string }
 		Container struct {
-			ChannelID string `json:"channel_id"`
-			ThreadTS  string `json:"thread_ts"`
+			ChannelID   string `json:"channel_id"`
+			ThreadTS    string `json:"thread_ts"`
+			MessageTS   string `json:"message_ts"`
+			IsEphemeral bool   `json:"is_ephemeral"`
 		}
 		Message struct {
 			ThreadTS string `json:"thread_ts"`
 		}
 		ResponseURL string `json:"response_url"`
+		TriggerID   string `json:"trigger_id"`
 		Actions     []struct {
 			ActionID string `json:"action_id"`
+			BlockID  string `json:"block_id"`
 			Value    string
+		}
+		View struct {
+			CallbackID      string `json:"callback_id"`
+			PrivateMetadata string `json:"private_metadata"`
+			State           struct {
+				Values map[string]map[string]struct{ Value string }
+			}
 		}
 	}
 	if err := json.Unmarshal(env.Payload, &p); err != nil {
 		return routed{}, fmt.Errorf("interaction: %w", err)
 	}
 	r := routed{ids: ids(env.ID), detail: "interaction " + p.Type}
-	if p.Type != "block_actions" || len(p.Actions) == 0 {
+	r.ask = ask{via: commands.Press, user: p.User.ID, team: first(p.User.TeamID, p.Team.ID), teams: nonEmpty(p.User.TeamID)}
+	switch {
+	case p.Type == "view_submission" && p.View.CallbackID == dialogAsk:
+		return r.filled(p.View.PrivateMetadata, p.View.State.Values[dialogNote][dialogNote].Value), nil
+	case p.Type != "block_actions" || len(p.Actions) == 0:
 		return r, nil
 	}
 	action := p.Actions[0] // buttons come one at a time
 	r.detail = "action " + action.ActionID
-	share := strings.HasPrefix(action.ActionID, actionShare)
-	if !share && !strings.HasPrefix(action.ActionID, actionRun) || action.Value == "" {
-		return r, nil // a link's button, or one of another time's
+	if action.Value == "" {
+		return r, nil // a link's button
+	}
+	r.ask.line, r.ask.response = action.Value, secret.Text(p.ResponseURL)
+	r.ask.channel = first(p.Channel.ID, p.Container.ChannelID)
+	r.ask.thread = first(p.Container.ThreadTS, p.Message.ThreadTS)
+	r.ask.pressed = Pressed{Channel: r.ask.channel, TS: p.Container.MessageTS, Ephemeral: p.Container.IsEphemeral}
+	r.ask.pressed.Ticket, r.ask.pressed.Target = ticketOf(action.BlockID)
+	switch {
+	case strings.HasPrefix(action.ActionID, actionRun):
+		r.work = true
+	case strings.HasPrefix(action.ActionID, actionShare):
+		r.work, r.ask.share = true, true
+	case strings.HasPrefix(action.ActionID, actionAsk):
+		var q question
+		if json.Unmarshal([]byte(action.Value), &q) == nil && q.Run != "" {
+			r.work, r.dialog, r.trigger, r.ask.line = true, &q, p.TriggerID, q.Run
+		}
+	} // any other is one of another time's
+	return r, nil
+}
+
+// filled reads the submission of a dialog.
+func (r routed) filled(metadata, note string) routed {
+	var d dialogue
+	if json.Unmarshal([]byte(metadata), &d) != nil || d.Run == "" {
+		return r // not of our making
+	}
+	r.form = true
+	note = strings.TrimSpace(strings.ToValidUTF8(note, "\uFFFD"))
+	if n := utf8.RuneCountInString(note); n > maxNote { // Slack's own clients don't let it get so far
+		r.wrong = fmt.Sprintf("That is too long: %d characters, and I keep %d.", n, maxNote)
+		return r
 	}
 	r.work = true
-	r.ask = ask{
-		line: action.Value, via: commands.Press, share: share,
-		user: p.User.ID, team: first(p.User.TeamID, p.Team.ID), teams: nonEmpty(p.User.TeamID),
-		channel: first(p.Channel.ID, p.Container.ChannelID), thread: first(p.Container.ThreadTS, p.Message.ThreadTS),
-		response: secret.Text(p.ResponseURL),
-	}
-	return r, nil
+	r.key = d.Key
+	r.ask.line, r.ask.note = d.Run, note
+	r.ask.channel, r.ask.thread, r.ask.pressed = d.Channel, d.Thread, d.Pressed
+	return r
 }
 
 func first(list ...string) string {

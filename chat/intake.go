@@ -39,7 +39,11 @@ func (b *Bot) receive(ctx context.Context, l *link, env envelope) {
 		b.once.do("payload "+env.Type, func() {
 			b.log.Warn("slack sent a payload of an unknown form", "step", known(env.Type, typeSlash, typeInteract, typeEvents), "err", b.api.redact(err))
 		})
-		b.quickAck(ctx, l, env, at, outcomeMalformed)
+		b.quickAck(ctx, l, env, nil, at, outcomeMalformed)
+		return
+	}
+	if r.wrong != "" {
+		b.quickAck(ctx, l, env, dialogError(r.wrong), at, outcomeRefused)
 		return
 	}
 	if !r.work {
@@ -48,11 +52,11 @@ func (b *Bot) receive(ctx context.Context, l *link, env envelope) {
 				b.log.Info("slack sent an envelope of an unknown type, which is acknowledged and left alone", "step", shorten(oneLine(env.Type), 60))
 			})
 		}
-		b.quickAck(ctx, l, env, at, outcomeIgnored)
+		b.quickAck(ctx, l, env, nil, at, outcomeIgnored)
 		return
 	}
 	if b.stopping.Load() {
-		b.turnAway(ctx, l, env, at)
+		b.turnAway(ctx, l, env, r, at)
 		return
 	}
 	d, isFirst := b.seen.first(r.ids, at)
@@ -94,34 +98,38 @@ func (b *Bot) count(env envelope, outcome string) {
 }
 
 // quickAck acknowledges what nobody waits for an answer to.
-func (b *Bot) quickAck(ctx context.Context, l *link, env envelope, at time.Time, outcome string) {
+func (b *Bot) quickAck(ctx context.Context, l *link, env envelope, payload any, at time.Time, outcome string) {
 	b.count(env, outcome)
 	if env.ID == "" {
 		return
 	}
 	b.spawn(func() {
 		defer b.metrics.acking.Add(-1)
-		b.ack(ctx, l, env, nil, at)
+		b.ack(ctx, l, env, payload, at)
 	})
 }
 
 // turnAway answers while the bot stops. An event is left alone: Slack delivers it
 // again, to whoever runs then.
-func (b *Bot) turnAway(ctx context.Context, l *link, env envelope, at time.Time) {
+func (b *Bot) turnAway(ctx context.Context, l *link, env envelope, r routed, at time.Time) {
 	b.count(env, outcomeStopping)
 	if env.Type == typeEvents {
 		return
 	}
 	b.spawn(func() {
 		defer b.metrics.acking.Add(-1)
-		b.ack(ctx, l, env, ephemeral(env, "I am being restarted, so this was not accepted and nothing was changed. Try again in half a minute."), at)
+		b.ack(ctx, l, env, refusal(env, r, "I am being restarted, so this was not accepted and nothing was changed. Try again in half a minute."), at)
 	})
 }
 
-// ephemeral is an acknowledgement that shows a sentence to the one who asked. Only a
-// command's is shown; a click's may carry one too, and Slack ignores it.
-func ephemeral(env envelope, sentence string) any {
-	if env.Type != typeSlash {
+// refusal is an acknowledgement that shows a sentence to the one who asked. A
+// command's is shown as a message, and a dialog's below its field; a click's may carry
+// one too, and Slack ignores it.
+func refusal(env envelope, r routed, sentence string) any {
+	switch {
+	case r.form:
+		return dialogError(sentence)
+	case env.Type != typeSlash:
 		return nil
 	}
 	return map[string]any{"response_type": slack.ResponseTypeEphemeral, "text": escape(sentence)}
@@ -135,7 +143,7 @@ const sentenceBusy = "I am busy with other requests, so this one was not accepte
 func (b *Bot) busy(ctx context.Context, l *link, env envelope, r routed, d *delivery, at time.Time) {
 	b.metrics.busy.Inc()
 	b.count(env, outcomeBusy)
-	d.payload = ephemeral(env, sentenceBusy)
+	d.payload = refusal(env, r, sentenceBusy)
 	told := d.payload != nil
 	if !told {
 		select {
@@ -182,8 +190,9 @@ func (b *Bot) repeat(ctx context.Context, l *link, env envelope, d *delivery, at
 
 const sentenceNotRecorded = "Not accepted: I could not write your request down, because my database does not answer. Nothing was changed. Try again in a minute; commands that only read still work."
 
-// accept sees an envelope through: what changes something is recorded, acknowledged
-// and run; what only reads is acknowledged, recorded if that is possible, and run.
+// accept sees an envelope through: what changes something is stored and acknowledged,
+// and the job queue has it run; what only reads is acknowledged, recorded if that is
+// possible, and run here.
 func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *delivery, at time.Time) {
 	acking := true
 	acked := func() {
@@ -203,12 +212,19 @@ func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *de
 	defer leave()
 	defer acked()
 
+	if r.dialog != nil { // changes nothing yet, and its trigger is good once
+		b.ack(ctx, l, env, nil, at)
+		acked()
+		b.count(env, outcomeWorked)
+		b.openDialog(ctx, r, at)
+		return
+	}
 	command, _, _ := b.cfg.Commands.Find(r.ask.line) // what is no command changes nothing
-	if command.Changes {
-		isNew, err := b.record(ctx, env, r, b.cfg.Timing.Record)
+	if command.Changes && !r.ask.share {
+		isNew, err := b.take(ctx, env, r, at)
 		if err != nil {
 			b.count(env, outcomeRefused)
-			d.payload = ephemeral(env, sentenceNotRecorded)
+			d.payload = refusal(env, r, sentenceNotRecorded)
 			b.ack(ctx, l, env, d.payload, at)
 			acked()
 			if d.payload == nil {
@@ -223,14 +239,21 @@ func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *de
 			b.count(env, outcomeRepeated)
 			return
 		}
-	} else {
-		b.ack(ctx, l, env, nil, at)
-		acked()
-		if isNew, err := b.record(ctx, env, r, b.cfg.Timing.Note); err == nil && !isNew {
-			b.metrics.redeliveries.Inc()
-			b.count(env, outcomeRepeated)
-			return
+		b.count(env, outcomeWorked)
+		if b.cfg.Wake != nil {
+			b.cfg.Wake()
 		}
+		return
+	}
+	b.ack(ctx, l, env, nil, at)
+	acked()
+	if isNew, err := b.record(ctx, env, r); err == nil && !isNew {
+		b.metrics.redeliveries.Inc()
+		b.count(env, outcomeRepeated)
+		return
+	}
+	if r.form {
+		r.ask.response = b.responses.find(r.key)
 	}
 	b.count(env, outcomeWorked)
 	select {
@@ -243,32 +266,40 @@ func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *de
 	b.answer(ctx, r.ask, command)
 }
 
-// record writes a delivery down. A failure is logged when it begins and when it ends.
-func (b *Bot) record(ctx context.Context, env envelope, r routed, limit time.Duration) (isNew bool, err error) {
+// record writes down that a delivery was seen.
+func (b *Bot) record(ctx context.Context, env envelope, r routed) (isNew bool, err error) {
 	if len(r.ids) == 0 {
 		return false, errors.New("the envelope has no id")
 	}
 	if b.cfg.Envelopes == nil {
 		return false, errors.New("nothing to record with")
 	}
+	return b.written(ctx, env, b.cfg.Timing.Note, func(ctx context.Context) (bool, error) {
+		return b.cfg.Envelopes.Record(ctx, r.ids[0], known(env.Type, typeSlash, typeInteract, typeEvents), time.Now())
+	})
+}
+
+// written has the store write something about a delivery, within the limit. A failure
+// is logged when it begins and when it ends.
+func (b *Bot) written(ctx context.Context, env envelope, limit time.Duration, write func(context.Context) (bool, error)) (isNew bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	type result struct {
+	type answer struct {
 		isNew bool
 		err   error
 	}
 	// A driver that does not heed its context must not cost the acknowledgement.
-	done := make(chan result, 1)
+	done := make(chan answer, 1)
 	b.work.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
-				done <- result{err: fmt.Errorf("panic: %v", p)}
+				done <- answer{err: fmt.Errorf("panic: %v", p)}
 			}
 		}()
-		isNew, err := b.cfg.Envelopes.Record(ctx, r.ids[0], known(env.Type, typeSlash, typeInteract, typeEvents), time.Now())
-		done <- result{isNew, err}
+		isNew, err := write(ctx)
+		done <- answer{isNew, err}
 	})
-	var got result
+	var got answer
 	select {
 	case got = <-done:
 	case <-ctx.Done():
@@ -315,61 +346,88 @@ func (b *Bot) ackOn(ctx context.Context, client *socketmode.Client, id string, p
 // answer runs a command line as the person who said it, and delivers what comes of it.
 func (b *Bot) answer(ctx context.Context, a ask, command commands.Command) {
 	start := time.Now()
-	reply, ref := b.perform(ctx, a, command)
+	got := b.perform(ctx, a, command)
 	// The answer to a command that was cut off is delivered all the same.
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Answer)
 	defer cancel()
-	b.deliver(ctx, a, reply, ref)
-	name := command.Name // from the table, so the list of series is closed
-	if name == "" {
-		name = "none"
-	}
-	b.metrics.work.WithLabelValues(name).Observe(time.Since(start).Seconds())
+	b.deliver(ctx, a, got.reply, got.ref)
+	// The name is from the table, so the list of series is closed.
+	b.metrics.work.WithLabelValues(first(command.Name, "none")).Observe(time.Since(start).Seconds())
 }
 
-// perform runs a command line to a reply, which says nothing only to other bots. ref is
-// set where something went wrong that the log explains.
-func (b *Bot) perform(ctx context.Context, a ask, command commands.Command) (reply commands.Reply, ref string) {
+// result is what came of a line. Its reply says nothing only to other bots.
+type result struct {
+	reply commands.Reply
+	ref   string // set where something went wrong that the log explains
+	done  bool   // the command did what it was asked to
+}
+
+// perform runs a line that changes nothing.
+func (b *Bot) perform(ctx context.Context, a ask, command commands.Command) result {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Work)
 	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			ref = newRef()
-			b.log.Error("a command panicked", "ref", ref, "command", command.Name, "user", a.user, "err", b.api.redact(fmt.Errorf("%v\n%s", p, debug.Stack())))
-			reply = broken(command, ref)
-		}
-	}()
 	who, err := b.who(ctx, a)
 	if err != nil {
-		ref = newRef()
-		b.log.Warn("slack does not say who somebody is", "ref", ref, "user", a.user, "err", b.api.redact(err))
-		b.suspect(ctx, err)
-		return stranger(err), ""
+		return b.unknown(ctx, a, err)
 	}
 	if who.Kind == commands.Machine && (a.via == commands.Mention || a.via == commands.Direct) {
-		return commands.Reply{}, "" // two bots that answer each other never end
+		return result{} // two bots that answer each other never end
 	}
 	if a.share && command.Changes {
-		return sentenceReply("Only answers that change nothing can be shared. Type the command itself; nothing was changed."), ""
+		return result{reply: sentenceReply("Only answers that change nothing can be shared. Type the command itself; nothing was changed.")}
 	}
-	reply, err = b.cfg.Commands.Run(ctx, a.line, commands.Request{By: who, Via: a.via, Now: time.Now()})
+	reply, err := b.run(ctx, a, command, commands.Request{By: who, Via: a.via, Now: time.Now(), Channel: a.channel, Note: a.note})
+	if err == nil && a.share {
+		reply = shared(reply, a.user)
+	}
+	return b.settled(a, command, reply, err)
+}
+
+// unknown answers somebody about whom Slack says nothing.
+func (b *Bot) unknown(ctx context.Context, a ask, err error) result {
+	b.log.Warn("slack does not say who somebody is", "ref", newRef(), "user", a.user, "err", b.api.redact(err))
+	b.suspect(ctx, err)
+	return result{reply: stranger(err)}
+}
+
+// panicked is the end of a command by a mistake of the program's.
+type panicked struct {
+	what  any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("%v\n%s", p.what, p.stack) }
+
+// run runs a line. A panic is an error.
+func (b *Bot) run(ctx context.Context, a ask, command commands.Command, req commands.Request) (reply commands.Reply, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicked{p, debug.Stack()}
+		}
+	}()
+	return b.cfg.Commands.Run(ctx, a.line, req)
+}
+
+// settled is the answer to a line that was run.
+func (b *Bot) settled(a ask, command commands.Command, reply commands.Reply, err error) result {
 	if refusal, ok := errors.AsType[*commands.Refusal](err); ok {
 		said := refusal.Reply
 		said.Public = false
-		return said, ""
+		return result{reply: said}
 	}
-	if err != nil {
-		ref = newRef()
-		b.log.Error("a command failed", "ref", ref, "command", command.Name, "user", a.user, "err", b.api.redact(err))
-		if errors.Is(err, context.DeadlineExceeded) {
-			return late(command, b.cfg.Timing.Work, ref), ref
-		}
-		return broken(command, ref), ref
+	if err == nil {
+		return result{reply: reply, done: true}
 	}
-	if a.share {
-		return shared(reply, a.user), ""
+	ref := newRef()
+	what := "a command failed"
+	if _, ok := errors.AsType[*panicked](err); ok {
+		what = "a command panicked"
 	}
-	return reply, ""
+	b.log.Error(what, "ref", ref, "command", command.Name, "user", a.user, "err", b.api.redact(err))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return result{reply: late(command, b.cfg.Timing.Work, ref), ref: ref}
+	}
+	return result{reply: broken(command, ref), ref: ref}
 }
 
 // newRef makes a reference that a person can read out and a log can be searched for.

@@ -180,8 +180,14 @@ func (g *Groups) Close() { g.api.close() }
 // minute (tier 2), so answers are remembered for a minute. On an error nothing is
 // known, and nobody is to be let in.
 func (g *Groups) InGroup(ctx context.Context, id, user string) (bool, error) {
+	members, err := g.Members(ctx, id)
+	return slices.Contains(members, user), err
+}
+
+// Members are the user ids of a user group's members, remembered as for InGroup.
+func (g *Groups) Members(ctx context.Context, id string) ([]string, error) {
 	if known, ok := g.known.Get(id); ok && time.Since(known.at) < g.ttl {
-		return slices.Contains(known.members, user), nil
+		return known.members, nil
 	}
 	c := g.flight.DoChan(id, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.api.cfg.Timing.HTTP)
@@ -199,10 +205,10 @@ func (g *Groups) InGroup(ctx context.Context, id, user string) (bool, error) {
 			if absent(got.Err) {
 				g.api.missing("usergroups.users.list", "user groups in the policy let nobody in", got.Err)
 			}
-			return false, fmt.Errorf("read user group %s: %w", id, got.Err)
+			return nil, fmt.Errorf("read user group %s: %w", id, got.Err)
 		}
-		return slices.Contains(got.Val.([]string), user), nil
+		return got.Val.([]string), nil
 	case <-ctx.Done():
-		return false, fmt.Errorf("read user group %s: %w", id, ctx.Err())
+		return nil, fmt.Errorf("read user group %s: %w", id, ctx.Err())
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"example.com/zdd/approval"
 	"example.com/zdd/commands"
 	"example.com/zdd/sim/play"
 	"example.com/zdd/sim/slack"
@@ -39,7 +40,9 @@ type stage struct {
 	memory   *memory
 	log      *lockedBuffer
 	registry *prometheus.Registry
+	cfg      Config
 	bot      *Bot
+	queue    *queue
 	cancel   context.CancelFunc
 	done     chan error
 	seq      int
@@ -65,9 +68,11 @@ func (l *lockedBuffer) String() string {
 
 // grammar answers lines; the first word says how.
 type grammar struct {
-	mu   sync.Mutex
-	ran  []string
-	hold chan struct{} // "hold" waits for it
+	mu      sync.Mutex
+	ran     []string
+	origins []string
+	trouble int           // how many more times "flop" fails
+	hold    chan struct{} // "hold" waits for it
 }
 
 func (g *grammar) runs() []string {
@@ -81,7 +86,7 @@ func (g *grammar) Find(line string) (commands.Command, commands.Args, error) {
 	switch word {
 	case "status", "hold", "panic", "hang", "fail":
 		return commands.Command{Name: word}, commands.Args{Words: strings.Fields(rest)}, nil
-	case "enable", "explode":
+	case "enable", "explode", "flop", "approve", "deny":
 		return commands.Command{Name: word, Changes: true}, commands.Args{Words: strings.Fields(rest)}, nil
 	}
 	return commands.Command{}, commands.Args{}, &commands.Refusal{Reply: sentenceReply("I don't know that.")}
@@ -89,8 +94,20 @@ func (g *grammar) Find(line string) (commands.Command, commands.Args, error) {
 
 func (g *grammar) Run(ctx context.Context, line string, req commands.Request) (commands.Reply, error) {
 	g.mu.Lock()
-	g.ran = append(g.ran, fmt.Sprintf("%s/%s/%s: %s", req.Via, req.By.ID, req.By.Kind, line))
+	note := ""
+	if req.Note != "" {
+		note = " (" + req.Note + ")"
+	}
+	g.ran = append(g.ran, fmt.Sprintf("%s/%s/%s: %s%s", req.Via, req.By.ID, req.By.Kind, line, note))
+	g.origins = append(g.origins, req.Origin)
+	flops := strings.HasPrefix(line, "flop") && g.trouble > 0
+	if flops {
+		g.trouble--
+	}
 	g.mu.Unlock()
+	if flops {
+		return commands.Reply{}, errors.New("the database went away " + canaryBot)
+	}
 	if req.By.Kind != commands.Member {
 		return commands.Reply{}, &commands.Refusal{Reply: sentenceReply("Refused: " + string(req.By.Kind) + ".")}
 	}
@@ -114,44 +131,23 @@ func (g *grammar) Run(ctx context.Context, line string, req commands.Request) (c
 		return commands.Reply{}, errors.New("internal detail with " + canaryApp)
 	}
 	text := fmt.Sprintf("%s %s <!channel>", args.Word(0), c.Name)
+	if c.Name == "status" && args.Word(1) == "buttons" {
+		return commands.Reply{Public: args.Word(2) == "public", Summary: text, Parts: []commands.Part{
+			commands.Para{Text: commands.Line(text)},
+			commands.Buttons{Row: []commands.Button{
+				{Label: "Approve", Run: "approve T-1", Primary: true, Confirm: &commands.Confirm{Title: "Spend money?", Text: "$25.00 <!channel> a month", Yes: "Spend it"}},
+				{Label: "Deny", Run: "deny T-1", Danger: true, Ask: &commands.Ask{Title: "Deny T-1, though it is a long title", Label: "Why?"}},
+			}},
+		}}, nil
+	}
+	if c.Name == "deny" {
+		text = "denied: " + req.Note
+		return commands.Reply{Summary: text, Parts: []commands.Part{commands.Para{Text: commands.Line(text)}}}, nil
+	}
 	return commands.Reply{Summary: text, Parts: []commands.Part{
 		commands.Para{Text: commands.Line(text)},
 		commands.Buttons{Row: []commands.Button{{Label: "Share to channel", Share: line}, {Label: "Again", Run: line}}},
 	}}, nil
-}
-
-// memory records envelopes; it can be gone, or hang.
-type memory struct {
-	mu   sync.Mutex
-	ids  map[string]bool
-	gone error
-	hang bool
-	slow time.Duration
-}
-
-func (m *memory) Record(ctx context.Context, id, kind string, at time.Time) (bool, error) {
-	m.mu.Lock()
-	hang, gone, slow := m.hang, m.gone, m.slow
-	m.mu.Unlock()
-	time.Sleep(slow)
-	if hang {
-		<-ctx.Done()
-		return false, ctx.Err()
-	}
-	if gone != nil {
-		return false, gone
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	isNew := !m.ids[id]
-	m.ids[id] = true
-	return isNew, nil
-}
-
-func (m *memory) set(f func(*memory)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	f(m)
 }
 
 // playStory runs a story in a bubble: the bot is connected when f starts, and is
@@ -165,33 +161,25 @@ func playStory(t *testing.T, opts slack.Options, tune func(*Config), f func(*sta
 		opts.Strict = true
 		s := &stage{
 			t: t, sim: slack.New(opts), net: &play.Network{}, log: &lockedBuffer{}, registry: prometheus.NewRegistry(),
-			grammar: &grammar{hold: make(chan struct{})}, memory: &memory{ids: map[string]bool{}}, done: make(chan error, 1),
+			grammar: &grammar{hold: make(chan struct{})}, memory: newMemory(),
 		}
 		stop := s.net.Serve("slack.test", s.sim)
 		s.web = s.net.Client()
 		cfg := Config{
 			APIURL: "http://slack.test/api", BotToken: canaryBot, AppToken: canaryApp, Dial: s.net.Dial, Registerer: s.registry,
-			Commands: s.grammar, Envelopes: s.memory, Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			Commands: s.grammar, Envelopes: s.memory, Requests: s.memory, Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		}
 		if tune != nil {
 			tune(&cfg)
 		}
-		bot, err := New(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.bot = bot
-		ctx, cancel := context.WithCancel(t.Context())
-		s.cancel = cancel
-		go func() { s.done <- bot.Run(ctx) }()
-		time.Sleep(10 * time.Second) // until both links are up
+		s.cfg = cfg
+		s.start()
 		f(s)
 		if s.done != nil {
 			if err := s.stop(); err != nil {
 				t.Errorf("Run: got %v, want nil after a stop", err)
 			}
 		}
-		cancel()
 		s.web.CloseIdleConnections()
 		s.sim.Close()
 		stop()
@@ -219,6 +207,36 @@ var (
 	logKey = regexp.MustCompile(`(?m)(?:^| )(\w+)=`)
 )
 
+// start runs a new bot, with a queue, on whatever the memory holds.
+func (s *stage) start() {
+	s.t.Helper()
+	cfg := s.cfg
+	s.queue = newQueue(s.memory)
+	cfg.Wake = s.queue.Wake
+	if cfg.Registerer != nil {
+		s.registry = prometheus.NewRegistry()
+		cfg.Registerer = s.registry
+	}
+	bot, err := New(cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.bot = bot
+	ctx, cancel := context.WithCancel(s.t.Context())
+	s.cancel = cancel
+	s.done = make(chan error, 1)
+	s.queue.handlers = map[string]func(context.Context, Job) error{WorkCommand: bot.Perform, approval.WorkTell: bot.Tell}
+	var running sync.WaitGroup
+	running.Go(func() { s.queue.run(ctx) })
+	go func() {
+		err := bot.Run(ctx)
+		cancel()
+		running.Wait()
+		s.done <- err
+	}()
+	time.Sleep(10 * time.Second) // until both links are up
+}
+
 // stop ends the bot and returns what Run said.
 func (s *stage) stop() error {
 	s.cancel()
@@ -240,6 +258,18 @@ func (s *stage) do(line string) string {
 		s.t.Fatalf("%s: %s", line, text)
 	}
 	synctest.Wait() // what it started has gone as far as it can without time
+	return string(text)
+}
+
+// screen is what a person has before them.
+func (s *stage) screen(person string) string {
+	s.t.Helper()
+	res, err := s.web.Get("http://slack.test/_control/see/" + person)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(res.Body)
 	return string(text)
 }
 

@@ -107,6 +107,12 @@ func termSign(m commands.Mark) (sign, color string) {
 		return "!", ansiYellow
 	case commands.MarkNone:
 		return "-", ansiDim
+	case commands.MarkDone:
+		return "✓", ansiGreen
+	case commands.MarkNow:
+		return ">", ansiCyan
+	case commands.MarkTodo:
+		return ".", ansiDim
 	}
 	return "•", ""
 }
@@ -145,12 +151,31 @@ func (t *terminal) facts(facts commands.Facts) {
 	}
 }
 
-// buttons says what a button would do: there is nothing to press here.
+// buttons says what a button would do: there is nothing to press here. Which one is
+// the main one, which is dangerous and which asks back is said in words.
 func (t *terminal) buttons(row commands.Buttons) {
 	for _, b := range row.Row {
 		switch address, ok := webAddress(b.URL); {
 		case b.Run != "":
-			t.para("", commands.Line("In Slack: ", commands.Code("/zdd "+b.Run)))
+			var where any = "In Slack: "
+			if b.Primary && !b.Danger {
+				where = commands.Text{commands.Bold("In Slack:"), {S: " "}}
+			}
+			var notes []string
+			if b.Danger {
+				notes = append(notes, "careful: it lowers or ends something")
+			}
+			if b.Confirm != nil {
+				notes = append(notes, "asks once more")
+			}
+			if b.Ask != nil {
+				notes = append(notes, "asks: "+first(oneLine(b.Ask.Label), oneLine(b.Ask.Title), "for a text"))
+			}
+			said := commands.Line(where, commands.Code("/zdd "+b.Run))
+			if len(notes) > 0 {
+				said = append(said, commands.Line(" ("+strings.Join(notes, "; ")+")")...)
+			}
+			t.para("", said)
 		case ok:
 			t.para("", commands.Line(b.Label+": "+address))
 		}

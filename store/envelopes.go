@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -23,10 +24,17 @@ type Envelope struct {
 // On an error it is most likely not remembered, but that is not certain (the
 // connection may have broken after the commit): say "not accepted", change nothing.
 func (s *Store) RecordEnvelope(ctx context.Context, e Envelope) (first bool, err error) {
+	return recordEnvelope(ctx, s.db, e)
+}
+
+// recordEnvelope is RecordEnvelope in the database, or in a transaction.
+func recordEnvelope(ctx context.Context, in interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}, e Envelope) (first bool, err error) {
 	if e.ID == "" || e.At.IsZero() {
 		return false, errors.New("record envelope: it has no id or no time")
 	}
-	res, err := s.db.ExecContext(ctx,
+	res, err := in.ExecContext(ctx,
 		`INSERT INTO seen_envelopes (id, kind, seen_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`,
 		e.ID, e.Kind, e.At.UnixMilli())
 	if err != nil {

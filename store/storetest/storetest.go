@@ -38,6 +38,10 @@ func Run(t *testing.T, place func(t *testing.T) store.Options) {
 		{"tickets race", testTicketsRace},
 		{"tickets lock", testTicketsLock},
 		{"tickets step", testTicketsStep},
+		{"requests", testRequests},
+		{"requests race", testRequestsRace},
+		{"posts", testPosts},
+		{"posts race", testPostsRace},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, place(t)) })
 	}
