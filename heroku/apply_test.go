@@ -416,6 +416,23 @@ func TestApplyTooLate(t *testing.T) {
 	})
 }
 
+// TestApplyIsForeground: what was approved is not held up by the reserve that background
+// work leaves to people, even where the order came from there.
+func TestApplyIsForeground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sim := simulated(t, simheroku.Options{}, heroku.Config{})
+		shop := read(t, c, "shop").ID
+		do(t, sim, "bucket 100")
+		if _, err := c.ReadRate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := c.Apply(heroku.Background(t.Context()), shop, toggled(plan.Preboot, true)); err != nil || time.Since(began) > 0 {
+			t.Errorf("got %v after %v, want it at once", err, time.Since(began))
+		}
+	})
+}
+
 // TestApplyOtherAnswer: a success that tells of something else is none to believe.
 func TestApplyOtherAnswer(t *testing.T) {
 	const own = `"app":{"id":"` + newID + `"}`

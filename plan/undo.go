@@ -152,6 +152,11 @@ func (m *making) takeBackScale(s Step) bool {
 // Eco and Basic only for all of an app, and one dyno a type.
 func (m *making) takeBackResize(s Step) bool {
 	small := slices.ContainsFunc(s.From.Processes, func(p Process) bool { return m.app.Size(p.Size).OnePerType() })
+	if i := slices.IndexFunc(s.From.Processes, func(p Process) bool { return p.Quantity > 1 }); small && i >= 0 {
+		p := s.From.Processes[i]
+		m.refuse("Heroku allows one dyno of a process type on %s, and %s was at %d before: there is no way back to that.", code(p.Size), code(p.Type), p.Quantity)
+		return false
+	}
 	for _, p := range processes(m.now) {
 		if small && !slices.ContainsFunc(s.From.Processes, func(q Process) bool { return q.Type == p.Type }) {
 			m.refuse("It was changed since: process type %s is new and runs on %s dynos, which Heroku does not mix with the sizes of before.", code(p.Type), p.Size)
