@@ -44,7 +44,7 @@ func TicketReply(t approval.Ticket, to Audience) Reply {
 			reply.Parts = append(reply.Parts, List{hazards})
 		}
 		if len(t.Plan.Untouched) > 0 {
-			reply.Parts = append(reply.Parts, Note{Line("Not touched: ", Prose(strings.Join(t.Plan.Untouched, ", ")))})
+			reply.Parts = append(reply.Parts, Note{Line(Prose(strings.Join(t.Plan.Untouched, "; ")), ".")})
 		}
 	}
 	if standing := standing(t); len(standing) > 0 {
@@ -228,8 +228,6 @@ func standing(t approval.Ticket) Text {
 		add("Denied by ", MentionUser(t.DecidedBy), reason(t), ".")
 	case approval.Cancelled:
 		add("Called off by ", MentionUser(t.DecidedBy), reason(t), ".")
-	case approval.Expired:
-		add("Nobody decided in time.")
 	}
 	if t.Halt != "" {
 		add(MentionUser(t.Halt), " asked to stop it.")

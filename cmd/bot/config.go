@@ -31,6 +31,7 @@ func settings() []setting {
 		{"ZDD_POLICY_YAML", "", "The whole text of the policy, instead of a file."},
 		{"ZDD_SELF_APP", "", "Name or UUID of the Heroku app that the bot itself runs on, which it must never touch. Not needed where `heroku labs:enable runtime-dyno-metadata` sets `HEROKU_APP_ID`."},
 		{"ZDD_SQLITE_ON_DYNO", "", "`yes` lets the bot start on SQLite on a Heroku dyno, whose disk is lost at every restart. For trying it out only."},
+		{"ZDD_LEDGER_KEY", "", "A long random text that seals the ledger of who did what (`openssl rand -hex 32`). Keep it outside the database. Without it the bot changes nothing, and `bot ledger verify` proves integrity only."},
 		{"PORT", "", "When set, `/healthz`, `/readyz` and `/metrics` (Prometheus) are served on it: a port, or address:port."},
 		{"LOG_LEVEL", "`info`", "`debug`, `info`, `warn` or `error`."},
 		{"SLACK_API_URL", "`https://slack.com/api/`", "Another server that speaks Slack's Web API and Socket Mode."},
@@ -44,7 +45,7 @@ func settings() []setting {
 type config struct {
 	slackBot, slackApp, herokuKey  secret.Text
 	slackURL, herokuURL, metricURL string
-	database                       secret.Text
+	database, ledgerKey            secret.Text
 	policyFile, policyText         string
 	selfApp, herokuAppID, dyno     string
 	sqliteOnDyno                   bool
@@ -65,6 +66,7 @@ func readConfig(getenv func(string) string) config {
 		herokuURL:    strings.TrimSuffix(cmp.Or(env("HEROKU_API_URL"), "https://api.heroku.com"), "/"),
 		metricURL:    strings.TrimSuffix(cmp.Or(env("HEROKU_METRICS_URL"), "https://api.metrics.heroku.com"), "/"),
 		database:     secret.Text(env("DATABASE_URL")),
+		ledgerKey:    secret.Text(env("ZDD_LEDGER_KEY")),
 		policyFile:   env("ZDD_POLICY"),
 		policyText:   getenv("ZDD_POLICY_YAML"),
 		selfApp:      env("ZDD_SELF_APP"),
@@ -78,7 +80,7 @@ func readConfig(getenv func(string) string) config {
 
 // redact takes every secret of the environment out of a text.
 func (c config) redact(s string) string {
-	return secret.Redact(s, c.slackBot, c.slackApp, c.herokuKey, c.database)
+	return secret.Redact(s, c.slackBot, c.slackApp, c.herokuKey, c.database, c.ledgerKey)
 }
 
 // missing is an error that names what of the given variables is not set, with what each is.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"flag"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"time"
 
+	"example.com/zdd/rollout"
 	simheroku "example.com/zdd/sim/heroku"
 	"example.com/zdd/sim/play"
 	simslack "example.com/zdd/sim/slack"
@@ -91,10 +93,27 @@ func loopback() (s *simulation, err error) {
 		client:    &http.Client{},
 		dir:       dir,
 		policy:    demoPolicy,
+		ledgerKey: rand.Text(),
+		rollout:   demoTiming(),
 		botLog:    &logBuffer{},
 		slack:     simslack.New(simslack.Options{}),
 		heroku:    simheroku.New(simheroku.Options{}),
 	}
 	s.serveOn(slackListener, herokuListener)
 	return s, nil
+}
+
+// demoHurry makes the 10 minutes between session affinity and the second dyno ten seconds.
+const demoHurry = 60
+
+// demoTiming shortens the waits that are ours: nobody watches a demo for an hour. What
+// Heroku takes, such as a hand-over, takes as long as in production.
+func demoTiming() rollout.Timing {
+	return rollout.Timing{
+		Blocked: 2 * time.Second,
+		Settle:  time.Second,
+		Glance:  time.Second,
+		Hurry:   demoHurry,
+		Looks:   []time.Duration{20 * time.Second, time.Minute},
+	}
 }

@@ -15,7 +15,10 @@ import (
 	"os/signal"
 	"syscall"
 
+	"time"
 	_ "time/tzdata" // time zones in the policy must work on a machine that has none installed
+
+	"example.com/zdd/rollout"
 )
 
 // Exit codes, the same for every program of the bot's.
@@ -29,15 +32,19 @@ const (
 
 // outside is everything of the process that a test replaces.
 type outside struct {
-	Getenv func(string) string
-	Stdin  io.Reader
-	Stdout io.Writer
-	Stderr io.Writer
-	Color  bool                                                              // Stdout is a terminal that shows colours
-	Prompt bool                                                              // Stdin is a terminal that a person types at
-	Width  int                                                               // columns of Stdout; 0: not a terminal
-	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
+	Getenv  func(string) string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Color   bool                                                              // Stdout is a terminal that shows colours
+	Prompt  bool                                                              // Stdin is a terminal that a person types at
+	Rollout rollout.Timing                                                    // of rollouts; the zero value is production's, and only the demo shortens some
+	Width   int                                                               // columns of Stdout; 0: not a terminal
+	Dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
 }
+
+// now is the time. Tests run on the clock of their bubble.
+func (o outside) now() time.Time { return time.Now() }
 
 // exit is an error that carries the exit code; the zero message prints nothing.
 type exit struct {
@@ -75,6 +82,7 @@ func programs() []program {
 		{"serve", "serve", "connect to Slack and answer; what Procfile runs", serveProgram},
 		{"demo", "demo [--play FILE]", "try it: a simulated Slack and Heroku, no credentials, nothing leaves this machine", demoProgram},
 		{"status", "status APP [--json]", "say whether an app's deploys are zero-downtime; needs only HEROKU_API_KEY", statusProgram},
+		{"ledger", "ledger verify|export", "prove that the record of who did what is whole, or write it out", ledgerProgram},
 		{"doctor", "doctor", "check tokens, scopes, clock, database, policy and channels, and say how to mend each", doctorProgram},
 		{"version", "version", "print the version", versionProgram},
 	}

@@ -13,6 +13,15 @@ import (
 	simslack "example.com/zdd/sim/slack"
 )
 
+// testPolicy is the demo's company with the waits of production.
+const testPolicy = `
+people:
+  operators: [U0REQUESTER, U0APPROVER]
+  approvers: [U0APPROVER, U0APPROVER2]
+approval: { channel: C0OPS }
+digest: { channel: C0OPS, timezone: Europe/Berlin }
+`
+
 // inMemory is the demo's simulation without sockets, for a synctest bubble.
 func inMemory(t *testing.T) *simulation {
 	t.Helper()
@@ -23,7 +32,8 @@ func inMemory(t *testing.T) *simulation {
 		client:    network.Client(),
 		dial:      network.Dial,
 		dir:       t.TempDir(),
-		policy:    demoPolicy,
+		policy:    testPolicy,
+		ledgerKey: "canary-ledger-key-0123456789",
 		env:       map[string]string{},
 		botLog:    &logBuffer{},
 		slack:     simslack.New(simslack.Options{Strict: true}),
@@ -81,7 +91,7 @@ func noSecret(t *testing.T, s *simulation) {
 		t.Error(err)
 	}
 	for where, text := range map[string]string{"the log": s.botLog.String(), "Slack": seen} {
-		for _, canary := range []string{simslack.DefaultBotToken, simslack.DefaultAppToken, simheroku.DefaultToken, "hunter2", "/response/", "ticket="} {
+		for _, canary := range []string{simslack.DefaultBotToken, simslack.DefaultAppToken, simheroku.DefaultToken, "hunter2", "canary-ledger-key", "/response/", "?ticket="} {
 			if strings.Contains(text, canary) {
 				t.Errorf("%s holds the secret %q", where, canary)
 			}

@@ -64,7 +64,7 @@ type lineReader interface {
 
 func prompt(ctx context.Context, s *simulation, o outside) error {
 	p := &prompter{simulation: s, out: o.Stdout, person: "requester"}
-	fmt.Fprintf(o.Stdout, "zdd demo: a simulated Slack and Heroku, and the real bot between them.\nNothing leaves this machine. Try:  /zdd status shop   ·   apps   ·   help   ·   quit\n\n")
+	fmt.Fprintf(o.Stdout, "zdd demo: a simulated Slack and Heroku, and the real bot between them.\nNothing leaves this machine. Try:  /zdd status shop   ·   apps   ·   /zdd enable shop   ·   help   ·   quit\n(Waits of ten minutes take ten seconds here; in production they take ten minutes.)\n\n")
 	var lines lineReader = &plainLines{scanner: bufio.NewScanner(o.Stdin)}
 	if o.Prompt {
 		lines = newTerminalLines(p.completions(ctx))

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/zdd/chat"
-	"example.com/zdd/commands"
 	"example.com/zdd/heroku"
+	"example.com/zdd/ledger"
 	"example.com/zdd/policy"
 	"example.com/zdd/store"
 )
@@ -75,22 +75,21 @@ func serve(ctx context.Context, cfg config, o outside) error {
 		Log:        log,
 		Registerer: registry,
 	}
-	groups, err := chat.NewGroups(slackConfig)
+	engine, closeEngine, err := newEngine(cfg, o, pol, state, apps, slackConfig, log)
 	if err != nil {
 		return err
 	}
-	defer groups.Close()
-	slackConfig.Commands = commands.New(commands.Deps{Apps: apps, Policies: fixed{pol}, Groups: groups})
-	bot, err := chat.New(slackConfig)
-	if err != nil {
-		return err
+	defer closeEngine()
+	if why := cfg.readOnly(); why != "" {
+		log.Warn("nothing will be changed", "err", why)
 	}
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return state.run(ctx) })
-	group.Go(func() error { return bot.Run(ctx) })
+	group.Go(func() error { return engine.bot.Run(ctx) })
+	group.Go(func() error { return engine.queue.Run(ctx) })
 	if cfg.port != "" {
-		group.Go(func() error { return serveHealth(ctx, cfg.port, health{bot.Ready, state.Ready, registry}, log) })
+		group.Go(func() error { return serveHealth(ctx, cfg.port, health{engine.bot.Ready, state.Ready, registry}, log) })
 	}
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -115,6 +114,8 @@ func newHeroku(cfg config, pol policy.Policy, o outside, log *slog.Logger, regis
 		MetricsURL: cfg.metricURL,
 		Key:        cfg.herokuKey,
 		Dial:       o.Dial,
+		Self:       cfg.self(),
+		ReadOnly:   cfg.readOnly(),
 		Reserve:    reserve,
 		Parallel:   pol.Heroku.Parallel,
 		Log:        log,
@@ -140,14 +141,14 @@ func (c config) onPostgres() bool {
 
 // storeOptions says which database DATABASE_URL means.
 func (c config) storeOptions(log *slog.Logger) (store.Options, error) {
-	url := c.database.Reveal()
+	url, key := c.database.Reveal(), ledger.NewKey(c.ledgerKey.Reveal())
 	switch file, isFile := strings.CutPrefix(url, "sqlite:"); {
 	case url == "":
-		return store.Options{Log: log}, nil
+		return store.Options{Log: log, LedgerKey: key}, nil
 	case isFile && file != "":
-		return store.Options{Path: filepath.Clean(file), Log: log}, nil
+		return store.Options{Path: filepath.Clean(file), Log: log, LedgerKey: key}, nil
 	case c.onPostgres():
-		return store.Options{URL: c.database, Log: log}, nil
+		return store.Options{URL: c.database, Log: log, LedgerKey: key}, nil
 	}
 	return store.Options{}, fmt.Errorf("DATABASE_URL is neither postgres://… nor sqlite:FILE: unset it for the SQLite file %s, or take it from `heroku config:get DATABASE_URL`", store.DefaultPath)
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/zdd/rollout"
 	simheroku "example.com/zdd/sim/heroku"
 	"example.com/zdd/sim/play"
 	simslack "example.com/zdd/sim/slack"
@@ -26,7 +27,8 @@ type simulation struct {
 	client              *http.Client // for /_control
 	dial                func(ctx context.Context, network, addr string) (net.Conn, error)
 	dir                 string // holds the bot's SQLite file
-	policy              string
+	policy, ledgerKey   string
+	rollout             rollout.Timing
 	env                 map[string]string // wins over what the simulation sets
 	botLog              *logBuffer
 
@@ -78,6 +80,7 @@ func (s *simulation) environment(name string) string {
 		"HEROKU_METRICS_URL": s.herokuURL,
 		"DATABASE_URL":       "sqlite:" + filepath.Join(s.dir, "zdd.db"),
 		"ZDD_POLICY_YAML":    s.policy,
+		"ZDD_LEDGER_KEY":     s.ledgerKey,
 	}[name]
 }
 
@@ -94,7 +97,7 @@ func (s *simulation) start(ctx context.Context) error {
 	s.mu.Unlock()
 	go func() {
 		defer close(bot.done)
-		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial})
+		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout})
 	}()
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+
+	"example.com/zdd/approval"
+	"example.com/zdd/audit"
+	"example.com/zdd/chat"
+	"example.com/zdd/commands"
+	"example.com/zdd/fleet"
+	"example.com/zdd/heroku"
+	"example.com/zdd/jobs"
+	"example.com/zdd/policy"
+	"example.com/zdd/rollout"
+)
+
+// engine is everything that decides and acts: the desk with its tickets, the queue with
+// the work that decisions make, and the rollout.
+type engine struct {
+	desk  *approval.Desk
+	queue *jobs.Queue
+	bot   *chat.Bot
+}
+
+// newEngine joins what knows nothing of each other. Work is done by any replica that
+// finds it; all of it is in the database.
+func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *heroku.Client, slackConfig chat.Config, log *slog.Logger) (*engine, func(), error) {
+	groups, err := chat.NewGroups(slackConfig)
+	if err != nil {
+		return nil, nil, err
+	}
+	inForce := func() policy.Policy { return pol }
+	e := &engine{}
+	wake := func() { e.queue.Wake() }
+	e.desk = approval.NewDesk(approval.DeskConfig{
+		Store: state, Apps: apps, Policy: inForce, People: people{e, groups}, ReadOnly: cfg.readOnly(), Wake: wake,
+	})
+	runner := rollout.New(rollout.Config{
+		Tickets: state, Apps: apps, Heroku: apps,
+		Allowed: e.desk.StillAllowed,
+		Policy:  inForce,
+		Judge:   func(app fleet.App) string { return string(audit.Judge(app, pol.For(app), o.now()).Verdict) },
+		Head:    state.LedgerHead,
+		Timing:  o.Rollout,
+		Log:     log,
+	})
+	e.queue = jobs.New(jobs.Config{
+		Store:   state,
+		Owner:   rand.Text()[:8], // never DYNO: during a preboot hand-over two dynos have the same
+		Redact:  cfg.redact,
+		Workers: queueWorkers,
+		Log:     log,
+		Handlers: map[string]jobs.Handler{
+			approval.WorkApply:  func(ctx context.Context, j *jobs.Job) error { return runner.Apply(heroku.Background(ctx), j.Key, j) },
+			approval.WorkLook:   func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
+			approval.WorkExpire: func(ctx context.Context, j *jobs.Job) error { return e.desk.Expire(ctx, j.Key) },
+			approval.WorkTell:   func(ctx context.Context, j *jobs.Job) error { return e.bot.Tell(ctx, j) },
+			chat.WorkCommand:    func(ctx context.Context, j *jobs.Job) error { return e.bot.Perform(ctx, j) },
+		},
+	})
+	slackConfig.Commands = commands.New(commands.Deps{
+		Apps: apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state,
+	})
+	slackConfig.Requests = state
+	slackConfig.Wake = wake
+	slackConfig.Telling = chat.Telling{
+		Tickets: state, Posts: state, Policy: inForce, Groups: groups,
+		Reply: func(t approval.Ticket, to chat.Audience) commands.Reply {
+			if to == chat.ToApprovers {
+				return commands.TicketReply(t, commands.ForApprovers)
+			}
+			return commands.TicketReply(t, commands.ForRequester)
+		},
+	}
+	if e.bot, err = chat.New(slackConfig); err != nil {
+		groups.Close()
+		return nil, nil, err
+	}
+	return e, groups.Close, nil
+}
+
+// queueWorkers is how many jobs run at once: a rollout waits most of the time without
+// holding a worker, so a few serve many; each may hold a database connection.
+const queueWorkers = 6
+
+// people is who Slack says somebody is.
+type people struct {
+	engine *engine // whose bot is made last
+	*chat.Groups
+}
+
+// Kind says whether a person is an active full member of the bot's workspace.
+func (p people) Kind(ctx context.Context, user, team string) (ok bool, why string, err error) {
+	return p.engine.bot.Kind(ctx, user, team)
+}
+
+// readOnly is why the bot may change nothing, in sentences that say what mends it; empty
+// where it may.
+func (c config) readOnly() string {
+	switch {
+	case c.ledgerKey == "":
+		return "I can look but not change anything: `ZDD_LEDGER_KEY` is not set, so nobody could prove afterwards who decided what. Whoever runs me can set it to a long random text, such as `openssl rand -hex 32` prints, and restart me. Nothing was changed."
+	case c.dyno != "" && c.self() == "":
+		return "I can look but not change anything: I run on a Heroku dyno and don't know which app is my own, so I could switch myself off. Whoever runs me can run `heroku labs:enable runtime-dyno-metadata`, or set `ZDD_SELF_APP` to my app's name. Nothing was changed."
+	}
+	return ""
+}
+
+// self is the bot's own app, which it never changes.
+func (c config) self() string {
+	if c.selfApp != "" {
+		return c.selfApp
+	}
+	return c.herokuAppID
+}

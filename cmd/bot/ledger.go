@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"example.com/zdd/ledger"
+	"example.com/zdd/store"
+)
+
+// ledgerProgram verifies and exports the ledger. It needs only the database, and the
+// key where entries are sealed with one.
+func ledgerProgram(ctx context.Context, args []string, o outside) error {
+	const line = "ledger verify [--head '#N HASH'] | ledger export [--csv]"
+	if len(args) == 0 {
+		return usage(line)
+	}
+	flags := flag.NewFlagSet("ledger", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	head := flags.String("head", "", "")
+	asCSV := flags.Bool("csv", false, "")
+	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
+		return usage(line)
+	}
+	cfg := readConfig(o.Getenv)
+	options, err := cfg.storeOptions(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	if err := databaseIsThere(options); err != nil {
+		return err
+	}
+	opened, err := store.Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	switch args[0] {
+	case "verify":
+		return verifyLedger(ctx, cfg, opened, *head, o)
+	case "export":
+		write := ledger.WriteJSONLines
+		if *asCSV {
+			write = ledger.WriteCSV
+		}
+		_, err := write(o.Stdout, opened.Ledger(ctx, 1))
+		return err
+	}
+	return usage(line)
+}
+
+// databaseIsThere keeps a look at the ledger from making an empty database.
+func databaseIsThere(options store.Options) error {
+	if options.URL != "" {
+		return nil
+	}
+	path := options.Path
+	if path == "" {
+		path = store.DefaultPath
+	}
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("there is no database at %s: set DATABASE_URL to the bot's, or run this where the bot runs", path)
+	}
+	return nil
+}
+
+// verifyLedger checks the chain. A head, copied from a message in Slack, shows what no
+// chain can show by itself: that its end was not cut off.
+func verifyLedger(ctx context.Context, cfg config, opened *store.Store, head string, o outside) error {
+	var known []ledger.Head
+	if strings.TrimSpace(head) != "" {
+		h, err := ledger.ParseHead(head)
+		if err != nil {
+			return &exit{exitUsage, err.Error()}
+		}
+		known = append(known, h)
+	}
+	var keys []ledger.Key
+	if cfg.ledgerKey != "" {
+		keys = append(keys, ledger.NewKey(cfg.ledgerKey.Reveal()))
+	}
+	report, err := opened.VerifyLedger(ctx, keys, known...)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(o.Stdout, report)
+	switch report.Verdict() {
+	case ledger.Broken:
+		return &exit{code: exitFindings}
+	case ledger.CouldNotTell:
+		return &exit{code: exitUnknown}
+	}
+	return nil
+}
