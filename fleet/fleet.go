@@ -89,6 +89,7 @@ type Release struct {
 	Description string    `json:"description,omitzero"`
 	Current     bool      `json:"current"`
 	CreatedAt   time.Time `json:"created_at,omitzero"`
+	UpdatedAt   time.Time `json:"updated_at,omitzero"` // when its status last changed: the end of a release phase; zero: not told
 }
 
 // Dyno is one running (or crashed, or starting) dyno.
@@ -108,11 +109,12 @@ type AddOn struct {
 	Name    string `json:"name"`
 }
 
-// Coupling is an app's place in a pipeline.
+// Coupling is an app's place in a pipeline. Its name has a call of its own, so that it
+// may be unknown where the rest is known; of an app in no pipeline it is not read.
 type Coupling struct {
-	Pipeline ID     `json:"pipeline,omitzero"`
-	Name     string `json:"name,omitzero"`  // the pipeline's name; empty: not read
-	Stage    string `json:"stage,omitzero"` // test, review, development, staging, production; empty: in no pipeline
+	Pipeline ID            `json:"pipeline,omitzero"`
+	Name     Value[string] `json:"name,omitzero"`
+	Stage    string        `json:"stage,omitzero"` // test, review, development, staging, production; empty: in no pipeline
 }
 
 // Autoscaler is Heroku's own web autoscaling.
@@ -184,27 +186,6 @@ func (a App) ScalingAddOns() []string {
 	}
 	slices.Sort(found)
 	return slices.Compact(found)
-}
-
-// MonthlyCost is what the whole formation costs a month at list prices, unknown as
-// soon as the price of one running process type is.
-func (a App) MonthlyCost() Value[Money] {
-	processes, known := a.Formation.Get()
-	if !known {
-		return Unknown[Money](a.Formation.Why())
-	}
-	var sum Money
-	for _, p := range processes {
-		if p.Quantity == 0 {
-			continue
-		}
-		price, known := a.Size(p.Size).Price.Get()
-		if !known {
-			return Unknown[Money](Reason{Kind: NotPriced, Text: "no price is known for " + a.Size(p.Size).Name + " dynos"})
-		}
-		sum += price * Money(p.Quantity)
-	}
-	return Known(sum)
 }
 
 // jvmBuildpacks maps the buildpacks that run on a JVM to the language to name.

@@ -91,39 +91,35 @@ func TestFeature(t *testing.T) {
 	}
 }
 
-func TestMonthlyCost(t *testing.T) {
+// TestSize holds that a size is looked up with the price that is paid for it: of a
+// Shield app under the Shield name, though the API prints the Private one.
+func TestSize(t *testing.T) {
 	catalog := Known(Catalog{
 		{Name: "standard-1x", Tier: Standard, Price: Known(Money(2500))},
-		{Name: "performance-l", Tier: Performance, Price: Known(Money(50000))},
 		{Name: "shield-m", Tier: Shield, Price: Known(Money(54000))},
 		{Name: "private-m", Tier: Private, Price: Known(Money(45000))},
 		SizeNamed("private-s"),
 	})
 	shield := func(v Value[bool]) *Space { return &Space{Name: "vault", Shield: v} }
 	tests := map[string]struct {
-		app  App
-		want string // "?" and the reason for unknown
+		app        App
+		size, want string // "?" and the reason for unknown
 	}{
-		"sum": {App{Sizes: catalog, Formation: Known([]Process{
-			{Type: "web", Quantity: 2, Size: "Standard-1X"}, {Type: "worker", Quantity: 1, Size: "Performance-L"}})}, "$550.00"},
-		"off costs nothing, whatever its size": {App{Sizes: catalog, Formation: Known([]Process{{Type: "web", Size: "Private-S"}})}, "$0.00"},
-		"never released":                       {App{Sizes: catalog, Formation: Known([]Process{})}, "$0.00"},
-		"not priced": {App{Sizes: catalog, Formation: Known([]Process{
-			{Type: "web", Quantity: 1, Size: "Standard-1X"}, {Type: "x", Quantity: 1, Size: "Private-S"}})}, "?no price is known for private-s dynos"},
-		"unheard of":            {App{Sizes: catalog, Formation: Known([]Process{{Type: "web", Quantity: 1, Size: "Quantum-9"}})}, "?no price is known for quantum-9 dynos"},
-		"no catalogue":          {App{Formation: Known([]Process{{Type: "web", Quantity: 1, Size: "Standard-1X"}})}, "?no price is known for standard-1x dynos"},
-		"no formation":          {App{Sizes: catalog}, "?not read"},
-		"shield pays shield":    {App{Sizes: catalog, Space: shield(Known(true)), Formation: Known([]Process{{Type: "web", Quantity: 1, Size: "Private-M"}})}, "$540.00"},
-		"private pays private":  {App{Sizes: catalog, Space: shield(Known(false)), Formation: Known([]Process{{Type: "web", Quantity: 1, Size: "Private-M"}})}, "$450.00"},
-		"shield without prices": {App{Space: shield(Known(true)), Formation: Known([]Process{{Type: "web", Quantity: 1, Size: "Private-M"}})}, "?no price is known for shield-m dynos"},
+		"priced":                {App{Sizes: catalog}, "Standard-1X", "standard-1x $25.00"},
+		"not priced":            {App{Sizes: catalog}, "Private-S", "private-s ?Heroku gives no price for private-s dynos"},
+		"unheard of":            {App{Sizes: catalog}, "Quantum-9", "quantum-9 ?Heroku gives no price for quantum-9 dynos"},
+		"no catalogue":          {App{}, "Standard-1X", "standard-1x ?Heroku gives no price for standard-1x dynos"},
+		"shield pays shield":    {App{Sizes: catalog, Space: shield(Known(true))}, "Private-M", "shield-m $540.00"},
+		"private pays private":  {App{Sizes: catalog, Space: shield(Known(false))}, "Private-M", "private-m $450.00"},
+		"shield without prices": {App{Space: shield(Known(true))}, "Private-M", "shield-m ?Heroku gives no price for shield-m dynos"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			v := tt.app.MonthlyCost()
-			cents, known := v.Get()
-			got := cents.String()
+			size := tt.app.Size(tt.size)
+			cents, known := size.Price.Get()
+			got := size.Name + " " + cents.String()
 			if !known {
-				got = "?" + v.Why().Text
+				got = size.Name + " ?" + size.Price.Why().Text
 			}
 			if got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)

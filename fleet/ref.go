@@ -28,15 +28,15 @@ var (
 var ErrNoApp = errors.New("no app was named")
 
 // ParseRef reads an app as people write and paste it: its name in any case, in any
-// kind of quotes, its UUID, its page in the dashboard, its address on
-// herokuapp.com, with or without Slack's <…|…> around it. The error is written for
-// the person who typed the text, and does not repeat it.
+// kind of quotes, with the mark that ends their sentence, its UUID, its page in the
+// dashboard, its address on herokuapp.com, with or without Slack's <…|…> around it.
+// The error is written for the person who typed the text, and does not repeat it.
 func ParseRef(text string) (Ref, error) {
-	s := strings.TrimSpace(text)
+	s := bare(text)
 	if inner, ok := strings.CutPrefix(s, "<"); ok { // Slack's form of a link: <url|label>
 		s, _, _ = strings.Cut(strings.TrimSuffix(inner, ">"), "|")
 	}
-	s = lowerASCII(strings.Trim(s, " \t\r\n\"'`“”„‘’‚«»‹›,;"))
+	s = lowerASCII(bare(s))
 	if s == "" {
 		return Ref{}, ErrNoApp
 	}
@@ -60,6 +60,13 @@ func ParseRef(text string) (Ref, error) {
 		return Ref{name: s}, nil
 	}
 	return Ref{}, errors.New("that is no app name: 3 to 30 letters a–z, digits and dashes, beginning with a letter")
+}
+
+// bare takes off what people put around a word: space, quotes, and after it the marks
+// that end a clause or a sentence ("status shop?").
+func bare(s string) string {
+	const around, after = " \t\r\n\"'`“”„‘’‚«»‹›,;", "?.!:…"
+	return strings.TrimLeft(strings.TrimRight(s, around+after), around)
 }
 
 // lowerASCII lowers A–Z and nothing else: strings.ToLower would turn letters that

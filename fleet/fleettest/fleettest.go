@@ -57,9 +57,14 @@ func Catalog() fleet.Catalog {
 //	scaler=MIN-MAX   Heroku's autoscaler is on
 //	addon=PLAN       an add-on, heroku-postgresql:essential-0; repeats
 //	space=KIND       private, shield or fir; "space=private?" is one of unknown kind
-//	runtime=TEXT buildpack=NAME stack=NAME team=NAME stage=NAME
-//	released=AGE     the latest release succeeded that long ago; release=pending|failed
+//	runtime=TEXT buildpack=NAME stack=NAME team=NAME
+//	stage=NAME       a stage of the pipeline storefront; unnamed=NAME is one of a
+//	                 pipeline whose name could not be read
+//	released=AGE     the latest release was made that long ago; release=pending|failed
+//	through=AGE      its release phase ended that long ago
 //	crashed=DYNO     web.1 crashed
+//	starting=AGE up=AGE
+//	                 a web dyno is in that state for so long; repeats
 //	maintenance new  maintenance mode; never released
 //	PART=?           formation, features, sizes, scaler, addons, release, dynos, buildpacks
 //	                 or pipeline could not be read
@@ -173,8 +178,10 @@ func (b *builder) word(key, value string) {
 		app.Stack, app.Runtime, app.Buildpacks = value, "", fleet.Known([]string(nil))
 	case "team":
 		app.Team = value
+	case "unnamed":
+		app.Pipeline = fleet.Known(fleet.Coupling{Pipeline: "fedcba98-7654-4321-8f01-23456789abcd", Name: fleet.Unknown[string](Unread()), Stage: value})
 	case "stage":
-		app.Pipeline = fleet.Known(fleet.Coupling{Pipeline: "fedcba98-7654-4321-8f01-23456789abcd", Name: "storefront", Stage: value})
+		app.Pipeline = fleet.Known(fleet.Coupling{Pipeline: "fedcba98-7654-4321-8f01-23456789abcd", Name: fleet.Known("storefront"), Stage: value})
 	case "released", "release":
 		release, _ := app.Release.Get()
 		if age, err := time.ParseDuration(value); err == nil {
@@ -183,6 +190,13 @@ func (b *builder) word(key, value string) {
 			release.Status = value
 		}
 		app.Release = fleet.Known(release)
+	case "through":
+		release, _ := app.Release.Get()
+		release.UpdatedAt = ReadAt().Add(-duration(value))
+		app.Release = fleet.Known(release)
+	case "starting", "up":
+		dynos, _ := app.Dynos.Get()
+		app.Dynos = fleet.Known(append(dynos, fleet.Dyno{Name: fmt.Sprintf("web.%d", len(dynos)+1), Type: "web", State: key, Size: b.size, Release: 42, Since: ReadAt().Add(-duration(value))}))
 	case "crashed":
 		dynos, _ := app.Dynos.Get()
 		kind, _, _ := strings.Cut(value, ".")
@@ -198,4 +212,12 @@ func atoi(s string) int {
 		panic(fmt.Sprintf("fleettest: %q is no number", s))
 	}
 	return n
+}
+
+func duration(s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		panic(fmt.Sprintf("fleettest: %q is no time span", s))
+	}
+	return d
 }
