@@ -58,20 +58,19 @@ type reading struct {
 	failed   atomic.Pointer[fleet.Problem] // why the whole failed; nil: it did not
 
 	app        appInfo
-	formation  fleet.Value[[]platform.Formation]
-	features   fleet.Value[[]platform.AppFeature]
+	formation  fleet.Value[[]formationRow]
+	features   fleet.Value[[]featureRow]
 	sizes      fleet.Value[fleet.Catalog]
-	releases   fleet.Value[[]platform.Release]
-	dynos      fleet.Value[[]platform.Dyno]
-	addons     fleet.Value[[]platform.AddOn]
-	buildpacks fleet.Value[[]platform.BuildpackInstallation]
+	releases   fleet.Value[[]releaseRow]
+	dynos      fleet.Value[[]dynoRow]
+	addons     fleet.Value[[]addonRow]
+	buildpacks fleet.Value[[]buildpackRow]
 	coupling   fleet.Value[couplingInfo]
 	autoscaler fleet.Value[fleet.Autoscaler]
-	pipeline   string // name
+	pipeline   fleet.Value[string] // its name
 }
 
 func (r *reading) read(ctx context.Context) {
-	api, id := r.c.api, r.identity
 	var wg sync.WaitGroup
 	appRead, formationRead, couplingRead := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	wg.Go(func() {
@@ -80,41 +79,23 @@ func (r *reading) read(ctx context.Context) {
 	})
 	wg.Go(func() {
 		defer close(formationRead)
-		r.formation = list(ctx, r, "read formation", func(ctx context.Context, lr *platform.ListRange) ([]platform.Formation, error) {
-			return api.FormationList(ctx, id, lr)
-		})
+		r.formation = list[formationRow](ctx, r, "read formation", "/formation")
 	})
 	wg.Go(func() {
 		defer close(couplingRead)
 		r.coupling = part(ctx, r, "read pipeline", r.readCoupling)
 	})
-	wg.Go(func() {
-		r.features = list(ctx, r, "read features", func(ctx context.Context, lr *platform.ListRange) ([]platform.AppFeature, error) {
-			return api.AppFeatureList(ctx, id, lr)
-		})
-	})
+	wg.Go(func() { r.features = list[featureRow](ctx, r, "read features", "/features") })
 	wg.Go(func() { r.sizes = part(ctx, r, "read dyno sizes", r.c.readSizes) })
 	wg.Go(func() {
 		// One is wanted, and it comes as 206: there are older ones.
-		r.releases = part(ctx, r, "read release", func(ctx context.Context) ([]platform.Release, error) {
-			return nonNull(api.ReleaseList(ctx, id, &platform.ListRange{Field: "version", Max: 1, Descending: true}))
+		r.releases = part(ctx, r, "read release", func(ctx context.Context) ([]releaseRow, error) {
+			return rows[releaseRow](ctx, r.c, "/apps/"+r.identity+"/releases", &platform.ListRange{Field: "version", Max: 1, Descending: true})
 		})
 	})
-	wg.Go(func() {
-		r.dynos = list(ctx, r, "read dynos", func(ctx context.Context, lr *platform.ListRange) ([]platform.Dyno, error) {
-			return api.DynoList(ctx, id, lr)
-		})
-	})
-	wg.Go(func() {
-		r.addons = list(ctx, r, "read add-ons", func(ctx context.Context, lr *platform.ListRange) ([]platform.AddOn, error) {
-			return api.AddOnListByApp(ctx, id, lr)
-		})
-	})
-	wg.Go(func() {
-		r.buildpacks = list(ctx, r, "read buildpacks", func(ctx context.Context, lr *platform.ListRange) ([]platform.BuildpackInstallation, error) {
-			return api.BuildpackInstallationList(ctx, id, lr)
-		})
-	})
+	wg.Go(func() { r.dynos = list[dynoRow](ctx, r, "read dynos", "/dynos") })
+	wg.Go(func() { r.addons = list[addonRow](ctx, r, "read add-ons", "/addons") })
+	wg.Go(func() { r.buildpacks = list[buildpackRow](ctx, r, "read buildpacks", "/buildpack-installations") })
 	wg.Go(func() {
 		<-appRead
 		<-formationRead
@@ -153,16 +134,13 @@ func part[T any](ctx context.Context, r *reading, op string, read func(context.C
 	return fleet.Unknown[T](p.Reason())
 }
 
-// list is part for a list.
-func list[T any](ctx context.Context, r *reading, op string, read func(context.Context, *platform.ListRange) ([]T, error)) fleet.Value[[]T] {
-	return part(ctx, r, op, func(ctx context.Context) ([]T, error) { return all(pages(ctx, r.c, nil, read)) })
-}
-
-func nonNull[S ~[]E, E any](s S, err error) ([]E, error) {
-	if err == nil && s == nil {
-		err = errForm
-	}
-	return s, err
+// list is part for a list of the app's own, by the end of its path.
+func list[T row](ctx context.Context, r *reading, op, end string) fleet.Value[[]T] {
+	return part(ctx, r, op, func(ctx context.Context) ([]T, error) {
+		return all(pages(ctx, r.c, nil, func(ctx context.Context, lr *platform.ListRange) ([]T, error) {
+			return rows[T](ctx, r.c, "/apps/"+r.identity+end, lr)
+		}))
+	})
 }
 
 func (r *reading) readApp(ctx context.Context) {
@@ -179,9 +157,7 @@ func (r *reading) readApp(ctx context.Context) {
 
 // couplingInfo is an app's place in a pipeline; heroku-go's leaves the name out.
 type couplingInfo struct {
-	App struct {
-		ID string `json:"id"`
-	} `json:"app"`
+	owner
 	Pipeline struct {
 		ID   fleet.ID `json:"id"`
 		Name string   `json:"name"` // told by some versions of the API only
@@ -197,28 +173,38 @@ func (r *reading) readCoupling(ctx context.Context) (couplingInfo, error) {
 	if p, ok := errors.AsType[*fleet.Problem](err); ok && p.Kind == fleet.NotFound && !errors.Is(p, missing("app")) {
 		return couplingInfo{}, nil
 	}
+	if err == nil && (info.Pipeline.ID == "" || info.Stage == "") {
+		err = errForm
+	}
 	return info, err
 }
 
-// pipelineName is the pipeline's name, or empty: it is a label, and its absence harms
-// no verdict.
-func (r *reading) pipelineName(ctx context.Context, at couplingInfo) string {
+// pipelineName is the pipeline's name, by which the policy may know it. Of an app in no
+// pipeline it is not read.
+func (r *reading) pipelineName(ctx context.Context, at couplingInfo) fleet.Value[string] {
 	known := r.c.pipelines
 	switch cached, ok := known.Get(at.Pipeline.ID); {
-	case at.Pipeline.Name != "" || !idShape.MatchString(string(at.Pipeline.ID)):
-		return at.Pipeline.Name
+	case at.Pipeline.ID == "":
+		return fleet.Value[string]{}
+	case at.Pipeline.Name != "":
+		return fleet.Known(clean(at.Pipeline.Name, r.c.inner.key))
+	case !idShape.MatchString(string(at.Pipeline.ID)):
+		return fleet.Unknown[string](r.c.problem(ctx, "read pipeline", r.asked, errForm).Reason())
 	case ok && time.Since(cached.at) < r.c.timing.SizesAge:
-		return cached.name
+		return fleet.Known(cached.name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.c.timing.Monitor)
 	defer cancel()
 	pipeline, err := r.c.api.PipelineInfo(ctx, string(at.Pipeline.ID))
-	if err != nil {
-		r.c.log.DebugContext(ctx, "a pipeline's name could not be read", "app", r.asked, "err", r.c.problem(ctx, "read pipeline", r.asked, err))
-		return ""
+	if err == nil && pipeline.Name == "" {
+		err = errForm
 	}
-	known.Add(at.Pipeline.ID, pipelineName{pipeline.Name, time.Now()})
-	return pipeline.Name
+	if err != nil {
+		return fleet.Unknown[string](r.c.problem(ctx, "read pipeline", r.asked, err).Reason())
+	}
+	name := clean(pipeline.Name, r.c.inner.key)
+	known.Add(at.Pipeline.ID, pipelineName{name, time.Now()})
+	return fleet.Known(name)
 }
 
 // assemble makes the App of its parts. Where the app was asked for by name and that
@@ -232,16 +218,16 @@ func (r *reading) assemble(readAt time.Time) fleet.App {
 		mixed = mixed || !ok
 		return ok
 	}
-	formation := keep(r.formation, func(p platform.Formation) bool { return own(p.App.ID) })
-	dynos := keep(r.dynos, func(d platform.Dyno) bool { return own(d.App.ID) })
-	releases := keep(r.releases, func(x platform.Release) bool { return own(x.App.ID) })
+	formation := keep(r.formation, func(p formationRow) bool { return own(p.App.ID) })
+	dynos := keep(r.dynos, func(d dynoRow) bool { return own(d.App.ID) })
+	releases := keep(r.releases, func(x releaseRow) bool { return own(x.App.ID) })
 	if at, known := r.coupling.Get(); known && !own(at.App.ID) {
 		r.coupling = fleet.Unknown[couplingInfo](changedHands())
 	}
 	if mixed {
-		r.features = fleet.Unknown[[]platform.AppFeature](changedHands())
-		r.addons = fleet.Unknown[[]platform.AddOn](changedHands())
-		r.buildpacks = fleet.Unknown[[]platform.BuildpackInstallation](changedHands())
+		r.features = fleet.Unknown[[]featureRow](changedHands())
+		r.addons = fleet.Unknown[[]addonRow](changedHands())
+		r.buildpacks = fleet.Unknown[[]buildpackRow](changedHands())
 	}
 	app.Formation = become(formation, processes)
 	app.Features = become(r.features, features)
@@ -251,7 +237,7 @@ func (r *reading) assemble(readAt time.Time) fleet.App {
 	app.AddOns = become(r.addons, addonsOf)
 	app.Buildpacks = become(r.buildpacks, buildpacksOf)
 	app.Pipeline = become(r.coupling, func(at couplingInfo) fleet.Coupling {
-		return fleet.Coupling{Pipeline: at.Pipeline.ID, Name: clean(r.pipeline, r.c.inner.key), Stage: at.Stage}
+		return fleet.Coupling{Pipeline: at.Pipeline.ID, Name: r.pipeline, Stage: at.Stage}
 	})
 	app.Autoscaler = r.autoscaler
 	app.Generation = generation(fleet.Generation(r.app.Generation), r.formation)

@@ -54,9 +54,6 @@ func TestReadApp(t *testing.T) {
 		if got, want := said(size.Units), "2"; got != want {
 			t.Errorf("units: got %s, want %s", got, want)
 		}
-		if got, want := said(app.MonthlyCost()), "$100.00"; got != want {
-			t.Errorf("cost: got %s, want %s", got, want)
-		}
 		if got, known := app.Release.Get(); !known || got.Version != 12 || got.Status != "succeeded" || !got.Current || got.CreatedAt.IsZero() {
 			t.Errorf("release: got %+v %v", got, app.Release.Why())
 		}
@@ -69,7 +66,7 @@ func TestReadApp(t *testing.T) {
 		if got, want := said(app.Buildpacks), "[heroku/ruby]"; got != want {
 			t.Errorf("buildpacks: got %s, want %s", got, want)
 		}
-		if got, known := app.Pipeline.Get(); !known || got.Stage != "production" || got.Pipeline == "" || got.Name != "checkout" {
+		if got, known := app.Pipeline.Get(); !known || got.Stage != "production" || got.Pipeline == "" || said(got.Name) != "checkout" {
 			t.Errorf("pipeline: got %+v %v", got, app.Pipeline.Why())
 		}
 		if got, want := said(app.Autoscaler), "{false 0 0}"; got != want {
@@ -101,7 +98,6 @@ func TestReadAppOfEveryKind(t *testing.T) {
 			"release":   func(a fleet.App) string { r, _ := a.Release.Get(); return fmt.Sprint(r.Version, r.Status) },
 			"pipeline":  func(a fleet.App) string { p, _ := a.Pipeline.Get(); return p.Stage },
 			"scalers":   func(a fleet.App) string { return fmt.Sprint(a.ScalingAddOns()) },
-			"cost":      func(a fleet.App) string { return said(a.MonthlyCost()) },
 		}
 		for _, tt := range []struct{ app, what, want string }{
 			{"shop", "autoscaler", "{false 0 0}"},
@@ -129,8 +125,6 @@ func TestReadAppOfEveryKind(t *testing.T) {
 			{"shop-staging", "pipeline", "staging"},
 			{"landing", "pipeline", ""},
 			{"bursty", "scalers", "[judoscale]"},
-			{"legacy-cms", "cost", "$14.00"},
-			{"contracted", "cost", "?no price is known for performance-l-ram dynos"},
 		} {
 			if got := describe[tt.what](read(t, c, tt.app)); got != tt.want {
 				t.Errorf("%s, %s: got %q, want %q", tt.app, tt.what, got, tt.want)
@@ -227,7 +221,7 @@ func TestSizesAreAskedForOnce(t *testing.T) {
 		for range 5 {
 			go func() {
 				app, err := c.ReadApp(t.Context(), fleet.MustRef("shop"))
-				done <- fmt.Sprint(err, " ", said(app.MonthlyCost()))
+				done <- fmt.Sprint(err, " ", price(app))
 			}()
 		}
 		for range 5 {
@@ -364,11 +358,16 @@ const (
 	newID = "22222222-2222-4222-8222-222222222222"
 )
 
-// answers serves fixed answers by path; any other is an empty list.
+// answers serves fixed answers by path; any other is an empty list, and none a coupling.
 func answers(paths map[string]string) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, ok := paths[r.URL.Path]
-		if !ok {
+		switch {
+		case ok:
+		case strings.HasSuffix(r.URL.Path, "/pipeline-couplings"):
+			rw.WriteHeader(http.StatusNotFound)
+			body = `{"id":"not_found","resource":"pipeline coupling","message":"Couldn't find that pipeline coupling."}`
+		default:
 			body = "[]"
 		}
 		fmt.Fprint(rw, body)
@@ -379,9 +378,9 @@ func TestNameThatChangedHands(t *testing.T) {
 	c := client(t, answers(map[string]string{
 		"/apps/shop":                    `{"id":"` + newID + `","name":"shop"}`,
 		"/apps/shop/formation":          `[{"type":"web","quantity":1,"size":"Performance-M","app":{"id":"` + oldID + `"}}]`,
-		"/apps/shop/dynos":              `[{"name":"web.1","type":"web","app":{"id":"` + newID + `"}}]`,
+		"/apps/shop/dynos":              `[{"name":"web.1","type":"web","state":"up","app":{"id":"` + newID + `"}}]`,
 		"/apps/shop/features":           `[{"name":"preboot","enabled":true}]`,
-		"/apps/shop/pipeline-couplings": `{"app":{"id":"` + oldID + `"},"stage":"production"}`,
+		"/apps/shop/pipeline-couplings": `{"app":{"id":"` + oldID + `"},"pipeline":{"id":"` + oldID + `"},"stage":"production"}`,
 	}), heroku.Config{})
 	app := read(t, c, "shop")
 	for what, v := range map[string]string{"formation": said(app.Formation), "features": said(app.Features), "add-ons": said(app.AddOns), "buildpacks": said(app.Buildpacks), "pipeline": said(app.Pipeline), "autoscaler": said(app.Autoscaler)} {
@@ -410,9 +409,9 @@ func TestOddAnswers(t *testing.T) {
 		"quantity text":           {map[string]string{"/apps/shop/formation": `[{"type":"web","quantity":"2"}]`}, func(a fleet.App) string { return said(a.Formation) }, odd},
 		"command null":            {map[string]string{"/apps/shop/formation": `[{"type":"web","quantity":2,"size":"Basic","command":null}]`}, func(a fleet.App) string { return said(a.Formation) }, "[{web 2 Basic }]"},
 		"release null":            {map[string]string{"/apps/shop/releases": `null`}, func(a fleet.App) string { return said(a.Release) }, odd},
-		"releases in any order":   {map[string]string{"/apps/shop/releases": `[{"version":7},{"version":9},{"version":8}]`}, func(a fleet.App) string { r, _ := a.Release.Get(); return fmt.Sprint(r.Version) }, "9"},
+		"releases in any order":   {map[string]string{"/apps/shop/releases": `[` + release(7) + `,` + release(9) + `,` + release(8) + `]`}, func(a fleet.App) string { r, _ := a.Release.Get(); return fmt.Sprint(r.Version) }, "9"},
 		"time odd":                {map[string]string{"/apps/shop/releases": `[{"version":7,"created_at":"yesterday"}]`}, func(a fleet.App) string { return said(a.Release) }, odd},
-		"dyno release null":       {map[string]string{"/apps/shop/dynos": `[{"name":"run.1","release":null}]`}, func(a fleet.App) string { d, known := a.Dynos.Get(); return fmt.Sprint(len(d), known) }, "1 true"},
+		"dyno release null":       {map[string]string{"/apps/shop/dynos": `[{"name":"run.1","type":"run","state":"up","release":null}]`}, func(a fleet.App) string { d, known := a.Dynos.Get(); return fmt.Sprint(len(d), known) }, "1 true"},
 		"generation text":         {map[string]string{"/apps/shop": `{"id":"` + newID + `","name":"shop","generation":"fir"}`}, func(a fleet.App) string { return string(a.Generation) }, "fir"},
 		"generation object":       {map[string]string{"/apps/shop": `{"id":"` + newID + `","name":"shop","generation":{"id":"x","name":"fir"}}`}, func(a fleet.App) string { return string(a.Generation) }, "fir"},
 		"generation number":       {map[string]string{"/apps/shop": `{"id":"` + newID + `","name":"shop","generation":7}`}, func(a fleet.App) string { return string(a.Generation) }, "cedar"},
@@ -421,6 +420,25 @@ func TestOddAnswers(t *testing.T) {
 		"team in the old way":     {map[string]string{"/apps/shop": `{"id":"` + newID + `","name":"shop","organization":{"name":"acme"}}`}, func(a fleet.App) string { return a.Team }, "acme"},
 		"buildpacks out of order": {map[string]string{"/apps/shop/buildpack-installations": `[{"ordinal":1,"buildpack":{"name":"heroku/ruby"}},{"ordinal":0,"buildpack":{"name":"","url":"https://x/y"}}]`}, func(a fleet.App) string { return said(a.Buildpacks) }, "[https://x/y heroku/ruby]"},
 		"coupling a list":         {map[string]string{"/apps/shop/pipeline-couplings": `[]`}, func(a fleet.App) string { return said(a.Pipeline) }, odd},
+		"coupling of nothing":     {map[string]string{"/apps/shop/pipeline-couplings": `{"stage":"production"}`}, func(a fleet.App) string { return said(a.Pipeline) }, odd},
+		"coupling without stage":  {map[string]string{"/apps/shop/pipeline-couplings": `{"pipeline":{"id":"` + oldID + `"}}`}, func(a fleet.App) string { return said(a.Pipeline) }, odd},
+		"release phase":           {map[string]string{"/apps/shop/releases": `[{"version":7,"status":"succeeded","created_at":"2026-08-03T10:00:00Z","updated_at":"2026-08-03T10:20:00Z"}]`}, func(a fleet.App) string { r, _ := a.Release.Get(); return r.UpdatedAt.Sub(r.CreatedAt).String() }, "20m0s"},
+
+		"quantity missing":        {map[string]string{"/apps/shop/formation": `[{"type":"web","size":"Basic"}]`}, func(a fleet.App) string { return said(a.Formation) }, odd},
+		"quantity null":           {map[string]string{"/apps/shop/formation": `[{"type":"web","size":"Basic","quantity":null}]`}, func(a fleet.App) string { return said(a.Formation) }, odd},
+		"quantity below none":     {map[string]string{"/apps/shop/formation": `[{"type":"web","size":"Basic","quantity":-1}]`}, func(a fleet.App) string { return said(a.Formation) }, odd},
+		"type missing":            {map[string]string{"/apps/shop/formation": `[{"quantity":1,"size":"Basic"}]`}, func(a fleet.App) string { return said(a.Formation) }, odd},
+		"size missing":            {map[string]string{"/apps/shop/formation": `[{"type":"web","quantity":1}]`}, func(a fleet.App) string { return said(a.Formation) + said(a.Autoscaler) }, odd + odd},
+		"formation with a null":   {map[string]string{"/apps/shop/formation": `[{"type":"web","quantity":1,"size":"Basic"},null]`}, func(a fleet.App) string { return said(a.Formation) }, odd},
+		"feature without a name":  {map[string]string{"/apps/shop/features": `[{"enabled":true}]`}, func(a fleet.App) string { return said(a.Features) }, odd},
+		"feature without enabled": {map[string]string{"/apps/shop/features": `[{"name":"preboot"}]`}, func(a fleet.App) string { return said(a.Features) }, odd},
+		"features with a null":    {map[string]string{"/apps/shop/features": `[null]`}, func(a fleet.App) string { return said(a.Features) }, odd},
+		"release with no version": {map[string]string{"/apps/shop/releases": `[{"status":"succeeded","created_at":"2026-08-03T10:00:00Z"}]`}, func(a fleet.App) string { return said(a.Release) }, odd},
+		"release with no status":  {map[string]string{"/apps/shop/releases": `[{"version":7,"created_at":"2026-08-03T10:00:00Z"}]`}, func(a fleet.App) string { return said(a.Release) }, odd},
+		"release with no time":    {map[string]string{"/apps/shop/releases": `[{"version":7,"status":"succeeded"}]`}, func(a fleet.App) string { return said(a.Release) }, odd},
+		"dyno without a state":    {map[string]string{"/apps/shop/dynos": `[{"name":"web.1","type":"web"}]`}, func(a fleet.App) string { return said(a.Dynos) }, odd},
+		"add-on without service":  {map[string]string{"/apps/shop/addons": `[{"plan":{"name":"judoscale:bronze"}}]`}, func(a fleet.App) string { return said(a.AddOns) }, odd},
+		"buildpack of no name":    {map[string]string{"/apps/shop/buildpack-installations": `[{"ordinal":0,"buildpack":null}]`}, func(a fleet.App) string { return said(a.Buildpacks) }, odd},
 
 		"a size that is new":       {map[string]string{"/apps/shop/formation": `[{"type":"web","quantity":1,"size":"Quantum-9"}]`}, func(a fleet.App) string { return said(a.Autoscaler) }, "?this version of zdd does not know quantum-9 dynos, nor whether they autoscale"},
 		"monitors null":            {map[string]string{monitors: `null`}, func(a fleet.App) string { return said(a.Autoscaler) }, odd},
@@ -448,7 +466,7 @@ func TestOddAnswers(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			paths := map[string]string{"/apps/shop": app, "/apps/shop/formation": web, "/apps/shop/pipeline-couplings": `{}`}
+			paths := map[string]string{"/apps/shop": app, "/apps/shop/formation": web}
 			maps.Copy(paths, tt.paths)
 			if got := tt.what(read(t, client(t, answers(paths), heroku.Config{}), "shop")); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
@@ -457,12 +475,17 @@ func TestOddAnswers(t *testing.T) {
 	}
 }
 
+func release(version int) string {
+	return fmt.Sprintf(`{"version":%d,"status":"succeeded","created_at":"2026-08-03T10:00:00Z"}`, version)
+}
+
 func price(a fleet.App) string { s, _ := a.WebSize(); return said(s.Price) }
 func units(a fleet.App) string { s, _ := a.WebSize(); return said(s.Units) }
 
 // An answer about an app that names none is not an app.
 func TestAppThatIsNone(t *testing.T) {
-	for _, body := range []string{`{}`, `null`, `[]`, `{"id":"../account","name":"shop"}`, `{"id":"` + newID + `"}`, `"shop"`} {
+	for _, body := range []string{`{}`, `null`, `[]`, `{"id":"../account","name":"shop"}`, `{"id":"` + newID + `"}`,
+		`{"id":"` + newID + `","name":"shop; rm -rf ~"}`, "{\"id\":\"" + newID + "\",\"name\":\"`id`\"}", `{"id":"` + newID + `","name":"-x"}`, `{"id":"` + newID + `","name":"shop\n"}`, `"shop"`} {
 		c := client(t, answers(map[string]string{"/apps/shop": body}), heroku.Config{})
 		_, err := c.ReadApp(t.Context(), fleet.MustRef("shop"))
 		if p, _ := errors.AsType[*fleet.Problem](err); p == nil || p.Kind != fleet.NotTold {
@@ -503,7 +526,7 @@ func TestPipelineName(t *testing.T) {
 		answers(paths).ServeHTTP(rw, r)
 	}), heroku.Config{})
 	for range 2 {
-		if got, _ := read(t, c, "shop").Pipeline.Get(); got.Name != "storefront" || got.Stage != "production" || got.Pipeline != oldID {
+		if got, _ := read(t, c, "shop").Pipeline.Get(); said(got.Name) != "storefront" || got.Stage != "production" || got.Pipeline != oldID {
 			t.Errorf("got %+v", got)
 		}
 	}
@@ -512,9 +535,37 @@ func TestPipelineName(t *testing.T) {
 	}
 }
 
+// A name that could not be read is not the empty name: the policy may know the pipeline
+// by it. It is asked for again with the next reading.
+func TestPipelineNameUnread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c := client(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/pipelines/") {
+				if asked++; asked == 1 {
+					rw.WriteHeader(http.StatusForbidden)
+					fmt.Fprint(rw, `{"id":"forbidden","message":"No."}`)
+					return
+				}
+			}
+			answers(map[string]string{
+				"/apps/shop":                    `{"id":"` + newID + `","name":"shop"}`,
+				"/apps/shop/pipeline-couplings": `{"app":{"id":"` + newID + `"},"pipeline":{"id":"` + oldID + `"},"stage":"production"}`,
+				"/pipelines/" + oldID:           `{"id":"` + oldID + `","name":"storefront"}`,
+			}).ServeHTTP(rw, r)
+		}), heroku.Config{})
+		for _, want := range []string{"?this token may not read it", "storefront"} {
+			if got, known := read(t, c, "shop").Pipeline.Get(); !known || said(got.Name) != want || got.Stage != "production" {
+				t.Errorf("got %v %+v, want the name %q and the rest known", known, got, want)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
 func TestNotCoupled(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"id":"not_found","resource":"pipeline coupling","message":"Couldn't find that pipeline coupling."}`: "{  }",
+		`{"id":"not_found","resource":"pipeline coupling","message":"Couldn't find that pipeline coupling."}`: said(fleet.Known(fleet.Coupling{})),
 		`{"id":"not_found","resource":"app","message":"Couldn't find that app."}`:                             "?Heroku does not show it to this token",
 	} {
 		c := client(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"slices"
 
-	platform "github.com/heroku/heroku-go/v5"
-
 	"example.com/zdd/fleet"
 )
 
@@ -17,7 +15,7 @@ func (r *reading) readAutoscaler(ctx context.Context) fleet.Value[fleet.Autoscal
 	none := fleet.Known(fleet.Autoscaler{})
 	unknown := fleet.Unknown[fleet.Autoscaler]
 	raw, known := r.formation.Get()
-	i := slices.IndexFunc(raw, func(p platform.Formation) bool { return p.Type == "web" })
+	i := slices.IndexFunc(raw, func(p formationRow) bool { return p.Type == "web" })
 	switch {
 	case generation(fleet.Generation(r.app.Generation), r.formation) == fleet.Fir:
 		return none // Fir has no autoscaling (Dev Center, "Generations")

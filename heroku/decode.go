@@ -1,7 +1,10 @@
 package heroku
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"time"
 
@@ -10,33 +13,110 @@ import (
 	"example.com/zdd/fleet"
 )
 
-func processes(raw []platform.Formation) []fleet.Process {
+// row is one item of a list. A row that leaves out what must be there is not whole: a
+// missing quantity must not read as 0, nor a missing name as another feature's.
+type row interface{ whole() bool }
+
+// rows reads one page of a list. A row that is null or not whole spoils the page.
+func rows[T row](ctx context.Context, c *Client, path string, lr *platform.ListRange) ([]T, error) {
+	var page []*T
+	if err := c.api.Get(ctx, &page, path, nil, lr); err != nil {
+		return nil, err
+	}
+	if page == nil {
+		return nil, errForm
+	}
+	out := make([]T, 0, len(page))
+	for _, row := range page {
+		if row == nil || !(*row).whole() {
+			return nil, errForm
+		}
+		out = append(out, *row)
+	}
+	return out, nil
+}
+
+// owner is whose row it is; servers may leave it out.
+type owner struct {
+	App struct {
+		ID string `json:"id"`
+	} `json:"app"`
+}
+
+type formationRow struct {
+	owner
+	Type     string `json:"type"`
+	Quantity *int   `json:"quantity"`
+	Size     string `json:"size"`
+	Command  string `json:"command"`
+}
+
+func (p formationRow) whole() bool {
+	return p.Type != "" && p.Size != "" && p.Quantity != nil && *p.Quantity >= 0
+}
+
+func processes(raw []formationRow) []fleet.Process {
 	out := make([]fleet.Process, 0, len(raw))
 	for _, p := range raw {
-		out = append(out, fleet.Process{Type: p.Type, Quantity: p.Quantity, Size: p.Size, Command: p.Command})
+		out = append(out, fleet.Process{Type: p.Type, Quantity: *p.Quantity, Size: p.Size, Command: p.Command})
 	}
 	return out
 }
 
-func features(raw []platform.AppFeature) map[string]fleet.Feature {
+type featureRow struct {
+	Name    string `json:"name"`
+	Enabled *bool  `json:"enabled"`
+	State   string `json:"state"`
+}
+
+func (f featureRow) whole() bool { return f.Name != "" && f.Enabled != nil }
+
+func features(raw []featureRow) map[string]fleet.Feature {
 	out := make(map[string]fleet.Feature, len(raw))
 	for _, f := range raw {
-		out[f.Name] = fleet.Feature{Enabled: f.Enabled, State: f.State}
+		out[f.Name] = fleet.Feature{Enabled: *f.Enabled, State: f.State}
 	}
 	return out
 }
 
-func latest(raw []platform.Release) fleet.Release {
+type releaseRow struct {
+	owner
+	ID          fleet.ID  `json:"id"`
+	Version     int       `json:"version"`
+	Status      string    `json:"status"`
+	Description string    `json:"description"`
+	Current     bool      `json:"current"`
+	CreatedAt   time.Time `json:"created_at"`
+	UpdatedAt   time.Time `json:"updated_at"`
+}
+
+func (x releaseRow) whole() bool { return x.Version > 0 && x.Status != "" && !x.CreatedAt.IsZero() }
+
+func latest(raw []releaseRow) fleet.Release {
 	var newest fleet.Release
 	for _, x := range raw { // a server that knows no order=desc answers with them all
 		if x.Version > newest.Version {
-			newest = fleet.Release{ID: fleet.ID(x.ID), Version: x.Version, Status: x.Status, Description: x.Description, Current: x.Current, CreatedAt: x.CreatedAt}
+			newest = fleet.Release{ID: x.ID, Version: x.Version, Status: x.Status, Description: x.Description, Current: x.Current, CreatedAt: x.CreatedAt, UpdatedAt: x.UpdatedAt}
 		}
 	}
 	return newest
 }
 
-func dynosOf(raw []platform.Dyno) []fleet.Dyno {
+type dynoRow struct {
+	owner
+	Name    string `json:"name"`
+	Type    string `json:"type"`
+	State   string `json:"state"`
+	Size    string `json:"size"`
+	Release struct {
+		Version int `json:"version"`
+	} `json:"release"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+func (d dynoRow) whole() bool { return d.Name != "" && d.Type != "" && d.State != "" }
+
+func dynosOf(raw []dynoRow) []fleet.Dyno {
 	out := make([]fleet.Dyno, 0, len(raw))
 	for _, d := range raw {
 		out = append(out, fleet.Dyno{Name: d.Name, Type: d.Type, State: d.State, Size: d.Size, Release: d.Release.Version, Since: d.UpdatedAt})
@@ -44,23 +124,38 @@ func dynosOf(raw []platform.Dyno) []fleet.Dyno {
 	return out
 }
 
-func addonsOf(raw []platform.AddOn) []fleet.AddOn {
+type addonRow struct {
+	Service named  `json:"addon_service"`
+	Plan    named  `json:"plan"`
+	Name    string `json:"name"`
+}
+
+// whole wants the service, by which an add-on that scales the app is known.
+func (a addonRow) whole() bool { return a.Service.Name != "" }
+
+func addonsOf(raw []addonRow) []fleet.AddOn {
 	out := make([]fleet.AddOn, 0, len(raw))
 	for _, a := range raw {
-		out = append(out, fleet.AddOn{Service: a.AddonService.Name, Plan: a.Plan.Name, Name: a.Name})
+		out = append(out, fleet.AddOn{Service: a.Service.Name, Plan: a.Plan.Name, Name: a.Name})
 	}
 	return out
 }
 
-func buildpacksOf(raw []platform.BuildpackInstallation) []string {
-	raw = slices.SortedStableFunc(slices.Values(raw), func(a, b platform.BuildpackInstallation) int { return a.Ordinal - b.Ordinal })
+type buildpackRow struct {
+	Ordinal   int `json:"ordinal"`
+	Buildpack struct {
+		Name string `json:"name"`
+		URL  string `json:"url"`
+	} `json:"buildpack"`
+}
+
+func (b buildpackRow) whole() bool { return b.Buildpack.Name+b.Buildpack.URL != "" }
+
+func buildpacksOf(raw []buildpackRow) []string {
+	raw = slices.SortedStableFunc(slices.Values(raw), func(a, b buildpackRow) int { return a.Ordinal - b.Ordinal })
 	out := make([]string, 0, len(raw))
 	for _, b := range raw {
-		name := b.Buildpack.Name
-		if name == "" {
-			name = b.Buildpack.URL
-		}
-		out = append(out, name)
+		out = append(out, cmp.Or(b.Buildpack.Name, b.Buildpack.URL))
 	}
 	return out
 }
@@ -109,8 +204,12 @@ func (n *looseName) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// plainName is what any app is called: wider than what Heroku lets apps be called today
+// (Platform API reference, "App"), and nothing that means more than itself in a shell.
+var plainName = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9_-]{0,63}\z`)
+
 func (a appInfo) check() error {
-	if !idShape.MatchString(a.ID) || a.Name == "" {
+	if !idShape.MatchString(a.ID) || !plainName.MatchString(a.Name) {
 		return errForm
 	}
 	return nil
@@ -120,7 +219,7 @@ func (a appInfo) check() error {
 func (a appInfo) fleet(readAt time.Time) fleet.App {
 	out := fleet.App{
 		ID: fleet.ID(a.ID), Name: a.Name, WebURL: value(a.WebURL), Region: a.Region.Name, Stack: a.Stack.Name,
-		Generation: generation(fleet.Generation(a.Generation), fleet.Value[[]platform.Formation]{}), Maintenance: a.Maintenance, Runtime: value(a.Description),
+		Generation: generation(fleet.Generation(a.Generation), fleet.Value[[]formationRow]{}), Maintenance: a.Maintenance, Runtime: value(a.Description),
 		CreatedAt: a.CreatedAt, ReleasedAt: value(a.ReleasedAt), ArchivedAt: value(a.ArchivedAt), ReadAt: readAt,
 	}
 	switch {
@@ -147,12 +246,12 @@ func value[T any](p *T) (v T) {
 
 // generation is what the API told, or else what the names of the dyno sizes tell:
 // only Fir's are called dyno-1c-0.5gb and the like (Dev Center, "Generations").
-func generation(told fleet.Generation, formation fleet.Value[[]platform.Formation]) fleet.Generation {
+func generation(told fleet.Generation, formation fleet.Value[[]formationRow]) fleet.Generation {
 	if told == fleet.Fir || told == fleet.Cedar {
 		return told
 	}
 	raw, _ := formation.Get()
-	if slices.ContainsFunc(raw, func(p platform.Formation) bool { return fleet.SizeNamed(p.Size).Tier == fleet.FirDyno }) {
+	if slices.ContainsFunc(raw, func(p formationRow) bool { return fleet.SizeNamed(p.Size).Tier == fleet.FirDyno }) {
 		return fleet.Fir
 	}
 	return fleet.Cedar

@@ -64,7 +64,7 @@ func TestSmallPages(t *testing.T) {
 				rw.Header().Set("Next-Range", fmt.Sprintf("id ]%d..; max=2", n))
 				rw.WriteHeader(http.StatusPartialContent)
 			}
-			fmt.Fprintf(rw, `[{"name":"web.%d"},{"name":"web.%d"}]`, 2*n-1, 2*n)
+			fmt.Fprintf(rw, `[{"name":"web.%d","type":"web","state":"up"},{"name":"web.%d","type":"web","state":"up"}]`, 2*n-1, 2*n)
 		default:
 			fmt.Fprint(rw, `[]`)
 		}

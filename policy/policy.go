@@ -188,4 +188,9 @@ type Rules struct {
 	Limits          Limits
 	Rollout         Rollout
 	Policy          string // the digest of the policy that these rules come from
+
+	// Unsure is why it is not known which entry of `apps` for a pipeline is about the app,
+	// where that could change one of the rules above up to AttestedBy; zero: they are sure.
+	Unsure fleet.Reason
+	others []Rules // see Others
 }

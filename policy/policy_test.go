@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -186,8 +187,8 @@ apps:
 			Rules{WebDynos: 6, SessionAffinity: Required, JVMWarmup: WeightAdvice, Owner: "S0FRONT", Channel: "C0ACME"}},
 		"team": {"standard-1x web=1 team=Acme", "api", "x",
 			Rules{WebDynos: 7, SessionAffinity: Required, JVMWarmup: WeightAdvice, Owner: "S0ACME", Channel: "C0ACME"}},
-		"an unread pipeline is none": {"standard-1x web=1 pipeline=?", "api", "x",
-			Rules{WebDynos: 7, SessionAffinity: Required, JVMWarmup: WeightAdvice, Owner: "S0ACME", Channel: "C0ACME"}},
+		"an unread pipeline": {"standard-1x web=1 pipeline=?", "api", "x", // and see TestUnsure
+			Rules{WebDynos: 7, SessionAffinity: Required, JVMWarmup: WeightAdvice, Owner: "S0ACME", Channel: "C0ACME", Unsure: fleettest.Unread()}},
 		"another team": {"standard-1x web=1 team=beta", "api", "x",
 			Rules{WebDynos: 2, SessionAffinity: Required, JVMWarmup: WeightAdvice}},
 	}
@@ -196,6 +197,9 @@ apps:
 			app := fleettest.App(tt.line)
 			app.Name, app.ID = tt.name, tt.id
 			got := p.For(app)
+			if got.Unsure != tt.want.Unsure {
+				t.Errorf("unsure: got %+v, want %+v", got.Unsure, tt.want.Unsure)
+			}
 			if got.Policy != p.Digest() || got.Limits != p.Limits || got.Rollout != p.Rollout {
 				t.Errorf("got %+v, want the policy's digest, limits and waits", got)
 			}
@@ -203,6 +207,53 @@ apps:
 			if got.WebDynos != tt.want.WebDynos || got.SessionAffinity != tt.want.SessionAffinity || got.JVMWarmup != tt.want.JVMWarmup ||
 				got.WarmupAttested != tt.want.WarmupAttested || got.AttestedBy != tt.want.AttestedBy || got.Owner != tt.want.Owner || got.Channel != tt.want.Channel {
 				t.Errorf("got  %+v\nwant %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestUnsure is what the rules of an app may be instead as long as it could not be read
+// which pipeline it is in.
+func TestUnsure(t *testing.T) {
+	const (
+		named   = `apps: { "pipeline:checkout": { web_dynos: 4 } }`
+		byID    = `apps: { "pipeline:fedcba98-7654-4321-8f01-23456789abcd": { web_dynos: 4 } }`
+		several = `apps: { "pipeline:a": { web_dynos: 4 }, "pipeline:b": { session_affinity: forbidden, warmup: attested }, "pipeline:c": { web_dynos: 4, owner: U0C } }`
+	)
+	tests := map[string]struct{ policy, line, want string }{
+		"read":                             {named, "standard-1x stage=production", ""},
+		"in no pipeline":                   {named, "standard-1x", ""},
+		"unread":                           {named, "standard-1x pipeline=?", "4 required advice false"},
+		"name unread":                      {named, "standard-1x unnamed=production", "4 required advice false"},
+		"name unread, and known by UUID":   {byID, "standard-1x unnamed=production", ""},
+		"unread, by UUID":                  {byID, "standard-1x pipeline=?", "4 required advice false"},
+		"of several each that differs":     {several, "standard-1x pipeline=?", "4 required advice false, 2 forbidden advice true"},
+		"an owner changes nothing":         {`apps: { "pipeline:checkout": { owner: U0C } }`, "standard-1x pipeline=?", ""},
+		"the same as it is":                {`apps: { "pipeline:checkout": { web_dynos: 2 } }`, "standard-1x pipeline=?", ""},
+		"the app's own entry is narrower":  {`apps: { shop: { web_dynos: 3 }, "pipeline:checkout": { web_dynos: 4 } }`, "standard-1x pipeline=?", ""},
+		"the team's entry is wider":        {`apps: { "team:acme": { web_dynos: 3 }, "pipeline:checkout": { web_dynos: 4 } }`, "standard-1x pipeline=?", "4 required advice false"},
+		"beside an entry that is no doubt": {`apps: { "pipeline:fedcba98-7654-4321-8f01-23456789abcd": { web_dynos: 5 }, "pipeline:store": { jvm_warmup: required } }`, "standard-1x unnamed=production", "5 required required false"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := parse(t, tt.policy)
+			rules := p.For(fleettest.App(tt.line))
+			var others []string
+			for _, o := range rules.Others() {
+				others = append(others, fmt.Sprint(o.WebDynos, " ", o.SessionAffinity, " ", o.JVMWarmup, " ", o.WarmupAttested))
+				if o.Policy != p.Digest() || o.Limits != p.Limits || o.Unsure != (fleet.Reason{}) {
+					t.Errorf("got %+v, want the policy's digest and limits, and no doubt", o)
+				}
+			}
+			if got := strings.Join(others, ", "); got != tt.want {
+				t.Errorf("others: got %q, want %q", got, tt.want)
+			}
+			want := fleet.Reason{}
+			if tt.want != "" {
+				want = fleettest.Unread()
+			}
+			if rules.Unsure != want {
+				t.Errorf("unsure: got %+v, want %+v", rules.Unsure, want)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"example.com/zdd/fleet"
@@ -20,8 +21,31 @@ var (
 // fewer, any glob than a pipeline and a pipeline than a team; of two equals the one
 // later in the alphabet wins, because the order of keys means nothing in YAML.
 //
-// An app whose pipeline could not be read gets the rules of no pipeline.
+// Where the app's pipeline, or its name, could not be read, these are the rules of no
+// such pipeline; what an entry for it could change is in Unsure and [Rules.Others].
 func (p Policy) For(app fleet.App) Rules {
+	r := p.rules(app, "")
+	r.Policy = p.Digest()
+	for _, o := range p.Apps {
+		why, doubtful := o.doubt(app)
+		if !doubtful {
+			continue
+		}
+		// One entry by itself is enough: what two would say together, each key by key,
+		// one of them says alone.
+		other := p.rules(app, o.Match)
+		other.Policy = r.Policy
+		if !other.asks(r) && !slices.ContainsFunc(r.others, other.asks) {
+			r.others = append(r.others, other)
+			r.Unsure = why
+		}
+	}
+	return r
+}
+
+// rules are those of an app that is in the pipeline of one entry, for all that is known;
+// supposed is that entry's Match, or empty.
+func (p Policy) rules(app fleet.App, supposed string) Rules {
 	r := Rules{
 		WebDynos:        p.Requirements.WebDynos,
 		SessionAffinity: p.Requirements.SessionAffinity,
@@ -29,10 +53,9 @@ func (p Policy) For(app fleet.App) Rules {
 		Prices:          p.Prices,
 		Limits:          p.Limits,
 		Rollout:         p.Rollout,
-		Policy:          p.Digest(),
 	}
 	for _, o := range p.Apps { // from wide to narrow
-		if !o.matches(app) {
+		if !o.matches(app) && o.Match != supposed {
 			continue
 		}
 		if o.WebDynos != nil {
@@ -52,6 +75,16 @@ func (p Policy) For(app fleet.App) Rules {
 	return r
 }
 
+// Others are what the rules may be instead, as long as Unsure says that it could not be
+// read which pipeline the app is in; none when it was, or makes no difference to what
+// the app has to be. Whoever draws a conclusion from rules has to draw it from each.
+func (r Rules) Others() []Rules { return r.others }
+
+// asks says whether the rules ask the same of the app.
+func (r Rules) asks(same Rules) bool {
+	return r.WebDynos == same.WebDynos && r.SessionAffinity == same.SessionAffinity && r.JVMWarmup == same.JVMWarmup && r.WarmupAttested == same.WarmupAttested
+}
+
 // matches says whether the entry is about the app. Globs match names only.
 func (o Override) matches(app fleet.App) bool {
 	if team, ok := strings.CutPrefix(o.Match, "team:"); ok {
@@ -59,7 +92,7 @@ func (o Override) matches(app fleet.App) bool {
 	}
 	if pipeline, ok := strings.CutPrefix(o.Match, "pipeline:"); ok {
 		coupling, known := app.Pipeline.Get()
-		return known && coupling.Pipeline != "" && (string(coupling.Pipeline) == pipeline || coupling.Name == pipeline)
+		return known && coupling.Pipeline != "" && (string(coupling.Pipeline) == pipeline || coupling.Name.Or("") == pipeline)
 	}
 	switch {
 	case uuid.MatchString(o.Match):
@@ -69,6 +102,22 @@ func (o Override) matches(app fleet.App) bool {
 		return ok
 	}
 	return app.Name == o.Match
+}
+
+// doubt says why it can't be told whether the entry is about the app's pipeline.
+func (o Override) doubt(app fleet.App) (why fleet.Reason, doubtful bool) {
+	pipeline, ok := strings.CutPrefix(o.Match, "pipeline:")
+	if !ok {
+		return fleet.Reason{}, false
+	}
+	coupling, known := app.Pipeline.Get()
+	switch {
+	case !known:
+		return app.Pipeline.Why(), true
+	case coupling.Pipeline != "" && !coupling.Name.IsKnown() && !uuid.MatchString(pipeline): // no pipeline's name has a UUID's 36 characters
+		return coupling.Name.Why(), true
+	}
+	return fleet.Reason{}, false
 }
 
 // widest orders entries from wide to narrow.
