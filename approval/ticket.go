@@ -13,6 +13,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,13 +180,14 @@ func ID(n int64) string { return "T-" + strconv.FormatInt(n, 10) }
 
 // ParseID reads a ticket's id as people type it: T-12, t-12, t12, #12 or 12.
 func ParseID(text string) (id string, ok bool) {
-	digits := strings.TrimLeft(strings.ToLower(strings.Trim(text, "` \t")), "t-#")
-	n, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil || n == 0 {
+	m := typedID.FindStringSubmatch(strings.TrimSpace(strings.Trim(text, "`")))
+	if m == nil {
 		return "", false
 	}
-	return ID(int64(n)), true
+	return "T-" + m[1], true
 }
+
+var typedID = regexp.MustCompile(`^(?:[Tt]-?|#)?0*([1-9][0-9]{0,17})$`)
 
 // CheckChange says what is wrong with storing after over before: a state that can't
 // follow, or another of what never changes.

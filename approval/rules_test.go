@@ -1,0 +1,152 @@
+package approval
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/plan"
+	"example.com/zdd/policy"
+)
+
+func TestParseID(t *testing.T) {
+	for text, want := range map[string]string{
+		"T-12": "T-12", "t-12": "T-12", "t12": "T-12", "12": "T-12", "#12": "T-12", "`T-12`": "T-12", " T-012 ": "T-12",
+		"": "", "T-": "", "T-0": "", "T--1": "", "-1": "", "T#1": "", "T-1x": "", "shop": "", "T-99999999999999999999": "", "T-1 T-2": "",
+	} {
+		if got, ok := ParseID(text); got != want || ok != (want != "") {
+			t.Errorf("%q: got %q, %v, want %q", text, got, ok, want)
+		}
+	}
+}
+
+// TestCheckChange holds every pair of states.
+func TestCheckChange(t *testing.T) {
+	may := map[State]string{
+		Pending: "approved denied cancelled expired stale", Approved: "running cancelled stale failed", Running: "done stopped failed",
+	}
+	states := []State{Pending, Approved, Running, Denied, Cancelled, Expired, Stale, Done, Stopped, Failed}
+	for _, from := range states {
+		if from.Final() != (may[from] == "") {
+			t.Errorf("%s: got final %v", from, from.Final())
+		}
+		for _, to := range append(states, "", "lost") {
+			want := from == to || to != "" && strings.Contains(" "+may[from]+" ", " "+string(to)+" ")
+			if got := CheckChange(Ticket{ID: "T-1", State: from}, Ticket{ID: "T-1", State: to}); (got == nil) != want {
+				t.Errorf("%s → %s: got %v, want it allowed: %v", from, to, got, want)
+			}
+		}
+	}
+	for name, change := range map[string]func(*Ticket){
+		"id": func(t *Ticket) { t.ID = "T-2" }, "rev": func(t *Ticket) { t.Rev = 9 }, "origin": func(t *Ticket) { t.Origin = "x" },
+		"requester": func(t *Ticket) { t.Requester = "U9" }, "app": func(t *Ticket) { t.Plan.App = "x" }, "plan": func(t *Ticket) { t.Plan.Hash = "x" },
+		"age": func(t *Ticket) { t.CreatedAt = time.Now() },
+	} {
+		after := Ticket{}
+		change(&after)
+		if err := CheckChange(Ticket{}, after); err == nil {
+			t.Errorf("another %s is allowed", name)
+		}
+	}
+}
+
+func TestBeyond(t *testing.T) {
+	limits := policy.Limits{WebDynos: 3, MonthlyIncrease: 50_00}
+	scale := func(from, to int) plan.Step {
+		return plan.Step{From: state("web", from), To: state("web", to)}
+	}
+	for name, c := range map[string]struct {
+		step plan.Step
+		cost fleet.Value[fleet.Money]
+		want string
+	}{
+		"within":          {scale(1, 3), fleet.Known(fleet.Money(50_00)), ""},
+		"dynos":           {scale(1, 4), fleet.Known(fleet.Money(0)), "`limits.web_dynos`"},
+		"down, from more": {scale(9, 5), fleet.Known(fleet.Money(-1)), ""},
+		"workers":         {plan.Step{From: state("worker", 1), To: state("worker", 9)}, fleet.Known(fleet.Money(0)), ""},
+		"money":           {scale(1, 2), fleet.Known(fleet.Money(50_01)), "`limits.monthly_increase`"},
+		"unknown":         {scale(1, 2), fleet.Value[fleet.Money]{}, ""},
+	} {
+		p := plan.Plan{Steps: []plan.Step{c.step}}
+		p.Cost.Difference = c.cost
+		got := beyond(limits, p)
+		if (got == nil) != (c.want == "") || got != nil && !strings.Contains(got.Text, c.want) {
+			t.Errorf("%s: got %v, want %q", name, got, c.want)
+		}
+	}
+}
+
+func state(kind string, n int) plan.State {
+	return plan.State{Processes: []plan.Process{{Type: kind, Size: "standard-1x", Quantity: n}}}
+}
+
+// TestIncreases adds up tickets of one step each.
+func TestIncreases(t *testing.T) {
+	at := time.Date(2026, 3, 29, 2, 30, 0, 0, time.UTC)
+	ticket := func(s State, cents fleet.Money, p Progress) Ticket {
+		step := plan.Step{From: state("web", 1), To: state("web", 2)}
+		step.Cost.Difference = fleet.Known(cents)
+		out := Ticket{ID: "T-1", State: s, Plan: plan.Plan{Steps: []plan.Step{step}}, Progress: []Progress{p}}
+		out.Plan.Cost.Difference = fleet.Known(cents)
+		return out
+	}
+	unknown := func(t Ticket) Ticket {
+		t.Plan.Cost.Difference, t.Plan.Steps[0].Cost.Difference = fleet.Value[fleet.Money]{}, fleet.Value[fleet.Money]{}
+		return t
+	}
+	follows := ticket(Approved, 2500, Progress{})
+	follows.ID, follows.Follows = "T-2", "T-1"
+	undoes := follows
+	undoes.Wish, undoes.Plan.Cost.Difference = plan.Wish{Verb: plan.ToUndo}, fleet.Known(fleet.Money(-2500))
+	sent := Progress{Intended: at}
+	done := Progress{Intended: at, Done: at}
+	for name, c := range map[string]struct {
+		spent []Ticket
+		want  string
+	}{
+		"none":                      {nil, "$0.00"},
+		"approved":                  {[]Ticket{ticket(Approved, 2500, Progress{})}, "$25.00"},
+		"done and running":          {[]Ticket{ticket(Done, 2500, done), ticket(Running, 5000, sent)}, "$75.00"},
+		"a decrease takes none off": {[]Ticket{ticket(Done, 2500, done), ticket(Done, -2500, done)}, "$25.00"},
+		"unknown":                   {[]Ticket{ticket(Done, 2500, done), unknown(ticket(Done, 0, done))}, "unknown"},
+		"stopped before":            {[]Ticket{ticket(Stopped, 2500, Progress{})}, "$0.00"},
+		"stopped before, unknown":   {[]Ticket{unknown(ticket(Stopped, 0, Progress{}))}, "$0.00"},
+		"stopped after, unknown":    {[]Ticket{unknown(ticket(Stopped, 0, done))}, "unknown"},
+		"stopped after":             {[]Ticket{ticket(Stopped, 2500, done)}, "$25.00"},
+		"effect unknown":            {[]Ticket{ticket(Failed, 2500, sent)}, "$25.00"},
+		"another counts it":         {[]Ticket{ticket(Failed, 2500, sent), follows}, "$25.00"},
+		"another undoes it":         {[]Ticket{ticket(Failed, 2500, sent), undoes}, "$25.00"},
+		"done, and resumed":         {[]Ticket{ticket(Stopped, 2500, done), follows}, "$50.00"},
+		"it was so already":         {[]Ticket{ticket(Stopped, 2500, Progress{Done: at, Already: true})}, "$0.00"},
+		"denied":                    {[]Ticket{ticket(Denied, 2500, Progress{})}, "$0.00"},
+	} {
+		if got := amount(increases(c.spent)); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestVoices(t *testing.T) {
+	for name, c := range map[string]struct {
+		approvers []string
+		self      bool
+		n         int
+		known     bool
+	}{
+		"nobody":            {nil, false, 0, true},
+		"oneself":           {nil, true, 1, true},
+		"only oneself":      {[]string{"U1"}, false, 0, true},
+		"oneself, allowed":  {[]string{"U1"}, true, 1, true},
+		"others":            {[]string{"U1", "U2", "U3"}, false, 2, true},
+		"others, and self":  {[]string{"U1", "U2", "U3"}, true, 3, true},
+		"a group":           {[]string{"S1"}, false, 0, false},
+		"others, not asked": {[]string{"U2"}, true, 1, true},
+	} {
+		pol := policy.Default()
+		pol.People.Approvers, pol.Approval.SelfApproval = c.approvers, c.self
+		if n, known := voices(pol, "U1"); n != c.n || known != c.known {
+			t.Errorf("%s: got %d, %v, want %d, %v", name, n, known, c.n, c.known)
+		}
+	}
+}
