@@ -113,6 +113,15 @@ func checkBlock(t *testing.T, b map[string]any) {
 			if v, ok := button["value"].(string); ok && length(v) > 2000 {
 				t.Errorf("button value of %d characters", length(v))
 			}
+			if c, ok := button["confirm"].(map[string]any); ok {
+				text(c["title"], 100)
+				text(c["text"], 300)
+				text(c["confirm"], 30)
+				text(c["deny"], 30)
+			}
+			if style, ok := button["style"]; ok && style != "primary" && style != "danger" {
+				t.Errorf("button style %v", style)
+			}
 			if u, ok := button["url"].(string); ok && (len(u) > 3000 || !strings.HasPrefix(u, "http")) {
 				t.Errorf("button url %q", u)
 			}
@@ -214,8 +223,14 @@ func randomReply(r *rand.Rand) commands.Reply {
 		case 6:
 			var row commands.Buttons
 			for range many() {
-				b := commands.Button{Label: str(), Primary: r.IntN(2) == 0}
-				switch r.IntN(4) {
+				b := commands.Button{Label: str(), Primary: r.IntN(2) == 0, Danger: r.IntN(3) == 0}
+				if r.IntN(3) == 0 {
+					b.Confirm = &commands.Confirm{Title: str(), Text: str(), Yes: str()}
+				}
+				switch r.IntN(5) {
+				case 4:
+					b.Ask = &commands.Ask{Title: str(), Label: str(), Optional: r.IntN(2) == 0}
+					fallthrough
 				case 0:
 					b.Run = str()
 				case 1:
@@ -390,6 +405,62 @@ func TestButtonsThatSlackWouldRefuseAreLeftOutWithANote(t *testing.T) {
 	}
 	if got := strings.Count(string(raw), `"type":"button"`); got != 1 {
 		t.Errorf("got %d buttons, want 1", got)
+	}
+}
+
+func TestButtonsThatAskFirst(t *testing.T) {
+	messages := Blocks(commands.Reply{Summary: "s", Parts: []commands.Part{commands.Buttons{Row: []commands.Button{
+		{Label: "Approve", Run: "approve T-1", Primary: true, Confirm: &commands.Confirm{Title: strings.Repeat("t", 200), Text: strings.Repeat("x", 400), Yes: "Spend it"}},
+		{Label: "Deny", Run: "deny T-1", Primary: true, Danger: true, Ask: &commands.Ask{Title: "Deny T-1", Label: "Why?", Optional: true}},
+		{Label: "Stop", Run: "cancel T-1", Confirm: &commands.Confirm{}},
+	}}}})
+	checkMessages(t, messages)
+	raw, err := json.Marshal(messages[0].Blocks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []struct {
+		Elements []struct {
+			ActionID string `json:"action_id"`
+			Value    string
+			Style    string
+			Confirm  *struct{ Title, Text, Confirm, Deny struct{ Text string } }
+		}
+	}
+	if err := json.Unmarshal(raw, &blocks); err != nil {
+		t.Fatal(err)
+	}
+	approve, deny, stop := blocks[0].Elements[0], blocks[0].Elements[1], blocks[0].Elements[2]
+	if approve.Style != "primary" || approve.Confirm == nil || approve.Confirm.Confirm.Text != "Spend it" || !strings.HasSuffix(approve.Confirm.Text.Text, "…") {
+		t.Errorf("approve: got %+v", approve)
+	}
+	if deny.Style != "danger" || deny.Confirm != nil || !strings.HasPrefix(deny.ActionID, "ask:") || deny.Value != `{"run":"deny T-1","title":"Deny T-1","label":"Why?","yes":"Deny","optional":true}` {
+		t.Errorf("deny: got %+v", deny)
+	}
+	if stop.Style != "" || stop.Confirm == nil || stop.Confirm.Title.Text != "Are you sure?" || stop.Confirm.Text.Text != "Stop" || stop.Confirm.Confirm.Text != "Stop" {
+		t.Errorf("stop: got %+v, want the label where the question is empty", stop)
+	}
+}
+
+func TestMarksAreWords(t *testing.T) {
+	var list commands.List
+	for _, m := range []commands.Mark{commands.MarkDone, commands.MarkNow, commands.MarkTodo} {
+		list.Items = append(list.Items, commands.Item{Mark: m, Text: commands.Line("a step")})
+	}
+	got := strings.Join(pack(listAtoms(list), maxSection), "|")
+	if want := "☑️ *done* · a step\n⏳ *under way* · a step\n⬜ *to do* · a step"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var b strings.Builder
+	if err := Terminal(&b, commands.Reply{Parts: []commands.Part{list, commands.Buttons{Row: []commands.Button{
+		{Label: "Approve", Run: "approve T-1", Primary: true, Confirm: &commands.Confirm{Title: "Spend?"}},
+		{Label: "Deny", Run: "deny T-1", Danger: true, Ask: &commands.Ask{Label: "Why?"}},
+	}}}}, Style{}); err != nil {
+		t.Fatal(err)
+	}
+	want := "✓ done       a step\n> under way  a step\n. to do      a step\n\nIn Slack: `/zdd approve T-1` (asks once more)\nIn Slack: `/zdd deny T-1` (careful: it lowers or ends something; asks: Why?)\n"
+	if b.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
 	}
 }
 

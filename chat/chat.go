@@ -87,8 +87,8 @@ type Timing struct {
 	// the database does not answer, before its person is told; default 2 min.
 	Patience time.Duration
 	Again    time.Duration // between such attempts; default 5 s
-	// Unsure is how long a message that was about to be posted or changed is left to
-	// whoever was about it: twice HTTP, so that it is over by then; default 30 s.
+	// Unsure is how long a message that was about to be posted is left to whoever was
+	// about it: longer than HTTP, so that it is over by then; default twice as long.
 	Unsure time.Duration
 	Seen   time.Duration // how long a delivery is remembered: Slack repeats events for six minutes; default 10 min
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	slackgo "github.com/slack-go/slack"
+
 	"example.com/zdd/sim/slack"
 )
 
@@ -169,4 +171,19 @@ func TestDialogsHoldNoResponseURL(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestADialogOfAnyWordsIsWithinSlacksLimits(t *testing.T) {
+	for _, s := range append([]string{strings.Repeat("é😀", 3000)}, nasty...) {
+		v := dialogView(question{Run: s, Title: s, Label: s, Yes: s}, "{}")
+		label := v.Blocks.BlockSet[0].(*slackgo.InputBlock).Label
+		for name, c := range map[string]struct {
+			text string
+			most int
+		}{"title": {v.Title.Text, 24}, "submit": {v.Submit.Text, 24}, "close": {v.Close.Text, 24}, "label": {label.Text, 2000}} {
+			if c.text == "" || length(c.text) > c.most || strings.ContainsAny(c.text, "\n\x00") {
+				t.Errorf("%s of %.20q: got %q of %d characters, want 1 to %d", name, s, c.text, length(c.text), c.most)
+			}
+		}
+	}
 }

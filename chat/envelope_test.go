@@ -53,10 +53,17 @@ func TestRoute(t *testing.T) {
 		"home":               {typeEvents, `{"event":{"type":"app_home_opened","user":"U1"}}`, false, ask{}},
 		"button": {typeInteract, `{"type":"block_actions","user":{"id":"U1","team_id":"T1"},"channel":{"id":"C1"},"container":{"thread_ts":"1.0"},"response_url":"https://h/x","actions":[{"action_id":"run:0","value":"status shop"}]}`, true,
 			ask{line: "status shop", via: commands.Press, user: "U1", team: "T1", channel: "C1", thread: "1.0", response: "https://h/x"}},
-		"share":               {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"team":{"id":"T1"},"container":{"channel_id":"C1"},"actions":[{"action_id":"share:1","value":"help"}]}`, true, ask{line: "help", via: commands.Press, share: true, user: "U1", team: "T1", channel: "C1"}},
-		"link":                {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":"open:0"}]}`, false, ask{}},
-		"somebody's button":   {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":"approve","value":"x"}]}`, false, ask{}},
-		"modal":               {typeInteract, `{"type":"view_submission","user":{"id":"U1"}}`, false, ask{}},
+		"share":             {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"team":{"id":"T1"},"container":{"channel_id":"C1"},"actions":[{"action_id":"share:1","value":"help"}]}`, true, ask{line: "help", via: commands.Press, share: true, user: "U1", team: "T1", channel: "C1"}},
+		"link":              {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":"open:0"}]}`, false, ask{}},
+		"somebody's button": {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":"approve","value":"x"}]}`, false, ask{}},
+		"somebody's modal":  {typeInteract, `{"type":"view_submission","user":{"id":"U1"}}`, false, ask{}},
+		"a modal": {typeInteract, `{"type":"view_submission","user":{"id":"U1","team_id":"T1"},"view":{"callback_id":"zdd_ask","private_metadata":"{\"run\":\"deny T-1\",\"channel\":\"C1\",\"thread\":\"1.0\",\"pressed\":{\"channel\":\"C1\",\"ts\":\"2.0\",\"ticket\":\"T-1\",\"target\":\"channel/C1\"},\"key\":\"K\"}","state":{"values":{"note":{"note":{"type":"plain_text_input","value":" no  "}}}}}}`, true,
+			ask{line: "deny T-1", note: "no", via: commands.Press, user: "U1", team: "T1", channel: "C1", thread: "1.0", pressed: Pressed{Channel: "C1", TS: "2.0", Ticket: "T-1", Target: "channel/C1"}}},
+		"ask": {typeInteract, `{"type":"block_actions","user":{"id":"U1","team_id":"T1"},"channel":{"id":"C1"},"container":{"message_ts":"2.0","is_ephemeral":true},"trigger_id":"1.2.x","actions":[{"action_id":"ask:0","value":"{\"run\":\"deny T-1\"}"}]}`, true,
+			ask{line: "deny T-1", via: commands.Press, user: "U1", team: "T1", channel: "C1", pressed: Pressed{Channel: "C1", TS: "2.0", Ephemeral: true}}},
+		"ask for nothing": {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":"ask:0","value":"deny T-1"}]}`, false, ask{}},
+		"a ticket's button": {typeInteract, `{"type":"block_actions","user":{"id":"U1","team_id":"T1"},"channel":{"id":"C1"},"container":{"message_ts":"2.0"},"actions":[{"action_id":"run:0","block_id":"ticket:T-1:approver/U1:0","value":"approve T-1"}]}`, true,
+			ask{line: "approve T-1", via: commands.Press, user: "U1", team: "T1", channel: "C1", pressed: Pressed{Channel: "C1", TS: "2.0", Ticket: "T-1", Target: "approver/U1"}}},
 		"no actions":          {typeInteract, `{"type":"block_actions","actions":[]}`, false, ask{}},
 		"a type of tomorrow":  {"telepathy", `null`, false, ask{}},
 		"nothing in an event": {typeEvents, `{}`, false, ask{}},
@@ -80,7 +87,10 @@ func TestRoute(t *testing.T) {
 }
 
 func same(a, b ask) bool {
-	return a.line == b.line && a.via == b.via && a.share == b.share && a.user == b.user && a.team == b.team && a.channel == b.channel && a.thread == b.thread && a.response == b.response
+	if b.pressed == (Pressed{}) {
+		a.pressed = b.pressed // not every case is about it
+	}
+	return a.line == b.line && a.note == b.note && a.pressed == b.pressed && a.via == b.via && a.share == b.share && a.user == b.user && a.team == b.team && a.channel == b.channel && a.thread == b.thread && a.response == b.response
 }
 
 func FuzzRoute(f *testing.F) {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"example.com/zdd/approval"
 	"example.com/zdd/commands"
 )
 
@@ -170,25 +169,26 @@ func metadataOf(p Post) slack.MsgOption {
 
 // put posts the message of p, or changes it where it has a TS, and returns where it is.
 // Blocks that Slack refuses are left out, and so are the metadata: the point without
-// the form beats silence. One request, or two.
-func (b *Bot) put(ctx context.Context, p Post, s sheet) (channel, ts string, err error) {
+// the form beats silence. That takes one request, or up to three.
+func (b *Bot) put(ctx context.Context, p Post, s sheet) (at placed, err error) {
 	blocks, marked := s.Blocks, true
 	for try := 1; ; try++ {
 		// Always with blocks, if only none: those that are not sent stay.
-		options := []slack.MsgOption{slack.MsgOptionText(s.Text, false), slack.MsgOptionBlocks(blocks...), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl()}
+		options := []slack.MsgOption{slack.MsgOptionText(s.Text, false), slack.MsgOptionBlocks(blocks...)}
 		if marked {
 			options = append(options, metadataOf(p))
 		}
 		if p.TS == "" {
-			channel, ts, err = b.api.slack.PostMessageContext(ctx, p.Channel, options...)
+			options = append(options, slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
+			at.channel, at.ts, err = b.api.slack.PostMessageContext(ctx, p.Channel, options...)
 		} else {
-			channel, ts, _, err = b.api.slack.UpdateMessageContext(ctx, p.Channel, p.TS, options...)
+			at.channel, at.ts, _, err = b.api.slack.UpdateMessageContext(ctx, p.Channel, p.TS, options...)
 		}
 		switch code := slackCode(err); {
 		case try == 3:
 		case (code == "invalid_blocks" || code == "invalid_blocks_format" || code == "msg_blocks_too_long") && len(blocks) > 0:
 			b.log.Error("slack refuses the blocks of a ticket's message, so it has none", "ticket", p.Ticket, "err", b.api.redact(err))
-			blocks = nil
+			blocks, at.bare = nil, true
 			continue
 		case marked && (strings.HasPrefix(code, "invalid_metadata") || strings.HasPrefix(code, "metadata_")):
 			b.once.do("metadata", func() {
@@ -197,8 +197,14 @@ func (b *Bot) put(ctx context.Context, p Post, s sheet) (channel, ts string, err
 			marked = false
 			continue
 		}
-		return channel, ts, err
+		return at, err
 	}
+}
+
+// placed is where a message is, and whether it went without its blocks.
+type placed struct {
+	channel, ts string
+	bare        bool
 }
 
 // errBlind says that the messages of a conversation can't be looked through.
@@ -231,7 +237,7 @@ func (b *Bot) find(ctx context.Context, p Post) (ts string, err error) {
 			return "", err
 		}
 		for _, m := range page.Messages {
-			if m.User == self.User && m.Metadata.EventType == eventTicket && m.Metadata.EventPayload["ticket"] == p.Ticket && m.Metadata.EventPayload["target"] == p.Target {
+			if (m.User == self.User || m.BotID == self.Bot && self.Bot != "") && m.Metadata.EventType == eventTicket && m.Metadata.EventPayload["ticket"] == p.Ticket && m.Metadata.EventPayload["target"] == p.Target {
 				return m.Timestamp, nil
 			}
 		}
@@ -302,11 +308,11 @@ func (b *Bot) tidy(ctx context.Context, pressed Pressed) {
 		return
 	}
 	t, err := c.Tickets.Ticket(ctx, pressed.Ticket)
-	if errors.Is(err, approval.ErrNoTicket) || err != nil {
+	if err != nil { // also approval.ErrNoTicket: its word is not trusted
 		return
 	}
 	reply := with(quiet(c.Reply(t, audience(pressed.Target))), "This is an older copy, which I lost sight of: its buttons are gone, those of the newer one count.")
-	_, _, err = b.put(ctx, Post{Ticket: t.ID, Target: pressed.Target, Channel: pressed.Channel, TS: pressed.TS}, sheetOf(reply, t.ID, pressed.Target))
+	_, err = b.put(ctx, Post{Ticket: t.ID, Target: pressed.Target, Channel: pressed.Channel, TS: pressed.TS}, sheetOf(reply, t.ID, pressed.Target))
 	if err != nil {
 		b.log.Warn("an older copy of a ticket's message keeps its buttons", "ticket", t.ID, "err", b.api.redact(err))
 	}

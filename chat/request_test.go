@@ -131,10 +131,10 @@ func TestTroubleWithARequestIsTriedAgainAndThenSaid(t *testing.T) {
 
 func TestTheDatabaseGoesBetweenAcceptAndPerform(t *testing.T) {
 	playStory(t, slack.Options{}, nil, func(s *stage) {
+		s.grammar.trouble = 1
 		s.do("fault next 1 users.info slow 1s")
 		s.do("type requester #ops /zdd flop shop")
 		s.memory.set(func(m *memory) { m.gone = errors.New("gone") })
-		s.grammar.trouble = 1
 		s.want(10 * time.Minute)
 		s.memory.set(func(m *memory) { m.gone = nil })
 		s.want(10*time.Minute, "ephemeral→requester: shop flop")

@@ -157,7 +157,7 @@ func playStory(t *testing.T, opts slack.Options, tune func(*Config), f func(*sta
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		opts.BotToken, opts.AppToken = canaryBot, canaryApp
-		opts.NoRateLimits = true
+		opts.NoRateLimits = opts.PostBurst == 0
 		opts.Strict = true
 		s := &stage{
 			t: t, sim: slack.New(opts), net: &play.Network{}, log: &lockedBuffer{}, registry: prometheus.NewRegistry(),

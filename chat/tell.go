@@ -95,7 +95,7 @@ func (b *Bot) Tell(ctx context.Context, job Job) error {
 		// No failure of the job, whose pauses grow: the next revision waits for this one.
 		why := b.api.redact(errors.Join(n.troubles...))
 		b.log.Warn("a ticket is not told of everywhere yet", "ticket", id, "err", why)
-		n.wait(time.Now().Add(b.cfg.Timing.Again), why)
+		n.wait(time.Now().Add(3*b.cfg.Timing.Again), why)
 	}
 	if !n.later.IsZero() {
 		return job.Later(n.later, n.why)
@@ -172,6 +172,9 @@ func (n *news) tell(ctx context.Context) error {
 	own := n.bot.cfg.Telling.Reply(n.ticket, ToRequester)
 	if said := n.said(own); lost && said {
 		own = with(own, n.excuse(pol.Approval.Channel, n.posts[channel].Lost, reached))
+	}
+	if n.ticket.Requester == "" {
+		return nil
 	}
 	return n.bring(ctx, toRequester+n.ticket.Requester, own)
 }
@@ -283,15 +286,13 @@ func (n *news) deliver(ctx context.Context, target string, reply commands.Reply)
 	if !recorded {
 		p = Post{Ticket: n.ticket.ID, Target: target}
 	}
-	if !p.Busy.IsZero() {
+	if !p.Busy.IsZero() && p.TS == "" { // a change that was interrupted is simply made again
 		if until := p.Busy.Add(b.cfg.Timing.Unsure); time.Now().Before(until) {
 			n.wait(until, "a message about the ticket is being posted")
 			return nil
 		}
-		if p.TS == "" {
-			if done, err := n.recover(ctx, &p); done || err != nil {
-				return err
-			}
+		if done, err := n.recover(ctx, &p); done || err != nil {
+			return err
 		}
 	}
 	switch {
@@ -399,13 +400,13 @@ func (n *news) write(ctx context.Context, p *Post, s sheet) (again bool, err err
 		// Over before anybody else takes it for interrupted.
 		ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.HTTP)
 		defer cancel()
-		channel, ts, err := b.put(ctx, *p, s)
+		at, err := b.put(ctx, *p, s)
 		after.Busy = time.Time{}
 		code := slackCode(err)
 		switch {
 		case err == nil:
-			after.Channel, after.TS, after.Lost = first(channel, p.Channel), first(ts, p.TS), ""
-			after.Rev, after.Hash, after.Live = n.ticket.Rev, s.hash, s.live
+			after.Channel, after.TS, after.Lost = first(at.channel, p.Channel), first(at.ts, p.TS), ""
+			after.Rev, after.Hash, after.Live = n.ticket.Rev, s.hash, s.live && !at.bare
 		case limited(err):
 			until = time.Now().Add(max(retryAfter(err), time.Second))
 		case passing(err) || token(err):
