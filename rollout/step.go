@@ -300,7 +300,7 @@ func (u *run) refused(i int, p *trouble) conclusion {
 	step := u.t.Plan.Steps[i]
 	c := u.end(ending{
 		state: approval.Failed, verb: ledger.Failed, undone: true,
-		why: fmt.Sprintf("Heroku refused %s: %s", code(step.String()), p.words()),
+		why: fmt.Sprintf("%s was refused: %s", code(step.String()), p.words()),
 	})
 	change := c.change
 	c.change = func(t *approval.Ticket) approval.Change {

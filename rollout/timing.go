@@ -9,6 +9,9 @@ import (
 // Timing holds every wait and bound of a rollout, but for soak and settle: how long
 // those last is in the plan, and was approved with it. Zero fields take their defaults.
 type Timing struct {
+	// Hurry divides soak and settle. Default 1, and nothing else where visitors are real:
+	// only a demo that nobody would watch for that long sets it, and says so.
+	Hurry int
 	// HandOver is how long after a release of an app with preboot its old dynos may
 	// still serve and its formation be locked. Default 6 min: 3:11 to 5:08 were measured
 	// with the default boot time-out, the rest is margin.
@@ -53,6 +56,7 @@ type Timing struct {
 }
 
 func (t Timing) withDefaults() Timing {
+	t.Hurry = max(t.Hurry, 1)
 	t.HandOver = cmp.Or(t.HandOver, 6*time.Minute)
 	t.Blocked = cmp.Or(t.Blocked, 30*time.Second)
 	t.Settle = cmp.Or(t.Settle, 20*time.Second)

@@ -17,7 +17,7 @@ import (
 func (u *run) soak(ctx context.Context, i int) error {
 	step, now := u.t.Plan.Steps[i], u.now()
 	begun := cmp.Or(u.t.Progress[i].Intended, now)
-	over := begun.Add(step.Wait)
+	over := begun.Add(u.lasts(step))
 	return u.conclude(ctx, func(context.Context) conclusion {
 		if !now.Before(over) {
 			return u.waited(i, begun)
@@ -25,6 +25,11 @@ func (u *run) soak(ctx context.Context, i int) error {
 		text := fmt.Sprintf("Until %s, so that visitors get the affinity cookie before there is a second dyno.", clock(over))
 		return u.begin(i, begun, u.wait(text, earlier(now.Add(u.timing.Glance), over)))
 	})
+}
+
+// lasts is how long a wait is to last.
+func (u *run) lasts(step plan.Step) time.Duration {
+	return step.Wait / time.Duration(u.timing.Hurry)
 }
 
 // begin notes when a wait began.
@@ -73,7 +78,7 @@ func (u *run) settle(ctx context.Context, i int) error {
 		}
 		now := u.now()
 		begun := cmp.Or(u.t.Progress[i].Intended, now)
-		least := begun.Add(u.t.Plan.Steps[i].Wait)
+		least := begun.Add(u.lasts(u.t.Plan.Steps[i]))
 		switch {
 		case up >= want && !now.Before(least):
 			return u.waited(i, begun)
