@@ -11,6 +11,7 @@ import (
 	"example.com/zdd/fleet"
 	"example.com/zdd/ledger"
 	"example.com/zdd/plan"
+	"example.com/zdd/rollout"
 )
 
 func enable() plan.Wish { return plan.Wish{Verb: plan.ToEnable} }
@@ -93,6 +94,16 @@ Until 00:16 UTC at least, and until all 2 web dynos are up: 2 of 2 just now.`
 		if rev := s.now("T-1").Rev; rev > 15 { // each is an update of every message in Slack
 			t.Errorf("the ticket changed %d times", rev)
 		}
+	})
+}
+
+func TestHurry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, "standard-1x web=1", enable())
+		s.cfg.Timing = rollout.Timing{Hurry: 60}
+		got := s.carry()
+		s.wrote(affinityOn, scaleUp, prebootOn)
+		says(t, "outcome", got.Outcome, "Done in 16s.")
 	})
 }
 
@@ -264,7 +275,7 @@ func TestSurprises(t *testing.T) {
 		"dyno never comes up": {func(s *stage) {
 			s.world.log = func(step string) {
 				if step == scaleUp {
-					s.world.born = append(s.world.born, time.Now().Add(24*time.Hour))
+					s.world.born[1] = time.Now().Add(24 * time.Hour)
 				}
 			}
 		}, []string{affinityOn, scaleUp}, []string{"Only 1 of 2 web dynos are up after 36m"}},

@@ -7,9 +7,12 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/fleet"
 	"example.com/zdd/plan"
+	"example.com/zdd/rollout"
 )
 
 // wishes are plans that between them have every kind of step, up and down.
@@ -37,6 +40,10 @@ func watched(s *stage) {
 		told := s.desk.told()
 		if !strings.HasSuffix(told, "step-intended "+step) {
 			s.Errorf("%s was written though the ledger's last word was\n%s", step, told[strings.LastIndexByte(told, '\n')+1:])
+		}
+		web, _ := s.world.app.Web()
+		if on, _ := s.world.app.Feature(fleet.SessionAffinity); web.Quantity > 1 && !on {
+			s.Errorf("after %s there are %d web dynos without session affinity", step, web.Quantity)
 		}
 	}
 }
@@ -72,6 +79,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 				killed = false
 				synctest.Test(t, func(t *testing.T) {
 					s := begin(t, tt.line, tt.wish)
+					s.cfg.Timing = rollout.Timing{Glance: 5 * time.Minute, Settle: 3 * time.Minute} // every look of a wait is like the other
 					watched(s)
 					n, at := 0, ""
 					s.cut = func(point string) bool {

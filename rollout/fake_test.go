@@ -117,7 +117,7 @@ type world struct {
 	crash  map[int]bool   // web dynos that crash once they are up, by number from 1
 	writes []string       // those that had an effect, as they came
 	sent   int            // all writes
-	log    func(string)   // hears each write that had an effect
+	log    func(string)   // hears each write that had an effect, right after it, under mu
 	read   func() error   // before each reading; nil: answers
 	write  func() error   // before each write; an error has no effect
 	answer func() error   // after each write had its effect
@@ -205,15 +205,15 @@ func (w *world) Apply(ctx context.Context, id fleet.ID, step plan.Step) error {
 	}
 	if seen, known := step.Seen(w.app).Get(); !known || !seen.Equal(step.To) {
 		w.writes = append(w.writes, step.String())
-		if w.log != nil {
-			w.log(step.String())
-		}
 		w.shown, w.since = w.app, time.Now()
 		w.app = plan.After(w.app, step)
 		if step.Kind == plan.Resize {
 			w.born = nil
 		}
 		w.grow()
+		if w.log != nil {
+			w.log(step.String())
+		}
 	}
 	w.mu.Unlock()
 	if answer != nil {
@@ -406,3 +406,18 @@ func says(t *testing.T, what, text string, parts ...string) {
 }
 
 func (s *stage) runner() *rollout.Runner { return rollout.New(s.cfg) }
+
+// unrecorded is a job whose database is away: what is done is not recorded.
+type unrecorded struct {
+	job
+	err error
+}
+
+func (j *unrecorded) Step(ctx context.Context, do func(context.Context) error, _ func(context.Context, *sql.Tx) error) error {
+	if err := do(ctx); err != nil {
+		return err
+	}
+	return j.err
+}
+
+func (j *unrecorded) Deadline() time.Time { return time.Now().Add(lease) }

@@ -93,11 +93,11 @@ func TestTrouble(t *testing.T) {
 				}
 				return nil
 			}
-		}, approval.Failed, []string{affinityOn}, 2, []string{"Heroku refused `web 1 → 2 standard-1x`: `Cannot update to more than 1 Basic size dynos per process type. (request r-1)`.",
+		}, approval.Failed, []string{affinityOn}, 2, []string{"`web 1 → 2 standard-1x` was refused: `Cannot update to more than 1 Basic size dynos per process type. (request r-1)`.",
 			"Done, and read back: `session affinity on`.", "Not done: `web 1 → 2 standard-1x` and `preboot on`."}},
 		"forbidden": {func(s *stage) {
 			s.world.write = func() error { return &fleet.Problem{Kind: fleet.Forbidden, Message: "You do not have access."} }
-		}, approval.Failed, nil, 1, []string{"Heroku refused `session affinity on`: this token may not", "Nothing was changed."}},
+		}, approval.Failed, nil, 1, []string{"`session affinity on` was refused: this token may not", "Nothing was changed."}},
 		"the token is revoked in the middle": {func(s *stage) {
 			s.after(affinityOn, time.Minute, func() {
 				s.world.mu.Lock()
