@@ -483,3 +483,56 @@ func TestALongTicketIsOneMessageWithItsButtons(t *testing.T) {
 	}
 	checkMessages(t, []Message{oneMessage(commands.Reply{Summary: strings.Repeat("s", 5000), Parts: []commands.Part{commands.Pre{Text: strings.Repeat("x\n", 20_000)}}}, "T-1")})
 }
+
+func TestALimitedUpdateKeepsItsButtons(t *testing.T) {
+	playTickets(t, slack.Options{}, newOffice("", "U0APPROVER"), func(s *stage) {
+		s.tell(ticket(1, approval.Pending))
+		s.want(3*time.Second, "dm→approver", "dm→requester")
+		s.do("fault next 1 chat.update 429 5")
+		s.tell(ticket(2, approval.Pending))
+		s.want(time.Minute, "update→approver: T-1 rev 2 is pending for approvers / [Approve] [Deny]", "update→requester: T-1 rev 2")
+		s.wantPosts("approver/U0APPROVER@2 live", "requester/U0REQUESTER@2 live")
+		s.wantDone()
+	})
+}
+
+func TestAnUpdateThatWasInterruptedIsMadeAgain(t *testing.T) {
+	playTickets(t, slack.Options{}, newOffice("C0OPS"), func(s *stage) {
+		s.tell(ticket(1, approval.Pending))
+		s.want(3*time.Second, "post→#ops", "dm→requester")
+		s.memory.set(func(m *memory) { // what the message shows is not what is recorded
+			p := m.posts["T-1 channel/C0OPS"]
+			p.Busy = time.Now()
+			m.posts["T-1 channel/C0OPS"] = p
+			m.jobs["tell:T-1:1"].done = false
+		})
+		s.queue.Wake()
+		s.want(3*time.Second, "update→#ops: T-1 rev 1")
+		s.wantPosts("channel/C0OPS@1 live", "requester/U0REQUESTER@1 live")
+	})
+}
+
+func TestJobsWaitUntilSlackSaysWhoTheBotIs(t *testing.T) {
+	playTickets(t, slack.Options{}, newOffice("C0OPS"), func(s *stage) {
+		cfg := s.cfg
+		cfg.Registerer = nil
+		early, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.memory.set(func(m *memory) {
+			m.tickets["T-1"] = ticket(1, approval.Pending)
+			m.requests["E1"] = Accepted{ID: "E1", Line: "enable shop", User: "U0REQUESTER", At: time.Now()}
+		})
+		q := newQueue(s.memory)
+		for id, handle := range map[string]func(context.Context, Job) error{"command:E1": early.Perform, "tell:T-1:1": early.Tell} {
+			if _, waits := errors.AsType[*later](handle(s.t.Context(), &held{q: q, id: id})); !waits {
+				t.Errorf("%s did not wait", id)
+			}
+		}
+		if got := s.grammar.runs(); len(got) > 0 {
+			t.Errorf("ran %q as if by a stranger", got)
+		}
+		s.want(time.Second)
+	})
+}
