@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"strings"
 
 	"example.com/zdd/approval"
 	"example.com/zdd/audit"
@@ -51,17 +52,19 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		Owner:   rand.Text()[:8], // never DYNO: during a preboot hand-over two dynos have the same
 		Redact:  cfg.redact,
 		Workers: queueWorkers,
+		Timing:  o.Queue,
 		Log:     log,
 		Handlers: map[string]jobs.Handler{
 			approval.WorkApply:  func(ctx context.Context, j *jobs.Job) error { return runner.Apply(heroku.Background(ctx), j.Key, j) },
 			approval.WorkLook:   func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
 			approval.WorkExpire: func(ctx context.Context, j *jobs.Job) error { return e.desk.Expire(ctx, j.Key) },
 			approval.WorkTell:   func(ctx context.Context, j *jobs.Job) error { return e.bot.Tell(ctx, j) },
+			workAnnounce:        func(ctx context.Context, j *jobs.Job) error { return e.announceRules(ctx, j, state, pol) },
 			chat.WorkCommand:    func(ctx context.Context, j *jobs.Job) error { return e.bot.Perform(ctx, j) },
 		},
 	})
 	slackConfig.Commands = commands.New(commands.Deps{
-		Apps: apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state,
+		Apps: apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state, Messages: e.messageOf(state),
 	})
 	slackConfig.Requests = state
 	slackConfig.Wake = wake
@@ -114,4 +117,21 @@ func (c config) self() string {
 		return c.selfApp
 	}
 	return c.herokuAppID
+}
+
+// messageOf finds a ticket's message in the approval channel, as an address in Slack.
+func (e *engine) messageOf(state state) func(ctx context.Context, ticket string) string {
+	return func(ctx context.Context, ticket string) string {
+		self, known := e.bot.Self()
+		posts, err := state.Posts(ctx, ticket)
+		if err != nil || !known { // a link less, and the entry is there all the same
+			return ""
+		}
+		for _, p := range posts {
+			if strings.HasPrefix(p.Target, "channel/") && p.TS != "" {
+				return strings.TrimSuffix(self.URL, "/") + "/archives/" + p.Channel + "/p" + strings.ReplaceAll(p.TS, ".", "")
+			}
+		}
+		return ""
+	}
 }

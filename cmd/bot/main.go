@@ -18,6 +18,8 @@ import (
 	"time"
 	_ "time/tzdata" // time zones in the policy must work on a machine that has none installed
 
+	"example.com/zdd/chat"
+	"example.com/zdd/jobs"
 	"example.com/zdd/rollout"
 )
 
@@ -39,6 +41,8 @@ type outside struct {
 	Color   bool                                                              // Stdout is a terminal that shows colours
 	Prompt  bool                                                              // Stdin is a terminal that a person types at
 	Rollout rollout.Timing                                                    // of rollouts; the zero value is production's, and only the demo shortens some
+	Queue   jobs.Timing                                                       // of the job queue; likewise, and only tests shorten any
+	Chat    chat.Timing                                                       // of the talk with Slack; likewise
 	Width   int                                                               // columns of Stdout; 0: not a terminal
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
 }

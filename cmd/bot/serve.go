@@ -74,6 +74,7 @@ func serve(ctx context.Context, cfg config, o outside) error {
 		Envelopes:  state,
 		Log:        log,
 		Registerer: registry,
+		Timing:     o.Chat,
 	}
 	engine, closeEngine, err := newEngine(cfg, o, pol, state, apps, slackConfig, log)
 	if err != nil {
@@ -85,7 +86,11 @@ func serve(ctx context.Context, cfg config, o outside) error {
 	}
 
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return state.run(ctx) })
+	group.Go(func() error {
+		return state.run(ctx, func(ctx context.Context) error {
+			return recordRules(ctx, state, ledger.NewKey(cfg.ledgerKey.Reveal()), pol, o.now())
+		})
+	})
 	group.Go(func() error { return engine.bot.Run(ctx) })
 	group.Go(func() error { return engine.queue.Run(ctx) })
 	if cfg.port != "" {
