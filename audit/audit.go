@@ -30,6 +30,7 @@ const (
 type Check struct {
 	ID      string
 	Title   string
+	Summary string // what passes and what fails, in a sentence or two; backticks mark code
 	Article string // the Dev Center article behind it
 	Eval    func(fleet.App, policy.Rules) Finding
 }
@@ -82,7 +83,7 @@ type Report struct {
 func Judge(app fleet.App, rules policy.Rules, now time.Time) Report {
 	r := Report{App: app, Hazards: plan.Hazards(app, rules, now)}
 	for _, c := range Checks() {
-		f := c.Eval(app, rules)
+		f := c.judge(app, rules)
 		f.Check, f.Title, f.Article, f.ReadAt = c.ID, c.Title, c.Article, app.ReadAt
 		r.Findings = append(r.Findings, f)
 	}
@@ -92,6 +93,24 @@ func Judge(app fleet.App, rules policy.Rules, now time.Time) Report {
 		r.Plan = plan.Enable(app, rules, r.Plan.WayOut)
 	}
 	return r
+}
+
+// judge evaluates the check, and finds nothing where other rules may hold instead
+// (policy.Rules.Others) and come to something else.
+func (c Check) judge(app fleet.App, rules policy.Rules) Finding {
+	f := c.Eval(app, rules)
+	differs := false
+	for _, other := range rules.Others() {
+		g := c.Eval(app, other)
+		differs = differs || g.Outcome != f.Outcome
+		f.Required = f.Required || g.Required
+	}
+	if !differs || f.Outcome == Unknown {
+		return f
+	}
+	doubt := unknown(tryAgain, "Could not read the app's pipeline (%s), and the policy has an entry for a pipeline that decides this", rules.Unsure.Text)
+	doubt.Required = f.Required
+	return doubt
 }
 
 // verdict: not ready if a required check fails; else unknown if a required one is

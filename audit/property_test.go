@@ -172,8 +172,8 @@ func stepHolds(before, after fleet.App, rules policy.Rules, s plan.Step, soaked 
 	if rules.SessionAffinity == policy.Required && !after.InSpace() && webIs.Quantity > webWas.Quantity && webIs.Quantity > 1 && (!affinity || !soaked) {
 		return fmt.Errorf("web goes from %d to %d with affinity %t, soaked %t", webWas.Quantity, webIs.Quantity, affinity, soaked)
 	}
-	if webIs.Quantity > webWas.Quantity && webIs.Quantity > rules.WebDynos {
-		return fmt.Errorf("web goes from %d to %d, and %d are wanted", webWas.Quantity, webIs.Quantity, rules.WebDynos)
+	if want, _ := plan.Wanted(before, rules); webIs.Quantity > webWas.Quantity && webIs.Quantity > want {
+		return fmt.Errorf("web goes from %d to %d, and %d are wanted", webWas.Quantity, webIs.Quantity, want)
 	}
 	return nil
 }
@@ -241,6 +241,44 @@ func jsonHolds(p plan.Plan) error {
 		return fmt.Errorf("stored\n%s\nread back\n%s", text, again)
 	}
 	return nil
+}
+
+// TestUnsureNeverCountsAsGood: with a pipeline that could not be read, for which the
+// policy may have an entry, a verdict and a plan are told only if they hold whatever
+// pipeline it is.
+func TestUnsureNeverCountsAsGood(t *testing.T) {
+	const apps = 2000
+	seen := map[Verdict]int{}
+	for seed := range uint64(apps) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		line := randomLine(r) + []string{" pipeline=?", " unnamed=production"}[r.IntN(2)]
+		text := fmt.Sprintf("requirements: { web_dynos: %d }\napps: { \"pipeline:a\": { web_dynos: %d }, \"pipeline:b\": { session_affinity: %s, jvm_warmup: %s, warmup: attested } }",
+			1+r.IntN(3), 1+r.IntN(3), needs[r.IntN(3)], []policy.Weight{policy.WeightAdvice, policy.WeightRequired}[r.IntN(2)])
+		p, err := policy.Parse("zdd.yml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		app := fleettest.App(line)
+		rules := p.For(app)
+		got := Judge(app, rules, app.ReadAt)
+		seen[got.Verdict]++
+		for _, name := range []string{"none", "a", "b"} {
+			there := app
+			there.Pipeline = fleet.Known(fleet.Coupling{Pipeline: fleettest.ID, Name: fleet.Known(name), Stage: "production"})
+			want := Judge(there, p.For(there), app.ReadAt)
+			if got.Verdict == VerdictReady && want.Verdict != VerdictReady || got.Verdict == VerdictNotApplicable && want.Verdict != VerdictNotApplicable {
+				t.Fatalf("%s\n%s\ngot %s, and in pipeline %s it is %s", line, text, got.Verdict, name, want.Verdict)
+			}
+			if (got.Plan.Outcome == plan.Ready || got.Plan.Outcome == plan.AlreadySo) && fmt.Sprint(got.Plan.Steps) != fmt.Sprint(want.Plan.Steps) {
+				t.Fatalf("%s\n%s\ngot plan %s, and in pipeline %s it is %s", line, text, got.Plan.Steps, name, want.Plan.Steps)
+			}
+		}
+	}
+	for _, v := range []Verdict{VerdictReady, VerdictNotReady, VerdictUnknown, VerdictNotApplicable} {
+		if seen[v] < apps/200 {
+			t.Errorf("%s came up %d times in %d: the apps are not mixed well enough to prove anything", v, seen[v], apps)
+		}
+	}
 }
 
 // TestReportJSON is the shape that programs read; see Report.

@@ -33,8 +33,9 @@ func fixTier(app fleet.App) string {
 		}
 	}
 	slices.Sort(moves)
-	return fmt.Sprintf("%s. By hand, first of all: %s. All process types move together, because Heroku mixes these sizes with no others, and the app restarts once.",
-		enable(app), heroku(app, "ps:type", moves...))
+	move := plan.Command(app, "move every process type to "+plan.SmallestSize+" in the dashboard", "ps:type", moves...)
+	return fmt.Sprintf("%s, which does all the rest too. By hand, first of all: %s. All process types move together, because Heroku mixes these sizes with no others, and the app restarts once. Then ask again: what else is missing shows only at a larger size.",
+		enable(app), move)
 }
 
 // enable is the order to the bot that does all of it in the safe order.
@@ -51,7 +52,7 @@ func zdd(app fleet.App, w plan.Wish) string { return "`/zdd " + safe(w.Line(app.
 
 // fixAffinity comes before the second dyno.
 func fixAffinity(app fleet.App, rules policy.Rules) string {
-	command := heroku(app, "features:enable", fleet.SessionAffinity)
+	command := plan.Command(app, "turn it on in the app's settings", "features:enable", fleet.SessionAffinity)
 	if web, _ := app.Web(); web.Quantity > 1 {
 		return fmt.Sprintf("%s now, or by hand %s: several web dynos run already, and visitors may be sent from one to another.", enable(app), command)
 	}
@@ -60,12 +61,12 @@ func fixAffinity(app fleet.App, rules policy.Rules) string {
 }
 
 func dropAffinity(app fleet.App) string {
-	return zdd(app, plan.Wish{Verb: plan.ToAffinity}) + ", or by hand " + heroku(app, "features:disable", fleet.SessionAffinity) + ", if the app needs no sticky sessions; visitors are then sent to any dyno."
+	return zdd(app, plan.Wish{Verb: plan.ToAffinity}) + ", or by hand " + plan.Command(app, "turn it off in the app's settings", "features:disable", fleet.SessionAffinity) + ", if the app needs no sticky sessions; visitors are then sent to any dyno."
 }
 
 // fixWeb raises the quantity, after whatever has to come first.
 func fixWeb(app fleet.App, rules policy.Rules) string {
-	want := rules.WebDynos
+	want, _ := plan.Wanted(app, rules)
 	scaler, known := plan.AutoscalerOf(app).Get()
 	if !known {
 		return "Try again first: whether Heroku's autoscaler is on could not be read, and with it on what is scaled by hand does not last."
@@ -88,24 +89,26 @@ func fixWeb(app fleet.App, rules policy.Rules) string {
 	case scaler.Active:
 		return fmt.Sprintf("Find out at %s/resources why fewer web dynos run than the autoscaler's minimum.", app.DashboardURL())
 	case len(addons) > 0:
-		return fmt.Sprintf("Set the minimum of `%s` to %d web dynos%s, in its own settings: %s.", addons[0], want, first, heroku(app, "addons:open", addons[0]))
+		return fmt.Sprintf("Set the minimum of `%s` to %d web dynos%s, in its own settings: %s.", addons[0], want, first, openAddOn(app, addons[0]))
 	}
-	return fmt.Sprintf("%s. By hand: %s%s.", enable(app), heroku(app, "ps:scale", fmt.Sprintf("web=%d", want)), first)
+	return fmt.Sprintf("%s. By hand: %s%s.", enable(app), plan.Command(app, fmt.Sprintf("scale web to %d in the dashboard", want), "ps:scale", fmt.Sprintf("web=%d", want)), first)
 }
 
 // floorUnknown is for apps that something else scales down to nobody knows where.
 func floorUnknown(app fleet.App, rules policy.Rules) string {
+	want, _ := plan.Wanted(app, rules)
 	if addons := app.ScalingAddOns(); len(addons) > 0 {
-		return fmt.Sprintf("Make sure that the minimum of `%s` is at least %d web dynos: %s.", addons[0], rules.WebDynos, heroku(app, "addons:open", addons[0]))
+		return fmt.Sprintf("Make sure that the minimum of `%s` is at least %d web dynos: %s.", addons[0], want, openAddOn(app, addons[0]))
 	}
 	return tryAgain
 }
 
 // fixPreboot comes last: each release with preboot on locks the formation.
 func fixPreboot(app fleet.App, rules policy.Rules) string {
-	command := heroku(app, "features:enable", fleet.Preboot)
-	if web, _ := app.Web(); web.Quantity < rules.WebDynos {
-		return fmt.Sprintf("%s. By hand, last of all, when %d web dynos are up: %s.", enable(app), rules.WebDynos, command)
+	command := plan.Command(app, "turn it on in the app's settings", "features:enable", fleet.Preboot)
+	want, _ := plan.Wanted(app, rules)
+	if web, _ := app.Web(); web.Quantity < want {
+		return fmt.Sprintf("%s. By hand, last of all, when %d web dynos are up: %s.", enable(app), want, command)
 	}
 	return fmt.Sprintf("%s, or by hand %s; it restarts nothing, and holds from the next release on.", enable(app), command)
 }
@@ -114,9 +117,9 @@ func attest(app fleet.App) string {
 	return fmt.Sprintf("Let the app send itself some requests before it takes traffic, then attest it in the policy: `apps: { %s: { warmup: attested } }`.", safe(app.Name))
 }
 
-// heroku is a command of Heroku's CLI, marked as code.
-func heroku(app fleet.App, command string, args ...string) string {
-	return "`heroku " + command + " " + safe(strings.Join(args, " ")) + " --app " + safe(app.Name) + "`"
+// openAddOn is how to get to an add-on's own settings.
+func openAddOn(app fleet.App, service string) string {
+	return plan.Command(app, "open it from the app's page in the dashboard", "addons:open", service)
 }
 
 // safe drops what would end the mark of code: backticks and control characters.

@@ -11,7 +11,9 @@ import (
 // "Session Affinity").
 func sessionAffinity() Check {
 	return Check{
-		ID: "session-affinity", Title: "Session affinity", Article: "https://devcenter.heroku.com/articles/session-affinity",
+		ID: "session-affinity", Title: "Session affinity",
+		Summary: "Passes when session affinity is as the policy wants it, which is on unless it says otherwise. Fails when it is off though required, or on though forbidden; does not apply in a space, on Eco and Basic dynos, and where the policy leaves it open.",
+		Article: "https://devcenter.heroku.com/articles/session-affinity",
 		Eval: func(app fleet.App, rules policy.Rules) Finding {
 			f, runtime, done := common(app)
 			if done {

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+
 	"example.com/zdd/fleet"
 	"example.com/zdd/policy"
 )
@@ -26,7 +28,7 @@ func costOf(app fleet.App, prices policy.Prices, from, to []Process) Cost {
 	var c Cost
 	c.Now = sum(from, func(size string) fleet.Value[fleet.Money] { return prices.Of(app, size) })
 	c.Then = sum(to, func(size string) fleet.Value[fleet.Money] { return prices.Of(app, size) })
-	c.Difference = minus(c.Then, c.Now)
+	c.Difference = difference(c.Now, c.Then)
 	c.Units.Now = sum(from, func(size string) fleet.Value[float64] { return prices.Units(app, size) })
 	c.Units.Then = sum(to, func(size string) fleet.Value[float64] { return prices.Units(app, size) })
 	c.Units.Difference = minus(c.Units.Then, c.Units.Now)
@@ -42,7 +44,20 @@ func wholeCost(app fleet.App, prices policy.Prices, steps []Step) Cost {
 		c.Difference = plus(c.Difference, s.Cost.Difference)
 		c.Units.Difference = plus(c.Units.Difference, s.Cost.Units.Difference)
 	}
+	if !c.Difference.IsKnown() && c.Then.IsKnown() {
+		c.Difference = difference(c.Now, c.Then)
+	}
 	return c
+}
+
+// difference is what it costs more. Where only what it costs now is not known, as of
+// Eco dynos, the reason says what it will be.
+func difference(now, then fleet.Value[fleet.Money]) fleet.Value[fleet.Money] {
+	will, known := then.Get()
+	if why := now.Why(); known && !now.IsKnown() {
+		return fleet.Unknown[fleet.Money](fleet.Reason{Kind: why.Kind, Text: fmt.Sprintf("it will cost %s a month; %s", will, why.Text)})
+	}
+	return minus(then, now)
 }
 
 type number interface{ ~int64 | ~float64 }

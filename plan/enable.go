@@ -112,7 +112,7 @@ func (m *making) enableAffinity() {
 }
 
 func (m *making) scaleUp() {
-	want := m.rules.WebDynos
+	want, _ := Wanted(m.app, m.rules)
 	web, _ := m.now.Web()
 	scaler, _ := AutoscalerOf(m.app).Get() // read made sure of it
 	first := ""
@@ -138,7 +138,7 @@ func (m *making) scaleUp() {
 
 // openAddOn is the command that opens an add-on's own settings.
 func (m *making) openAddOn(service string) string {
-	return code("heroku addons:open " + service + " --app " + m.app.Name)
+	return Command(m.app, "open it from the app's page in the dashboard", "addons:open", service)
 }
 
 // upTo says what more dynos cost at the most that something else will run: the steps'
@@ -153,7 +153,7 @@ func (m *making) upTo(more int) string {
 	if !known {
 		return fmt.Sprintf(" What that costs is not known (%s).", price.Why().Text)
 	}
-	return fmt.Sprintf(" That can cost up to %s a month more, which is not in this plan's cost.", one*fleet.Money(more))
+	return fmt.Sprintf(" That costs up to %s a month more.", one*fleet.Money(more))
 }
 
 // warmup is nobody's to turn on: it is in the app's code, and a person's word tells.

@@ -23,6 +23,7 @@ type Hazard struct {
 const (
 	HazardMaintenance = "maintenance"
 	HazardRelease     = "release-in-flight"
+	HazardHandOver    = "hand-over"
 	HazardCrashed     = "crashed-dynos"
 	HazardAutoscaler  = "autoscaler"
 	HazardScalingApp  = "scaling-add-on"
@@ -35,11 +36,6 @@ const (
 	HazardFewer       = "fewer-dynos"
 	HazardSessions    = "sessions"
 )
-
-// handOver is how long after a release of a preboot app its old dynos may still serve
-// and the formation be locked: 3:11 to 5:08 were measured, with the default boot
-// time-out; the rest is margin.
-const handOver = 6 * time.Minute
 
 // Hazards lists what is risky about changing or deploying the app at that moment. An
 // app with no running web process has none: nothing of it is changed.
@@ -64,7 +60,7 @@ func Hazards(app fleet.App, rules policy.Rules, now time.Time) []Hazard {
 		}
 		if len(crashed) > 0 {
 			add(HazardCrashed, "%s crashed: more dynos of a release that does not run make nothing safer. Look at %s first.",
-				join(crashed), code("heroku logs --tail --app "+app.Name))
+				join(crashed), Command(app, "its logs", "logs --tail"))
 		}
 	}
 	scalingHazards(app, add)
@@ -112,7 +108,11 @@ func (m *making) ownHazards() (found []Hazard) {
 			add(HazardInterrupts, "With preboot off every deploy, rollback and config change stops the old dynos before new ones serve: visitors get errors for as long as it takes to boot.")
 		case s.Kind == Scale && s.To.Processes[0].Quantity < s.From.Processes[0].Quantity:
 			alone := ""
-			if web.Quantity == 1 {
+			switch {
+			case web.Quantity > 1:
+			case m.app.InSpace():
+				alone = " One web dyno alone leaves nobody when it crashes, takes its daily restart, or is replaced by a rolling deploy."
+			default:
 				alone = " One web dyno alone leaves nobody when it crashes or takes its daily restart."
 			}
 			add(HazardFewer, "Web goes from %d to %d at once: what the dynos that stop are serving has 30 s to end, and what is left must carry it all.%s",
@@ -126,21 +126,13 @@ func (m *making) ownHazards() (found []Hazard) {
 	return found
 }
 
-// releaseHazard tells of a release that is not through. A time in the future is clock
-// skew, and counts as just now.
+// releaseHazard tells of a release that is not through, and of dynos that are not.
 func releaseHazard(app fleet.App, now time.Time, add func(string, string, ...any)) {
-	release, known := app.Release.Get()
-	if !known || release.Version == 0 {
-		return
-	}
-	age := max(now.Sub(release.CreatedAt), 0)
-	preboot, _ := app.Feature(fleet.Preboot)
-	switch {
-	case release.Status == "pending":
+	if release, known := app.Release.Get(); known && release.Version > 0 && release.Status == "pending" {
 		add(HazardRelease, "Release v%d is still in its release phase: wait until it has succeeded or failed.", release.Version)
-	case release.Status == "succeeded" && preboot && !app.InSpace() && age < handOver:
-		add(HazardRelease, "Release v%d is %s old: until preboot's hand-over is through, which takes up to %s, old dynos serve and Heroku locks the formation.",
-			release.Version, age.Round(time.Second), minutes(handOver))
+	}
+	if busy, _, why := HandOver(app, now); busy {
+		add(HazardHandOver, "%s: until preboot's hand-over is through, which takes up to %s, old dynos may serve and Heroku locks the formation.", upper(why), minutes(handOver))
 	}
 }
 
@@ -179,7 +171,8 @@ func dataHazards(app fleet.App, rules policy.Rules, add func(string, string, ...
 		add(HazardData, "%s: Heroku advises against preboot with multi-tenant data plans, which can move to another host while two sets of dynos hold on to them.", join(slices.Compact(shared)))
 	}
 	if len(limits) > 0 {
-		count := max(web.Quantity, rules.WebDynos)
+		want, _ := Wanted(app, rules)
+		count := max(web.Quantity, want)
 		add(HazardConnections, "During each deploy with preboot, old and new web dynos hold their connections at the same time: twice what %d web dynos take. %s.",
 			count, upper(join(slices.Compact(limits))))
 	}

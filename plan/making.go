@@ -120,7 +120,7 @@ func (m *making) runtime(may ...Runtime) (Runtime, bool) {
 	case slices.Contains(may, runtime):
 		return runtime, true
 	case runtime == Stopped:
-		m.refuse("%s. If the app is to serve again, start it yourself first: %s. I never start an app that stands still.", upper(why), code("heroku ps:scale web=1 --app "+app))
+		m.refuse("%s. If the app is to serve again, start it yourself first: %s. I never start an app that stands still.", upper(why), Command(m.app, "scale web to 1 in the dashboard", "ps:scale", "web=1"))
 	case runtime == Webless:
 		m.refuse("%s: nothing of it serves visitors, so there is nothing to keep up.", upper(why))
 	default:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"example.com/zdd/fleet"
+	"example.com/zdd/policy"
 )
 
 // Runtime is which of Heroku's rules an app follows.
@@ -57,6 +58,20 @@ func RuntimeOf(app fleet.App) (runtime fleet.Value[Runtime], why string) {
 		return fleet.Known(Strange), fmt.Sprintf("%s is a dyno size that this program does not know", code(size.Name))
 	}
 	return fleet.Known(Strange), fmt.Sprintf("Heroku says that the app runs on %s dynos and in no space, which can't both be", code(size.Name))
+}
+
+// rolling is how many web dynos a rolling deploy needs so that one serves while another
+// is replaced (Dev Center, "Rolling Deploys").
+const rolling = 2
+
+// Wanted is how many web dynos the app has to keep, and who wants it, in words for a
+// person that begin no sentence: what the policy says, and in a space, where nothing but
+// rolling deploys keeps the app up, no fewer than those need.
+func Wanted(app fleet.App, rules policy.Rules) (web int, who string) {
+	if app.InSpace() && rules.WebDynos < rolling {
+		return rolling, fmt.Sprintf("a rolling deploy needs %d, though policy wants %d", rolling, rules.WebDynos)
+	}
+	return rules.WebDynos, fmt.Sprintf("policy wants %d", rules.WebDynos)
 }
 
 // AutoscalerOf is Heroku's own autoscaling of an app's web dynos. Where the size can't

@@ -55,7 +55,7 @@ func (m *making) alone() bool {
 // scaleTo changes the web quantity to what a person named.
 func (m *making) scaleTo(want int) {
 	if want < 1 {
-		m.refuse("Switching an app off is not something I do. If nobody is to be served any more, do it yourself: %s.", code("heroku ps:scale web=0 --app "+m.app.Name))
+		m.refuse("Switching an app off is not something I do. If nobody is to be served any more, do it yourself: %s.", Command(m.app, "scale web to 0 in the dashboard", "ps:scale", "web=0"))
 		return
 	}
 	if _, ok := m.runtime(Bootable, Small, Rolling); !ok || !m.read(m.features, m.scalers) {

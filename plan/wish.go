@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,10 +59,32 @@ func (w Wish) Line(app string) string {
 // is left to a person (Yours). A part that could not be read and that a step would
 // stand on makes a refusal. A plan made while a preboot hand-over runs has that as a
 // hazard: waiting for its end is the rollout's part.
+//
+// Where the rules are unsure (policy.Rules.Others) a plan that would be another under
+// the other rules is refused.
 func For(app fleet.App, rules policy.Rules, w Wish, now time.Time) Plan {
 	w.Size = strings.ToLower(strings.TrimSpace(w.Size))
+	p := under(app, rules, w, now)
+	for _, other := range rules.Others() {
+		if q := under(app, other, w, now); q.Hash != p.Hash || !slices.Equal(q.Why, p.Why) {
+			m := begin(app, rules, w)
+			m.refuse("Could not read %s of %s, and the policy has an entry for a pipeline that would make another plan. Nothing was changed; try again.",
+				unreadPart("the pipeline", rules.Unsure), code(app.Name))
+			return m.finish(now)
+		}
+	}
+	return p
+}
+
+func begin(app fleet.App, rules policy.Rules, w Wish) *making {
 	m := &making{app: app, rules: rules, wish: w, now: app, plan: Plan{App: app.ID, Name: app.Name, ReadAt: app.ReadAt}}
 	m.unpriced()
+	return m
+}
+
+// under plans a wish under rules that are sure.
+func under(app fleet.App, rules policy.Rules, w Wish, now time.Time) Plan {
+	m := begin(app, rules, w)
 	switch w.Verb {
 	case ToEnable:
 		m.enable()

@@ -303,7 +303,7 @@ func TestUndoOfNonsense(t *testing.T) {
 func TestForNow(t *testing.T) {
 	app := fleettest.App("standard-1x web=1 affinity preboot released=5m")
 	rules := policy.Default().For(app)
-	has := func(p Plan) bool { return len(p.Hazards) > 0 && p.Hazards[0].ID == HazardRelease }
+	has := func(p Plan) bool { return len(p.Hazards) > 0 && p.Hazards[0].ID == HazardHandOver }
 	w := Wish{Verb: ToScale, Web: 2}
 	early, late := For(app, rules, w, app.ReadAt), For(app, rules, w, app.ReadAt.Add(time.Minute))
 	if !has(early) || has(late) {

@@ -2,8 +2,12 @@ package plan
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
+
+	"example.com/zdd/fleet"
 )
 
 // code marks text that came from Heroku as code. Backticks and control characters
@@ -23,6 +27,29 @@ func codes(list []string) []string {
 		out[i] = code(s)
 	}
 	return out
+}
+
+// plain is a word that means only itself in a shell: app names, process types and
+// add-on services, unless somebody gave them a name to do harm with.
+var plain = regexp.MustCompile(`\A[A-Za-z0-9_][A-Za-z0-9_-]*\z`)
+
+// Command is a command of Heroku's CLI for the app, to copy into a shell, marked as
+// code. First is ours, such as "ps:scale"; the words after it, such as web=2, and the
+// app's name come from Heroku. Where one of them could mean more than itself to a shell
+// there is no command, and the answer is instead, which says what to do in words.
+func Command(app fleet.App, instead, first string, words ...string) string {
+	names := []string{app.Name}
+	for _, word := range words {
+		name, value, has := strings.Cut(word, "=")
+		names = append(names, name)
+		if has {
+			names = append(names, value)
+		}
+	}
+	if slices.ContainsFunc(names, func(s string) bool { return !plain.MatchString(s) }) {
+		return instead
+	}
+	return code(strings.Join(append([]string{"heroku", first}, words...), " ") + " --app " + app.Name)
 }
 
 // join makes "a", "a and b", "a, b and c".
