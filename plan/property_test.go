@@ -190,10 +190,11 @@ func holds(app fleet.App, rules policy.Rules, w plan.Wish, p plan.Plan) error {
 		case plan.Soak:
 			soaked = s.Wait == rules.Rollout.AffinitySoak
 		}
-		was, is := rules.Prices.Monthly(now), rules.Prices.Monthly(then)
+		was, wasKnown := monthly(now, rules.Prices)
+		is, isKnown := monthly(then, rules.Prices)
 		difference, known := s.Cost.Difference.Get()
-		if was.IsKnown() && is.IsKnown() && (!known || difference != is.Or(0)-was.Or(0)) {
-			return fmt.Errorf("step %d %s: costs %s (known %t), want %s", i, s, difference, known, is.Or(0)-was.Or(0))
+		if wasKnown && isKnown && (!known || difference != is-was) {
+			return fmt.Errorf("step %d %s: costs %s (known %t), want %s", i, s, difference, known, is-was)
 		}
 		bill += difference
 		costs = costs || !known || difference > 0
@@ -207,6 +208,21 @@ func holds(app fleet.App, rules policy.Rules, w plan.Wish, p plan.Plan) error {
 		return fmt.Errorf("needs approval %t (%q), want %t", got, p.NeedsApproval(), want)
 	}
 	return ends(app, now, rules, w, p)
+}
+
+// monthly counts what the whole formation costs by itself, dyno by dyno, as a bill would.
+func monthly(app fleet.App, prices policy.Prices) (sum fleet.Money, known bool) {
+	processes, _ := app.Formation.Get()
+	for _, p := range processes {
+		for range p.Quantity {
+			price, known := prices.Of(app, p.Size).Get()
+			if !known {
+				return 0, false
+			}
+			sum += price
+		}
+	}
+	return sum, true
 }
 
 // ends holds what the app is at the end against what was wished for.

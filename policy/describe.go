@@ -121,10 +121,8 @@ func (p Policy) Hints() []string {
 	if p.Nightly.Channel == "" {
 		hint("`digest.channel` is not set: no nightly digest is posted")
 	}
-	for _, size := range slices.Sorted(maps.Keys(p.Prices)) {
-		if fleet.SizeNamed(size).Tier == fleet.OtherTier {
-			hint("`prices.%s`: this program knows no dyno size of that name", size)
-		}
+	if _, priced := p.Prices["eco"]; priced {
+		hint("`prices.eco` is taken for each Eco dyno, and Heroku bills one flat subscription for all of an account's: leave it out, or costs of Eco apps come out too high")
 	}
 	return hints
 }

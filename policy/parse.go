@@ -189,7 +189,10 @@ func (r *reader) policy(root ast.Node, p *Policy) {
 		{"apps", func(n ast.Node, key string) { r.apps(n, key, &p.Apps) }},
 		{"people", func(n ast.Node, key string) {
 			r.section(n, key, []field{
-				{"readers", func(n ast.Node, key string) { p.People.Readers = r.people(n, key) }},
+				{"readers", func(n ast.Node, key string) {
+					p.People.Readers = r.people(n, key)
+					r.notNobody(n, key)
+				}},
 				{"operators", func(n ast.Node, key string) { p.People.Operators = r.people(n, key) }},
 				{"approvers", func(n ast.Node, key string) { p.People.Approvers = r.people(n, key) }},
 			})

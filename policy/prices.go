@@ -52,25 +52,3 @@ func shieldDoubt(app fleet.App, s fleet.Size) (fleet.Reason, bool) {
 	}
 	return fleet.Reason{Kind: fleet.NotTold, Text: "whether its space is a Shield space could not be read, and Shield dynos cost more"}, true
 }
-
-// Monthly is what the app's whole formation costs a month, unknown as soon as the
-// price of one running process type is.
-func (p Prices) Monthly(app fleet.App) fleet.Value[fleet.Money] {
-	processes, known := app.Formation.Get()
-	if !known {
-		return fleet.Unknown[fleet.Money](app.Formation.Why())
-	}
-	var sum fleet.Money
-	for _, process := range processes {
-		if process.Quantity == 0 {
-			continue
-		}
-		price := p.Of(app, process.Size)
-		one, known := price.Get()
-		if !known {
-			return price
-		}
-		sum += one * fleet.Money(process.Quantity)
-	}
-	return fleet.Known(sum)
-}

@@ -69,6 +69,14 @@ func (r *reader) notEmpty(n ast.Node, key, what string) {
 	}
 }
 
+// notNobody refuses an empty list of readers: it reads as nobody, and no list at all means
+// everybody.
+func (r *reader) notNobody(n ast.Node, key string) {
+	if seq, ok := n.(*ast.SequenceNode); ok && len(seq.Values) == 0 {
+		r.wrong(lineOf(n), key, "an empty list would let nobody ask, and can't be told from none, which lets every full member; leave the key out for that, or name somebody")
+	}
+}
+
 var (
 	globText = regexp.MustCompile(`^[a-z0-9*?\[\]^-]{1,60}$`)
 	teamName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$`)
@@ -196,6 +204,20 @@ func (r *reader) quorum(n ast.Node, key string, a *Approval) {
 	delete(r.lines, key+".approvals")
 }
 
+// sizes are the dyno sizes of today (Dev Center, "Dyno Types"), to find the one that was
+// meant. A newer one of a tier that is known is taken too.
+func sizes() []string {
+	names := []string{"eco", "basic", "standard-1x", "standard-2x", "dyno-1c-0.5gb", "dyno-2c-1gb"}
+	for _, tier := range []string{"performance", "private", "shield"} {
+		for _, size := range []string{"s", "m", "l", "l-ram", "xl", "2xl"} {
+			if tier != "performance" || size != "s" {
+				names = append(names, tier+"-"+size)
+			}
+		}
+	}
+	return names
+}
+
 var sizeName = regexp.MustCompile(`^[a-z][a-z0-9.-]{1,40}$`)
 
 func (r *reader) prices(n ast.Node, key string, prices *Prices) {
@@ -203,6 +225,10 @@ func (r *reader) prices(n ast.Node, key string, prices *Prices) {
 		full := join(key, size)
 		if !sizeName.MatchString(size) {
 			r.wrong(lineOf(entry.Key), full, "%s is no dyno size; sizes are written like standard-1x", quote(size))
+			continue
+		}
+		if fleet.SizeNamed(size).Tier == fleet.OtherTier {
+			r.wrong(lineOf(entry.Key), full, "%s is no dyno size that this program knows, so nothing would ever cost that; %s", quote(size), instead(size, sizes()))
 			continue
 		}
 		price := fleet.Money(-1)
