@@ -17,6 +17,8 @@ type Deps struct {
 	Groups   groups  // who is in a user group; nil: groups can't be read, which lets nobody in
 	Desk     desk    // nil: nothing can be asked for, as on a terminal
 	Ledger   entries // nil: there is none to read
+	// Messages gives the address of a ticket's message; nil or an empty one: no link.
+	Messages func(ctx context.Context, ticket string) string
 }
 
 // groups tells who is in a Slack user group. A group that can't be read lets nobody in.
@@ -49,7 +51,7 @@ func New(deps Deps) Table {
 		newDo(deps.Desk),
 		newResume(deps.Desk),
 		newUndo(p),
-		newHistory(deps.Apps, deps.Ledger),
+		newHistory(deps.Apps, deps.Ledger, deps.Messages),
 	}
 	t.commands = append(t.commands, newHelp(slices.Clone(t.commands)))
 	return t

@@ -82,7 +82,7 @@ type entries interface {
 // historyPage is how many entries one answer shows: what fits a message and a screen.
 const historyPage = 15
 
-func newHistory(apps appReader, log entries) Command {
+func newHistory(apps appReader, log entries, messages func(context.Context, string) string) Command {
 	const usage = "history [app] [before=<entry>]"
 	return Command{
 		Name:    "history",
@@ -123,8 +123,17 @@ func newHistory(apps appReader, log entries) Command {
 			more := len(page) > historyPage
 			page = page[:min(len(page), historyPage)]
 			var items []Item
+			links := map[string]string{} // by ticket
 			for _, e := range page {
-				items = append(items, Item{Text: entryText(e)})
+				text := entryText(e)
+				if url, asked := links[e.Ticket]; !asked && e.Ticket != "" && messages != nil {
+					url = messages(ctx, e.Ticket)
+					links[e.Ticket] = url
+				}
+				if url := links[e.Ticket]; url != "" {
+					text = append(text, Line(" · ", Link(url, "message"))...)
+				}
+				items = append(items, Item{Text: text})
 			}
 			reply := Reply{Summary: title, Parts: []Part{Heading{title}, List{items}}}
 			if more {

@@ -160,3 +160,12 @@ func (s *Store) queryLedger(ctx context.Context, query string, args ...any) ([]l
 	}
 	return all, rows.Err()
 }
+
+// LastEntry reads the newest entry with that verb; found is false where there is none.
+func (s *Store) LastEntry(ctx context.Context, verb string) (e ledger.Entry, found bool, err error) {
+	all, err := s.ledgerWhere(ctx, `verb = $1 ORDER BY seq DESC LIMIT 1`, verb)
+	if err != nil || len(all) == 0 {
+		return ledger.Entry{}, false, err
+	}
+	return all[0], true, nil
+}

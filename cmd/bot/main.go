@@ -86,6 +86,7 @@ func programs() []program {
 		{"serve", "serve", "connect to Slack and answer; what Procfile runs", serveProgram},
 		{"demo", "demo [--play FILE]", "try it: a simulated Slack and Heroku, no credentials, nothing leaves this machine", demoProgram},
 		{"status", "status APP [--json]", "say whether an app's deploys are zero-downtime; needs only HEROKU_API_KEY", statusProgram},
+		{"history", "history [APP]", "who did what, from the ledger, newest first", historyProgram},
 		{"ledger", "ledger verify|export", "prove that the record of who did what is whole, or write it out", ledgerProgram},
 		{"doctor", "doctor", "check tokens, scopes, clock, database, policy and channels, and say how to mend each", doctorProgram},
 		{"version", "version", "print the version", versionProgram},

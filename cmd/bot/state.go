@@ -14,9 +14,10 @@ const (
 	reopenEvery = 5 * time.Second
 	// openTimeout bounds one try, migrations included.
 	openTimeout = time.Minute
-	// envelopesKept is how long a delivery is remembered: Slack redelivers for about
-	// six minutes, a day helps people who look into what happened.
-	envelopesKept = 24 * time.Hour
+	// deliveriesKept is how long deliveries, requests and finished jobs are remembered:
+	// Slack redelivers for about six minutes, a day helps people who look into what
+	// happened. Tickets, their messages and the ledger are kept for ever.
+	deliveriesKept = 24 * time.Hour
 	// forgetEvery is how often old deliveries are dropped.
 	forgetEvery = time.Hour
 	// pingTimeout bounds the question whether the database is there.
@@ -62,8 +63,9 @@ func (s state) close() {
 	}
 }
 
-// run waits for a database that is away, and then forgets old deliveries now and then.
-func (s state) run(ctx context.Context) error {
+// run waits for a database that is away, does first once it is there, and then drops now
+// and then what nobody needs any more.
+func (s state) run(ctx context.Context, first func(context.Context) error) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for away := false; ; {
@@ -81,8 +83,18 @@ func (s state) run(ctx context.Context) error {
 			away = false
 			s.log.Info("database is back")
 		}
-		if _, err := s.ForgetEnvelopes(ctx, time.Now().Add(-envelopesKept)); err != nil && ctx.Err() == nil {
-			s.log.Warn("old deliveries not dropped", "err", err)
+		if first != nil {
+			if err := first(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("policy not recorded", "err", err)
+			}
+			first = nil
+		}
+		for what, forget := range map[string]func(context.Context, time.Time) (int64, error){
+			"deliveries": s.ForgetEnvelopes, "requests": s.ForgetRequests, "jobs": s.DeleteFinishedJobs,
+		} {
+			if _, err := forget(ctx, time.Now().Add(-deliveriesKept)); err != nil && ctx.Err() == nil {
+				s.log.Warn("old records not dropped", "step", what, "err", err)
+			}
 		}
 		timer.Reset(forgetEvery)
 	}

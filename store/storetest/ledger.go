@@ -344,3 +344,21 @@ func testLedgerGuard(t *testing.T, o store.Options) {
 		}
 	}
 }
+
+// The newest entry of a verb is found whatever came after it.
+func testLedgerLast(t *testing.T, o store.Options) {
+	s := open(t, o)
+	if _, found, err := s.LastEntry(t.Context(), ledger.PolicyLoaded); err != nil || found {
+		t.Errorf("an empty ledger: got found %v, %v, want none", found, err)
+	}
+	first, second, other := entry(""), entry(""), entry("T-1")
+	first.Verb, second.Verb = ledger.PolicyLoaded, ledger.PolicyLoaded
+	second.Actor = "U2"
+	if _, err := appendLedger(t, s, ledger.Key{}, first, second, other); err != nil {
+		t.Fatal(err)
+	}
+	got, found, err := s.LastEntry(t.Context(), ledger.PolicyLoaded)
+	if err != nil || !found || got.Actor != "U2" || got.Seq != 2 {
+		t.Errorf("got %+v, %v, %v, want entry #2 of U2", got, found, err)
+	}
+}

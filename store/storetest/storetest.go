@@ -27,6 +27,7 @@ func Run(t *testing.T, place func(t *testing.T) store.Options) {
 		{"ended context", testEndedContext},
 		{"ledger", testLedger},
 		{"ledger pages", testLedgerPages},
+		{"ledger last", testLedgerLast},
 		{"ledger race", testLedgerRace},
 		{"ledger guard", testLedgerGuard},
 		{"jobs", testJobs},

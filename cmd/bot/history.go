@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"example.com/zdd/chat"
+	"example.com/zdd/commands"
+	"example.com/zdd/store"
+)
+
+// historyProgram is /zdd history for a terminal. It needs the database, and
+// HEROKU_API_KEY only where an app is named.
+func historyProgram(ctx context.Context, args []string, o outside) error {
+	const line = "history [APP] [before=N]"
+	for _, a := range args {
+		if strings.HasPrefix(a, "-") {
+			return usage(line)
+		}
+	}
+	cfg := readConfig(o.Getenv)
+	options, err := cfg.storeOptions(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	if err := databaseIsThere(options); err != nil {
+		return err
+	}
+	opened, err := store.Open(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	pol, _, err := cfg.policy()
+	if err != nil {
+		return err
+	}
+	deps := commands.Deps{Policies: fixed{pol}, Ledger: opened}
+	if len(args) > 0 && !strings.HasPrefix(args[0], "before=") {
+		if err := cfg.missing("HEROKU_API_KEY"); err != nil {
+			return err
+		}
+		apps, err := newHeroku(cfg, pol, o, slog.New(slog.DiscardHandler), nil)
+		if err != nil {
+			return err
+		}
+		defer apps.Close()
+		deps.Apps = apps
+	}
+	reply, err := commands.New(deps).Run(ctx, "history "+strings.Join(args, " "), commands.Request{By: commands.Person{Kind: commands.Operator}, Via: commands.Terminal, Now: o.now()})
+	if refusal, ok := errors.AsType[*commands.Refusal](err); ok {
+		if err := chat.Terminal(o.Stderr, withoutButtons(refusal.Reply), style(o)); err != nil {
+			return err
+		}
+		return &exit{code: exitError}
+	}
+	if err != nil {
+		return err
+	}
+	return chat.Terminal(o.Stdout, reply, style(o))
+}

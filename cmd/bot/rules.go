@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/zdd/commands"
+	"example.com/zdd/jobs"
+	"example.com/zdd/ledger"
+	"example.com/zdd/policy"
+)
+
+// workAnnounce is the job that tells people of a policy that changed; its key is the
+// number of the ledger's entry.
+const workAnnounce = "announce"
+
+// rulesEntry is what the ledger holds of a policy that was read.
+type rulesEntry struct {
+	Digest  string            `json:"digest"`
+	Changes []ruleChange      `json:"changes,omitempty"` // since the one before
+	InForce map[string]string `json:"in_force"`          // every key
+}
+
+// ruleChange is one key of the policy that changed.
+type ruleChange struct {
+	Key  string `json:"key"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// recordRules writes into the ledger which policy is in force from now on, if it is
+// another one than before, and has people told where it moves who may do what: the
+// policy is a file, and whoever can deploy the bot can change it.
+func recordRules(ctx context.Context, state state, key ledger.Key, pol policy.Policy, now time.Time) error {
+	last, found, err := state.LastEntry(ctx, ledger.PolicyLoaded)
+	if err != nil {
+		return err
+	}
+	var before rulesEntry
+	if found {
+		if err := json.Unmarshal(last.Detail, &before); err != nil {
+			return fmt.Errorf("read the policy that was in force: %w", err)
+		}
+		if before.Digest == pol.Digest() {
+			return nil
+		}
+	}
+	after := rulesEntry{Digest: pol.Digest(), InForce: map[string]string{}}
+	for _, line := range pol.Describe() {
+		after.InForce[line.Key] = line.Value
+	}
+	if found {
+		after.Changes = changedRules(before.InForce, after.InForce)
+	}
+	detail, err := json.Marshal(after)
+	if err != nil {
+		return err
+	}
+	return state.Tx(ctx, func(tx *sql.Tx) error {
+		head, err := state.AppendLedger(ctx, tx, key, ledger.Entry{At: now, Actor: ledger.Bot, Verb: ledger.PolicyLoaded, Detail: detail})
+		if err != nil || !slices.ContainsFunc(after.Changes, tellsPeople) {
+			return err
+		}
+		return state.EnqueueJob(ctx, tx, jobs.Spec{Kind: workAnnounce, Key: strconv.FormatInt(head.Seq, 10), At: now})
+	})
+}
+
+func changedRules(before, after map[string]string) []ruleChange {
+	all := maps.Clone(before)
+	maps.Copy(all, after)
+	var changes []ruleChange
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if before[key] != after[key] {
+			changes = append(changes, ruleChange{key, before[key], after[key]})
+		}
+	}
+	return changes
+}
+
+// tellsPeople says whether a change moves who may do what.
+func tellsPeople(c ruleChange) bool {
+	section, _, _ := strings.Cut(c.Key, ".")
+	return section == "people" || section == "approval" || section == "limits"
+}
+
+// announceRules is the handler of workAnnounce. After a crash it may tell twice, which
+// is better than not at all.
+func (e *engine) announceRules(ctx context.Context, j *jobs.Job, state state, pol policy.Policy) error {
+	seq, err := strconv.ParseInt(j.Key, 10, 64)
+	if err != nil {
+		return j.GiveUp(err)
+	}
+	if pol.Approval.Channel == "" {
+		return nil // the doctor says that changes are told nowhere else
+	}
+	for entry, err := range state.Ledger(ctx, seq) {
+		if err != nil {
+			return err
+		}
+		var rules rulesEntry
+		if err := json.Unmarshal(entry.Detail, &rules); err != nil {
+			return j.GiveUp(err)
+		}
+		return j.Step(ctx, func(ctx context.Context) error {
+			return e.bot.Announce(ctx, pol.Approval.Channel, rulesReply(entry, rules))
+		}, nil)
+	}
+	return j.GiveUp(errors.New("the ledger has no such entry"))
+}
+
+func rulesReply(entry ledger.Entry, rules rulesEntry) commands.Reply {
+	var items []commands.Item
+	for _, c := range rules.Changes {
+		if tellsPeople(c) {
+			items = append(items, commands.Item{Text: commands.Line(commands.Code(c.Key), ": ", commands.Code(either(c.From)), " → ", commands.Code(either(c.To)))})
+		}
+	}
+	return commands.Reply{
+		Public:  true,
+		Summary: "The policy changed: " + strconv.Itoa(len(items)) + " of the rules on who may do what",
+		Parts: []commands.Part{
+			commands.Heading{Text: "The policy changed"},
+			commands.Para{Text: commands.Line("The bot was started with other rules on who may ask, who may approve, or how much. Tickets that were waiting under the old rules are stale.")},
+			commands.List{Items: items},
+			commands.Note{Text: commands.Line("Policy ", commands.Code(rules.Digest[:min(12, len(rules.Digest))]), ", in force since ", commands.At(entry.At), ". Ledger ", commands.Code(entry.Head().String()), ".")},
+		},
+	}
+}
+
+func either(s string) string {
+	if s == "" {
+		return "not set"
+	}
+	return s
+}
