@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"unicode/utf8"
 
 	simheroku "example.com/zdd/sim/heroku"
@@ -30,8 +31,36 @@ func TestPictureIsCurrent(t *testing.T) {
 	if !found {
 		t.Fatalf("got no line that says when it was read:\n%s", &out)
 	}
-	want := drawSVG("/zdd status shop", text)
-	file := filepath.Join("..", "..", "docs", "status.svg")
+	current(t, "status.svg", drawSVG("/zdd status shop", text))
+}
+
+// The second picture is the message in the approval channel, as the simulated Slack
+// shows it.
+func TestTicketPictureIsCurrent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemory(t)
+		defer s.close()
+		if err := s.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		p := &prompter{simulation: s, out: &out, person: "requester"}
+		if err := p.say(t.Context(), "type requester #general /zdd enable shop"); err != nil {
+			t.Fatal(err)
+		}
+		_, text, found := strings.Cut(out.String(), "#ops ──\n")
+		if !found {
+			t.Fatalf("got nothing in #ops:\n%s", &out)
+		}
+		text, _, _ = strings.Cut(text, "\n\n")
+		current(t, "enable.svg", drawSVG("/zdd enable shop", text))
+	})
+}
+
+// current holds a generated document against the committed one.
+func current(t *testing.T, name, want string) {
+	t.Helper()
+	file := filepath.Join("..", "..", "docs", name)
 	if *update {
 		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -43,7 +72,7 @@ func TestPictureIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("docs/status.svg is not current: run go test ./cmd/bot -run TestPictureIsCurrent -update")
+		t.Errorf("docs/%s is not current: run go test ./cmd/bot -run PictureIsCurrent -update", name)
 	}
 }
 

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/zdd/chat"
+	"example.com/zdd/jobs"
+	"example.com/zdd/rollout"
+)
+
+// asBot is the variable of the environment that makes the test binary the bot itself:
+// the crash campaign kills real processes, which run what main runs.
+const asBot = "ZDD_TEST_AS_BOT"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asBot) != "" {
+		os.Exit(mainAsBot())
+	}
+	os.Exit(m.Run())
+}
+
+// mainAsBot is main with hurried waits. It ends with the test, however that ends, since
+// the other end of its standard input does.
+func mainAsBot() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // its end is all that it says
+		os.Exit(exitError)
+	}()
+	o := process()
+	o.Rollout, o.Queue, o.Chat = crashRollout(), crashQueue(), crashChat()
+	return run(ctx, os.Args[1:], o)
+}
+
+// crashQueue has a lease that a campaign can wait for.
+func crashQueue() jobs.Timing {
+	return jobs.Timing{
+		Lease:     3 * time.Second,
+		Look:      500 * time.Millisecond,
+		Retry:     200 * time.Millisecond,
+		RetryMost: 2 * time.Second,
+		Grace:     3 * time.Second,
+	}
+}
+
+// crashRollout makes the soak of ten minutes 600 ms.
+func crashRollout() rollout.Timing {
+	return rollout.Timing{
+		Hurry:        crashHurry,
+		HandOver:     500 * time.Millisecond,
+		Blocked:      time.Second,
+		Settle:       300 * time.Millisecond,
+		Glance:       300 * time.Millisecond,
+		ReadBack:     50 * time.Millisecond,
+		ReadBackMost: time.Second,
+		Retry:        300 * time.Millisecond,
+		RetryMost:    2 * time.Second,
+		Looks:        []time.Duration{time.Second, 3 * time.Second},
+	}
+}
+
+const crashHurry = 1000
+
+// crashChat gives up a request to Slack, and what was being posted, sooner.
+func crashChat() chat.Timing {
+	return chat.Timing{
+		HTTP:     2 * time.Second,
+		Unsure:   4 * time.Second,
+		Answer:   10 * time.Second,
+		Grace:    3 * time.Second,
+		Stagger:  200 * time.Millisecond,
+		Retry:    100 * time.Millisecond,
+		RetryMax: time.Second,
+		Again:    time.Second,
+	}
+}
