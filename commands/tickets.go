@@ -126,9 +126,8 @@ func newHistory(apps appReader, log entries, messages func(context.Context, stri
 			links := map[string]string{} // by ticket
 			for _, e := range page {
 				text := entryText(e)
-				if url, asked := links[e.Ticket]; !asked && e.Ticket != "" && messages != nil {
-					url = messages(ctx, e.Ticket)
-					links[e.Ticket] = url
+				if _, asked := links[e.Ticket]; !asked && e.Ticket != "" && messages != nil {
+					links[e.Ticket] = messages(ctx, e.Ticket)
 				}
 				if url := links[e.Ticket]; url != "" {
 					text = append(text, Line(" · ", Link(url, "message"))...)
