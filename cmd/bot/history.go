@@ -8,7 +8,6 @@ import (
 
 	"example.com/zdd/chat"
 	"example.com/zdd/commands"
-	"example.com/zdd/store"
 )
 
 // historyProgram is /zdd history for a terminal. It needs the database, and
@@ -21,14 +20,7 @@ func historyProgram(ctx context.Context, args []string, o outside) error {
 		}
 	}
 	cfg := readConfig(o.Getenv)
-	options, err := cfg.storeOptions(slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	if err := databaseIsThere(options); err != nil {
-		return err
-	}
-	opened, err := store.Open(ctx, options)
+	opened, err := openExisting(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -28,14 +29,7 @@ func ledgerProgram(ctx context.Context, args []string, o outside) error {
 		return usage(line)
 	}
 	cfg := readConfig(o.Getenv)
-	options, err := cfg.storeOptions(slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	if err := databaseIsThere(options); err != nil {
-		return err
-	}
-	opened, err := store.Open(ctx, options)
+	opened, err := openExisting(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -54,19 +48,18 @@ func ledgerProgram(ctx context.Context, args []string, o outside) error {
 	return usage(line)
 }
 
-// databaseIsThere keeps a look at the ledger from making an empty database.
-func databaseIsThere(options store.Options) error {
-	if options.URL != "" {
-		return nil
+// openExisting opens the bot's database for a look at it, and makes no empty one.
+func openExisting(ctx context.Context, cfg config) (*store.Store, error) {
+	options, err := cfg.storeOptions(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
 	}
-	path := options.Path
-	if path == "" {
-		path = store.DefaultPath
+	if path := cmp.Or(options.Path, store.DefaultPath); options.URL == "" {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("there is no database at %s: set DATABASE_URL to the bot's, or run this where the bot runs", path)
+		}
 	}
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("there is no database at %s: set DATABASE_URL to the bot's, or run this where the bot runs", path)
-	}
-	return nil
+	return store.Open(ctx, options)
 }
 
 // verifyLedger checks the chain. A head, copied from a message in Slack, shows what no
