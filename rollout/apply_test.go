@@ -318,6 +318,9 @@ func TestSurprises(t *testing.T) {
 				if got.State != approval.Stopped {
 					t.Errorf("got %s, want stopped", got.State)
 				}
+				if name == "autoscaler moves it back while it settles" && got.EndedAt.Sub(got.Progress[2].Done) > 3*time.Minute {
+					t.Errorf("it was seen at %v only, want it within a look", got.EndedAt)
+				}
 				says(t, "outcome", got.Outcome, append(tt.say, resumeAndUndo...)...)
 				s.wrote(tt.wrote...)
 				if e := s.desk.entries[len(s.desk.entries)-1]; e.Verb != ledger.Stopped || e.Ticket != "T-1" || e.Name != "shop" {
@@ -375,6 +378,15 @@ func TestCancelWhileItRuns(t *testing.T) {
 		wrote []string
 		at    time.Duration // the latest end
 	}{
+		"while it looks before the first step": {func(s *stage) {
+			n := 0
+			s.world.read = func() error {
+				if n++; n == 2 { // the first reading is the start's
+					halt(s)()
+				}
+				return nil
+			}
+		}, nil, time.Second},
 		"before the first step": {func(s *stage) { s.world.read = once(halt(s)) }, nil, time.Second},
 		"while it soaks":        {func(s *stage) { s.after(affinityOn, 5*time.Minute, halt(s)) }, []string{affinityOn}, 5*time.Minute + 16*time.Second},
 		"while a write is sent": {func(s *stage) { s.world.answer = func() error { halt(s)(); return nil } }, []string{affinityOn}, time.Second},
@@ -495,6 +507,42 @@ func TestHandOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHandOverWhileItSettles: a rollout is not done before a release is, though no step
+// follows that it would block.
+func TestHandOverWhileItSettles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, "standard-1x web=1 affinity preboot", plan.Wish{Verb: plan.ToScale, Web: 3})
+		s.after("web 1 → 3 standard-1x", 5*time.Minute, func() {
+			s.world.change(func(a *fleet.App) {
+				a.Release = fleet.Known(fleet.Release{Version: 43, Status: "succeeded", CreatedAt: time.Now()})
+			})
+		})
+		begun := time.Now()
+		got := s.carry()
+		if took := time.Since(begun); got.State != approval.Done || took < 11*time.Minute || took > 12*time.Minute {
+			t.Errorf("got %s after %v, want done after 11 minutes", got.State, took)
+		}
+	})
+}
+
+// TestCancelledBeforeItsTurn: a ticket that is cancelled while the start looks at the app
+// stays so.
+func TestCancelledBeforeItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, "standard-1x web=1", enable())
+		s.world.read = once(func() {
+			_, _ = s.desk.ChangeTicket(s.Context(), "T-1", func(t *approval.Ticket) (approval.Change, error) {
+				t.State = approval.Cancelled
+				return approval.Change{}, nil
+			})
+		})
+		if got := s.carry(); got.State != approval.Cancelled || len(s.desk.entries) > 0 {
+			t.Errorf("got %s and the ledger %q, want it to stay cancelled", got.State, s.desk.told())
+		}
+		s.wrote()
+	})
 }
 
 // TestDisable goes the other way round.

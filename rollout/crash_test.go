@@ -196,6 +196,33 @@ func TestRandomTrouble(t *testing.T) {
 	}
 }
 
+// TestDeadline: a write is sent only before the deadline of its job, however fresh the
+// reading is.
+func TestDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, "standard-1x web=1 affinity preboot", plan.Wish{Verb: plan.ToScale, Web: 3})
+		steps := 0
+		s.cut = func(point string) bool {
+			if point == "before the step" {
+				if steps++; steps == 3 { // the one that writes
+					s.running.told = time.Now()
+				}
+			}
+			return false
+		}
+		s.world.write = func() error {
+			if !time.Now().Before(s.running.Deadline()) {
+				t.Error("a write was sent after the deadline")
+			}
+			return nil
+		}
+		if got := s.carry(); got.State != approval.Done {
+			t.Errorf("got %s (%s), want done", got.State, got.Outcome)
+		}
+		s.wrote("web 1 → 3 standard-1x")
+	})
+}
+
 // TestPausedBeforeTheWrite: a process that was paused between looking and writing looks
 // again, and one whose lease is over does not write.
 func TestPausedBeforeTheWrite(t *testing.T) {

@@ -243,6 +243,7 @@ type job struct {
 	cut      func(point string) bool
 	cancel   context.CancelFunc
 	deadline time.Time
+	told     time.Time // what Deadline answers until the end of the step; zero: the truth
 	givenUp  error
 }
 
@@ -274,7 +275,7 @@ func (j *job) Step(ctx context.Context, do func(context.Context) error, record f
 	if err := record(context.WithoutCancel(ctx), nil); err != nil {
 		return err
 	}
-	j.deadline = time.Now().Add(lease)
+	j.deadline, j.told = time.Now().Add(lease), time.Time{}
 	if j.at("after it is recorded") {
 		return errCrash
 	}
@@ -283,7 +284,12 @@ func (j *job) Step(ctx context.Context, do func(context.Context) error, record f
 
 func (j *job) Later(at time.Time, why string) error { return &later{at, why} }
 func (j *job) GiveUp(err error) error               { j.givenUp = err; return err }
-func (j *job) Deadline() time.Time                  { return j.deadline }
+func (j *job) Deadline() time.Time {
+	if !j.told.IsZero() {
+		return j.told
+	}
+	return j.deadline
+}
 
 // stage is all that a test needs. Make it inside a bubble.
 type stage struct {

@@ -36,10 +36,15 @@ func (s *stage) look(key string) {
 	}
 }
 
-// looks runs all the looks that were enqueued, when they are due.
-func (s *stage) looks() []approval.Look {
+// looks runs all the looks that were enqueued, when they are due. act happens between
+// the first and the second, five minutes after the end.
+func (s *stage) looks(act func(*stage)) []approval.Look {
 	s.Helper()
-	for _, w := range s.desk.work {
+	for i, w := range s.desk.work {
+		if i == 1 {
+			time.Sleep(3 * time.Minute)
+			act(s)
+		}
 		time.Sleep(max(time.Until(w.At), 0))
 		s.look(w.Key)
 	}
@@ -84,6 +89,12 @@ func TestLook(t *testing.T) {
 			s.scale(1)
 			s.world.change(release("Scale `web` down <!channel>"))
 		}, want: []string{"Release v43, made in that time, says `Scale web down <!channel>`."}},
+		"an older release that said so": {act: func(s *stage) {
+			s.scale(1)
+			s.world.change(func(a *fleet.App) {
+				a.Release = fleet.Known(fleet.Release{Version: 43, Status: "succeeded", Description: "Scale web", CreatedAt: time.Now().Add(-time.Hour)})
+			})
+		}, want: []string{"`web` is at 1"}, not: "v43"},
 		"web gone": {act: func(s *stage) {
 			s.world.change(func(a *fleet.App) {
 				a.Formation = fleet.Known([]fleet.Process{{Type: "worker", Quantity: 1, Size: "standard-1x"}})
@@ -128,8 +139,7 @@ func TestLook(t *testing.T) {
 				if got.State != approval.Done {
 					t.Fatalf("got %s (%s), want done", got.State, got.Outcome)
 				}
-				time.AfterFunc(5*time.Minute, func() { tt.act(s) })
-				later := s.looks()
+				later := s.looks(tt.act)
 				if len(later) != 3 || later[0].Text != "" {
 					t.Fatalf("got %+v, want three looks, the first of which saw nothing", later)
 				}
@@ -142,6 +152,9 @@ func TestLook(t *testing.T) {
 					if strings.Contains(second.Text, tt.not) {
 						t.Errorf("got %q, want nothing of %s", second.Text, tt.not)
 					}
+				}
+				if len(tt.want) > 0 && strings.Contains(second.Text, "between 00:18 UTC") { // the last look that saw nothing wrong
+					says(t, "the third look", later[2].Text, "between 00:18 UTC and 01:16 UTC")
 				}
 				if after := second.At.Sub(got.EndedAt); after < 15*time.Minute || after > 15*time.Minute+tt.wait {
 					t.Errorf("it looked after %v, want 15 minutes and at most %v", after, tt.wait)

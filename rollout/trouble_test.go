@@ -167,6 +167,68 @@ func TestTroubleIsTold(t *testing.T) {
 	})
 }
 
+// TestRateLimit: who is told to wait waits, and does not even read meanwhile.
+func TestRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, "standard-1x web=1 affinity preboot", plan.Wish{Verb: plan.ToScale, Web: 3})
+		var refused time.Time
+		s.world.write = func() error {
+			if s.world.sent == 1 {
+				refused = time.Now()
+				return rateLimited()
+			}
+			return nil
+		}
+		s.world.read = func() error {
+			if !refused.IsZero() && time.Since(refused) < 90*time.Second {
+				t.Errorf("it read %v after it was told to wait for 90 s", time.Since(refused))
+			}
+			return nil
+		}
+		if got := s.carry(); got.State != approval.Done {
+			t.Errorf("got %s (%s), want done", got.State, got.Outcome)
+		}
+		s.wrote("web 1 → 3 standard-1x")
+	})
+}
+
+// TestTroubleThatHasPassed is told no more, in the waits that follow it too.
+func TestTroubleThatHasPassed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, "standard-1x web=1", enable())
+		checks := 0
+		s.world.write = func() error {
+			if s.world.sent%2 == 1 {
+				return unavailable()
+			}
+			return nil
+		}
+		s.world.log = func(step string) {
+			time.AfterFunc(30*time.Second, func() {
+				if step == scaleUp {
+					s.world.mu.Lock()
+					s.world.read = unavailable
+					s.world.mu.Unlock()
+				}
+			})
+			time.AfterFunc(time.Minute, func() {
+				s.world.mu.Lock()
+				s.world.read = nil
+				s.world.mu.Unlock()
+			})
+			time.AfterFunc(3*time.Minute, func() {
+				checks++
+				if got := s.now("T-1"); !got.Trouble.IsZero() || strings.Contains(got.Waiting, "trying") {
+					t.Errorf("after %s: got trouble since %v, waiting %q, want none", step, got.Trouble, got.Waiting)
+				}
+			})
+		}
+		if got := s.carry(); got.State != approval.Done || checks < 2 {
+			t.Errorf("got %s (%s) and %d checks, want done", got.State, got.Outcome, checks)
+		}
+	})
+}
+
 // TestTroubleStartsAnew: two hours are those of one trouble, not of all together.
 func TestTroubleStartsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
