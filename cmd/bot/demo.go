@@ -15,7 +15,6 @@ import (
 
 	"example.com/zdd/rollout"
 	simheroku "example.com/zdd/sim/heroku"
-	"example.com/zdd/sim/play"
 	simslack "example.com/zdd/sim/slack"
 )
 
@@ -33,14 +32,10 @@ func demoProgram(ctx context.Context, args []string, o outside) error {
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return usage("demo [--play FILE]")
 	}
-	var story play.Script
+	var tale story
 	if *script != "" {
-		file, err := os.Open(*script)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if story, err = play.Parse(*script, file); err != nil {
+		var err error
+		if tale, err = openStory(*script); err != nil {
 			return err
 		}
 	}
@@ -50,11 +45,12 @@ func demoProgram(ctx context.Context, args []string, o outside) error {
 	}
 	defer os.RemoveAll(s.dir)
 	defer s.close()
+	tale.set(s)
 	if err := s.start(ctx); err != nil {
 		return err
 	}
 	if *script != "" {
-		return story.Run(ctx, s.world(sleep, func(line string) { fmt.Fprintln(o.Stdout, line) }))
+		return tale.Run(ctx, s.world(sleep, func(line string) { fmt.Fprintln(o.Stdout, line) }))
 	}
 	return prompt(ctx, s, o)
 }

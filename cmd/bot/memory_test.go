@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -58,18 +57,14 @@ func TestScenarios(t *testing.T) {
 }
 
 func playInBubble(t *testing.T, file string) {
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	story, err := play.Parse(file, f)
+	story, err := openStory(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := inMemory(t)
 		defer s.close()
+		story.set(s)
 		s.env["LOG_LEVEL"] = "debug" // what could leak has to be written down
 		if err := s.start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -79,6 +74,7 @@ func playInBubble(t *testing.T, file string) {
 		if err := story.Run(t.Context(), s.world(sleep, func(line string) { said += line + "\n" })); err != nil {
 			t.Errorf("%v\n--- told so far:\n%s--- the bot's log:\n%s", err, said, s.botLog)
 		}
+		t.Log("\n" + said) // how it reads, with -v
 	})
 }
 

@@ -28,6 +28,7 @@ type simulation struct {
 	dial                func(ctx context.Context, network, addr string) (net.Conn, error)
 	dir                 string // holds the bot's SQLite file
 	policy, ledgerKey   string
+	policies            map[string]string // what the policy may become, by name
 	rollout             rollout.Timing
 	env                 map[string]string // wins over what the simulation sets
 	botLog              *logBuffer
@@ -141,13 +142,19 @@ func (s *simulation) stopBot() error {
 // lifecycle is what a script's "bot …" lines do. A goroutine can't be killed, so
 // "kill" is a stop here; real kills are the crash campaign's.
 func (s *simulation) lifecycle(ctx context.Context, verb string) error {
+	verb, rest, _ := strings.Cut(verb, " ")
+	var stopped error
 	switch verb {
-	case "start":
-		return s.start(ctx)
 	case "stop", "kill":
 		return s.stopBot()
 	case "restart":
-		return errors.Join(s.stopBot(), s.start(ctx))
+		stopped = s.stopBot()
+		fallthrough
+	case "start":
+		if err := errors.Join(stopped, s.reset(strings.Fields(rest))); err != nil {
+			return err
+		}
+		return s.start(ctx)
 	}
 	return fmt.Errorf("a bot can start, stop, restart or be killed, not %q", verb)
 }

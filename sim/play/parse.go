@@ -41,7 +41,7 @@ var (
 	noCallsLine = regexp.MustCompile(`^calls: none to (\S+)$`)
 	methodsLine = regexp.MustCompile(`^calls: ([a-z]\w*\.[\w.]+|response_url|upload) (\d+)(\+?)$`)
 	linksLine   = regexp.MustCompile(`^links: (\d+)$`)
-	botLine     = regexp.MustCompile(`^bot (stop|start|restart|kill)$`)
+	botLine     = regexp.MustCompile(`^bot (stop|kill|(?:start|restart)(?: \w+=\S*)*)$`)
 	logLine     = regexp.MustCompile(`^log: (no )?(.+)$`)
 )
 
@@ -71,7 +71,7 @@ var (
 //	calls: none to TEXT            no request whose path holds TEXT reached Heroku
 //	calls: chat.postMessage N      so many requests reached Slack
 //	links: N                       the bot holds N live links to Slack
-//	bot stop|start|restart|kill
+//	bot stop|start|restart|kill    start and restart may carry NAME=VALUE, for the world to read
 //	log: TEXT, log: no TEXT        the bot's log holds TEXT, or does not
 //
 // The arrow may be written -> too. White space in texts is folded before comparing, and

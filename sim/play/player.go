@@ -35,7 +35,7 @@ type World struct {
 
 	Sleep func(ctx context.Context, d time.Duration) error // nil: package time
 	Say   func(line string)                                // gets each line as it is played, with what people saw; nil: nobody listens
-	Bot   func(ctx context.Context, verb string) error     // start, stop, restart or kill; nil: the script can't
+	Bot   func(ctx context.Context, verb string) error     // start, stop, restart or kill, and what followed it; nil: the script can't
 	Log   func() string                                    // the bot's log so far; nil: the script can't ask
 
 	Patience time.Duration // how long a wanted message may take; zero: 30 s
