@@ -19,7 +19,16 @@ import (
 //
 // It fails, with a *fleet.Problem, when the app itself can't be read or the token is
 // refused. Any other part that can't be read is unknown in the App, with its reason.
+//
+// Who asks for the same app in the same words within [Timing.Join] shares one reading, so
+// that ReadAt may be that much earlier than the call, though never before an Apply of
+// this client. The App is shared then: nobody changes what its maps and slices hold.
+// What is read for a change ([Changing]) is never shared.
 func (c *Client) ReadApp(ctx context.Context, ref fleet.Ref) (fleet.App, error) {
+	return c.joinRead(ctx, ref)
+}
+
+func (c *Client) readApp(ctx context.Context, ref fleet.Ref) (fleet.App, error) {
 	readAt := time.Now()
 	identity, err := c.identify(ctx, ref)
 	if err != nil {

@@ -163,7 +163,7 @@ func TestApplyFaults(t *testing.T) {
 					if n := len(sim.Calls()); n != 1 {
 						t.Errorf("sent %d times, want once", n)
 					}
-					time.Sleep(time.Minute) // what is late has happened by now
+					time.Sleep(5 * time.Minute) // what is late has happened by now, and the calls of a 429 have come back
 					if changed := looks(t, c, "target") != before; changed != tt.done {
 						t.Errorf("changed %t, want %t", changed, tt.done)
 					}

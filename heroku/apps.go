@@ -3,9 +3,7 @@ package heroku
 import (
 	"context"
 	"iter"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	platform "github.com/heroku/heroku-go/v5"
@@ -138,74 +136,4 @@ func (c *Client) listApps(ctx context.Context, path string) iter.Seq2[fleet.App,
 			}
 		}
 	}
-}
-
-// directory is who is called what, for suggestions and for finding hosts.
-type directory struct {
-	entries []entry
-	gap     error // why it may not be whole; nil: it is
-}
-
-type entry struct {
-	id         fleet.ID
-	name, host string
-}
-
-func (c *Client) readDirectory(ctx context.Context) (directory, error) {
-	return c.directory.recall(ctx, c.timing.NamesAge, func(ctx context.Context) (directory, error) {
-		ctx, cancel := context.WithTimeout(ctx, c.timing.List)
-		defer cancel()
-		var d directory
-		for app, err := range c.ReadApps(ctx, AppFilter{}) {
-			if err != nil {
-				d.gap = err
-				continue
-			}
-			e := entry{id: app.ID, name: app.Name}
-			if u, err := url.Parse(app.WebURL); err == nil {
-				e.host = strings.ToLower(u.Hostname())
-			}
-			d.entries = append(d.entries, e)
-		}
-		if len(d.entries) == 0 && d.gap != nil {
-			return directory{}, d.gap
-		}
-		return d, nil
-	})
-}
-
-// ReadNames is the names of all apps that the token can see, sorted, to find the ones
-// nearest to a mistyped one. The list is kept for [Timing.NamesAge]. Where part of it
-// could not be read it holds the rest; it fails when nothing could be read.
-func (c *Client) ReadNames(ctx context.Context) ([]string, error) {
-	d, err := c.readDirectory(ctx)
-	if err != nil {
-		return nil, c.problem(ctx, "list apps", "", err)
-	}
-	names := make([]string, 0, len(d.entries))
-	for _, e := range d.entries {
-		names = append(names, e.name)
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-// byHost finds the app whose web_url has a host: today's hosts carry random signs, so
-// the name can't be read off them (older ones are name.herokuapp.com, and apps keep
-// theirs when they are renamed).
-func (c *Client) byHost(ctx context.Context, host string) (fleet.ID, error) {
-	const op = "find the app of an address"
-	d, err := c.readDirectory(ctx)
-	if err != nil {
-		return "", c.problem(ctx, op, host, err)
-	}
-	for _, e := range d.entries {
-		if e.host == host {
-			return e.id, nil
-		}
-	}
-	if d.gap != nil {
-		return "", c.problem(ctx, op, host, d.gap)
-	}
-	return "", &fleet.Problem{Kind: fleet.NotFound, Op: op, App: host, Message: "no app that this token can see has that address"}
 }

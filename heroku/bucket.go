@@ -15,13 +15,13 @@ import (
 const (
 	bucketSize     = 4500
 	refillPerMin   = 75
-	defaultReserve = 500 // what background work leaves to people: some fifty reads of an app
-	hardFloor      = 20  // what even people leave, for the CLI of whoever mends the outage
+	defaultReserve = 500 // what background work leaves to others: some fifty reads of an app
+	hardFloor      = 20  // what even a change leaves, for the CLI of whoever mends the outage
 )
 
 // bucket keeps our picture of the account's limit: it refills by the clock and is set
 // right by each RateLimit-Remaining. golang.org/x/time/rate can't be told a level, and
-// knows one floor where people and background work have two; hence our own.
+// knows one floor where background work, people and changes have three; hence our own.
 //
 // Answers that overtake one another may set the level wrong by as many calls as are
 // under way; the next answer mends it and the floors are wider than that.
@@ -68,12 +68,20 @@ func (b *bucket) wait(now time.Time, floor int) time.Duration {
 	return max(d, b.closed.Sub(now), 0)
 }
 
+// floor is what a request has to leave: background work the whole reserve; what people
+// ask half of it, because the account is shared with people who use no chat; a change
+// that was approved, and may be half done, next to nothing.
 func (b *bucket) floor(ctx context.Context) int {
-	if isBackground(ctx) {
+	switch rankOf(ctx) {
+	case background:
 		return b.reserve
+	case change:
+		return hardFloor
 	}
-	return hardFloor
+	return b.people()
 }
+
+func (b *bucket) people() int { return max(b.reserve/2, hardFloor) }
 
 // take takes a token, waiting for one as long as ctx's deadline allows: when it can't
 // come in time it says so at once rather than let a person wait for nothing.
@@ -139,7 +147,7 @@ func (b *bucket) refused(now time.Time, retryAfter time.Duration, told bool) {
 	defer b.mu.Unlock()
 	if !told {
 		b.advance(now)
-		b.set(now, min(b.level, hardFloor))
+		b.set(now, min(b.level, float64(b.people())))
 	}
 	if until := now.Add(retryAfter); until.After(b.closed) {
 		b.closed = until

@@ -57,10 +57,11 @@ func TestBucketLearns(t *testing.T) {
 	})
 }
 
-func TestBucketTwoClasses(t *testing.T) {
+func TestBucketRanks(t *testing.T) {
 	tests := map[string]struct {
 		left       int
 		background bool
+		change     bool
 		deadline   time.Duration // 0: none
 		waits      time.Duration
 		refused    bool
@@ -68,13 +69,16 @@ func TestBucketTwoClasses(t *testing.T) {
 		"plenty, person":                   {left: 4000},
 		"plenty, background":               {left: 4000, background: true},
 		"person dips into the reserve":     {left: 400},
+		"person leaves half of it":         {left: 250, deadline: time.Second, waits: 800 * time.Millisecond},
+		"change dips deeper":               {left: 240, change: true},
 		"background leaves the reserve":    {left: 500, background: true, deadline: time.Minute, waits: 800 * time.Millisecond},
 		"background waits for its reserve": {left: 425, background: true, deadline: 2 * time.Minute, waits: time.Minute + 800*time.Millisecond},
 		"background without a deadline":    {left: 0, background: true, waits: 501 * 800 * time.Millisecond},
 		"background cannot wait so long":   {left: 425, background: true, deadline: 30 * time.Second, refused: true},
-		"person at the floor waits":        {left: 20, deadline: time.Second, waits: 800 * time.Millisecond},
-		"person below the floor, no time":  {left: 0, deadline: 5 * time.Second, refused: true},
-		"person below the floor, has time": {left: 0, deadline: 20 * time.Second, waits: 21 * 800 * time.Millisecond},
+		"person below the floor, no time":  {left: 230, deadline: 5 * time.Second, refused: true},
+		"person below the floor, has time": {left: 230, deadline: 20 * time.Second, waits: 21 * 800 * time.Millisecond},
+		"change at the floor waits":        {left: 20, change: true, deadline: time.Second, waits: 800 * time.Millisecond},
+		"change below the floor, no time":  {left: 0, change: true, deadline: 5 * time.Second, refused: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -82,8 +86,11 @@ func TestBucketTwoClasses(t *testing.T) {
 				b := newBucket(time.Now(), defaultReserve)
 				b.told(time.Now(), tt.left)
 				ctx := t.Context()
-				if tt.background {
+				switch {
+				case tt.background:
 					ctx = Background(ctx)
+				case tt.change:
+					ctx = Changing(ctx)
 				}
 				if tt.deadline > 0 {
 					var cancel context.CancelFunc
@@ -150,8 +157,8 @@ func TestBucketAfter429(t *testing.T) {
 		if got, want := b.waiting(t.Context()), time.Second; got != want {
 			t.Errorf("a person, nothing told: got %v, want %v (800 ms, rounded up)", got, want)
 		}
-		if got := b.waiting(Background(t.Context())); got < 6*time.Minute {
-			t.Errorf("background: got %v, want what fills its reserve", got)
+		if got := b.waiting(Background(t.Context())); got < 3*time.Minute {
+			t.Errorf("background: got %v, want what fills its reserve from half", got)
 		}
 		b.told(time.Now(), 4000)
 		b.refused(time.Now(), 30*time.Second, true)

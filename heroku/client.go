@@ -63,10 +63,12 @@ type Config struct {
 	ReadOnly string // why Apply may change nothing at all, in words for a person; empty: it may
 	// Dial makes connections; nil dials the network. Tests give one that stays in
 	// memory.
-	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
-	Proxy      func(*http.Request) (*url.URL, error) // nil: none
-	Reserve    int                                   // calls of the account's hourly limit that background work leaves to people; default 500, negative for none
-	Parallel   int                                   // background requests under way at once; default 16
+	Dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	Proxy func(*http.Request) (*url.URL, error) // nil: none
+	// Reserve is how many calls of the account's hourly limit background work leaves to
+	// others; what people ask leaves half of it. Default 500, negative for none.
+	Reserve    int
+	Parallel   int // background requests under way at once; default 16
 	Timing     Timing
 	Log        *slog.Logger          // nil: discarded
 	Registerer prometheus.Registerer // nil: no metrics
@@ -82,6 +84,14 @@ type Timing struct {
 	Retry    time.Duration // the first pause before a GET is sent again; default 200 ms, doubled each time
 	SizesAge time.Duration // how long the dyno sizes and pipeline names are kept; default 1 h: Heroku changes prices by announcement
 	NamesAge time.Duration // how long the list of names and hosts is kept; default 60 s: a new app is missing from suggestions that long
+	Names    time.Duration // what a suggestion of names is worth waiting for; default 1.5 s: the answer that there is no such app is known already
+	// FailedAge is how long a list of names that could not be read, or not wholly, is not
+	// asked for again; default 5 s: who corrects a typing mistake takes that long.
+	FailedAge time.Duration
+	// Join is how old the beginning of a reading of an app may be for somebody else to take
+	// it over: two people who press the same button, one who presses it twice. Default 2 s:
+	// nobody changes an app and asks about it faster. Negative: nothing is shared.
+	Join time.Duration
 }
 
 func (t Timing) withDefaults() Timing {
@@ -92,6 +102,9 @@ func (t Timing) withDefaults() Timing {
 	t.Retry = cmp.Or(t.Retry, 200*time.Millisecond)
 	t.SizesAge = cmp.Or(t.SizesAge, time.Hour)
 	t.NamesAge = cmp.Or(t.NamesAge, time.Minute)
+	t.Names = cmp.Or(t.Names, 1500*time.Millisecond)
+	t.FailedAge = cmp.Or(t.FailedAge, 5*time.Second)
+	t.Join = cmp.Or(t.Join, 2*time.Second)
 	return t
 }
 
@@ -110,7 +123,8 @@ type Client struct {
 	readOnly string
 
 	sizes     remembered[fleet.Catalog]
-	directory remembered[directory]
+	directory directories
+	joins     joins
 	pipelines *lru.Cache[fleet.ID, pipelineName]
 	notices   notices
 }
@@ -153,7 +167,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("register heroku metrics: %w", err)
 	}
 	c := &Client{timing: cfg.Timing.withDefaults(), log: log, self: self, selfID: newRemembered[fleet.ID](), readOnly: cfg.ReadOnly,
-		sizes: newRemembered[fleet.Catalog](), directory: newRemembered[directory](), pipelines: newPipelineNames()}
+		sizes: newRemembered[fleet.Catalog](), pipelines: newPipelineNames()}
 	c.wire = newWire(cfg, parallel)
 	c.inner = &transport{
 		api: api, metrics: metrics, routes: routes(), bucket: bucket, lanes: make(chan struct{}, parallel),
@@ -191,8 +205,12 @@ func newWire(cfg Config, parallel int) *http.Transport {
 	}
 }
 
-// Close drops the idle connections. Requests under way end by their contexts.
-func (c *Client) Close() { c.wire.CloseIdleConnections() }
+// Close ends what goes on in the background and drops the idle connections. Requests
+// under way end by their contexts.
+func (c *Client) Close() {
+	c.directory.stop()
+	c.wire.CloseIdleConnections()
+}
 
 // place is where a service is: scheme, host and the path that its own paths follow.
 type place struct{ scheme, host, path string }
@@ -237,21 +255,31 @@ func checkKey(key secret.Text) error {
 	return nil
 }
 
-type backgroundKey struct{}
+// rank says how much of the account's API limit a request has to leave to others.
+type rank int
+
+const (
+	person     rank = iota // somebody waits for the answer: half the reserve
+	background             // nobody does: the reserve
+	change                 // an approved change, which is worse half done: the last few only
+)
+
+type rankKey struct{}
 
 // Background marks what is done with ctx as work that no one waits for: it leaves the
 // reserve of the account's API limit to people, and waits until its deadline instead.
-func Background(ctx context.Context) context.Context {
-	return context.WithValue(ctx, backgroundKey{}, true)
+func Background(ctx context.Context) context.Context { return ranked(ctx, background) }
+
+// Changing marks what is done with ctx as part of a change that was approved: it may use
+// all but the last of the account's API limit, so that a change is not left half done,
+// and its reads are always its own.
+func Changing(ctx context.Context) context.Context { return ranked(ctx, change) }
+
+func ranked(ctx context.Context, r rank) context.Context {
+	return context.WithValue(ctx, rankKey{}, r)
 }
 
-// foreground takes the mark off: what many wait for is not to be held up by who
-// happened to ask first.
-func foreground(ctx context.Context) context.Context {
-	return context.WithValue(ctx, backgroundKey{}, false)
-}
-
-func isBackground(ctx context.Context) bool {
-	marked, _ := ctx.Value(backgroundKey{}).(bool)
-	return marked
+func rankOf(ctx context.Context) rank {
+	r, _ := ctx.Value(rankKey{}).(rank)
+	return r
 }

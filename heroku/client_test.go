@@ -370,8 +370,8 @@ func TestNobodyIsLetBelowTheFloor(t *testing.T) {
 		if p == nil || p.Kind != fleet.RateLimited || p.RetryAfter == 0 {
 			t.Errorf("got %v, want rate-limited", last)
 		}
-		// The refill brings it back by itself.
-		time.Sleep(time.Minute)
+		// The refill brings it back by itself: half the reserve, and what a reading takes.
+		time.Sleep(4 * time.Minute)
 		read(t, c, "shop")
 	})
 }

@@ -80,14 +80,25 @@ func TestSmallPages(t *testing.T) {
 
 // A list that says that it goes on, and then does not, is not taken for whole.
 func TestListThatBreaksOff(t *testing.T) {
-	for name, next := range map[string]string{"no way on": "", "in a circle": "id ]1.."} {
+	for name, tt := range map[string]struct {
+		next  func(call int) string
+		calls int
+	}{
+		"no way on":            {func(int) string { return "" }, 1},
+		"the same again":       {func(int) string { return "id ]1.." }, 2},
+		"in a circle of two":   {func(call int) string { return []string{"id ]1..", "id ]2.."}[call%2] }, 3},
+		"in a circle of seven": {func(call int) string { return fmt.Sprintf("id ]%d..", call%7) }, 8},
+		"without an end":       {func(call int) string { return fmt.Sprintf("id ]%d..", call) }, 200},
+	} {
 		t.Run(name, func(t *testing.T) {
 			calls := 0
 			c := client(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-				if calls++; calls > 10 {
-					t.Fatal("asked for ever")
+				if calls++; calls > 1000 {
+					t.Error("asked for ever")
+					rw.WriteHeader(http.StatusNotFound)
+					return
 				}
-				if next != "" {
+				if next := tt.next(calls); next != "" {
 					rw.Header().Set("Next-Range", next)
 				}
 				rw.WriteHeader(http.StatusPartialContent)
@@ -104,10 +115,34 @@ func TestListThatBreaksOff(t *testing.T) {
 					apps++
 				}
 			}
-			if apps != 1 || problems != 1 {
-				t.Errorf("got %d apps and %d problems, want one of each", apps, problems)
+			if apps != 1 || problems != 1 || calls != tt.calls {
+				t.Errorf("got %d apps and %d problems in %d calls, want one of each in %d", apps, problems, calls, tt.calls)
 			}
 		})
+	}
+}
+
+// A list of one app's is shorter yet: one that goes in a circle must not spend what the
+// account has.
+func TestPartThatBreaksOff(t *testing.T) {
+	for name, next := range map[string]func(call int) string{
+		"in a circle":    func(call int) string { return fmt.Sprintf("name ]%d..", call%3) },
+		"without an end": func(call int) string { return fmt.Sprintf("name ]%d..", call) },
+	} {
+		calls := 0
+		c := client(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/apps/shop/features" {
+				answers(map[string]string{"/apps/shop": `{"id":"` + newID + `","name":"shop"}`}).ServeHTTP(rw, r)
+				return
+			}
+			calls++
+			rw.Header().Set("Next-Range", next(calls))
+			rw.WriteHeader(http.StatusPartialContent)
+			fmt.Fprint(rw, `[{"name":"preboot","enabled":true}]`)
+		}), heroku.Config{})
+		if got := said(read(t, c, "shop").Features); !strings.HasPrefix(got, "?Heroku did not answer (the list ") || calls > 20 {
+			t.Errorf("%s: got %s after %d calls, want unknown after 20 at most", name, got, calls)
+		}
 	}
 }
 
@@ -202,7 +237,7 @@ func TestNoTeams(t *testing.T) {
 
 func TestReadNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, sim := simulated(t, simheroku.Options{Latency: time.Second}, heroku.Config{})
+		c, sim := simulated(t, simheroku.Options{Latency: 100 * time.Millisecond}, heroku.Config{})
 		done := make(chan []string)
 		for range 4 {
 			go func() {
@@ -230,50 +265,6 @@ func TestReadNames(t *testing.T) {
 		time.Sleep(time.Minute)
 		if names, err = c.ReadNames(t.Context()); err != nil || !slices.Contains(names, "brand-newer") {
 			t.Errorf("a minute later: got %v %v, want the new app too", names, err)
-		}
-	})
-}
-
-// What failed is not remembered.
-func TestReadNamesAfterFailure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, sim := simulated(t, simheroku.Options{}, heroku.Config{})
-		do(t, sim, "fault GET /** 503html")
-		_, err := c.ReadNames(t.Context())
-		if p, _ := errors.AsType[*fleet.Problem](err); p == nil || p.Kind != fleet.Unavailable {
-			t.Errorf("got %v", err)
-		}
-		do(t, sim, "faults clear")
-		if names, err := c.ReadNames(t.Context()); err != nil || len(names) == 0 {
-			t.Errorf("got %v %v, want names", names, err)
-		}
-	})
-}
-
-// An address that is not in what could be read of the lists may be in the rest.
-func TestAddressBehindAGap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := client(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			switch r.URL.Path {
-			case "/apps":
-				fmt.Fprint(rw, `[{"id":"`+newID+`","name":"shop","web_url":"https://shop-0123456789ab.herokuapp.com/"}]`)
-			case "/teams":
-				fmt.Fprint(rw, `[{"name":"acme"}]`)
-			case "/teams/acme/apps":
-				rw.WriteHeader(http.StatusBadGateway)
-			default:
-				answers(map[string]string{"/apps/" + newID: `{"id":"` + newID + `","name":"shop"}`}).ServeHTTP(rw, r)
-			}
-		}), heroku.Config{})
-		if got := read(t, c, "shop-0123456789ab.herokuapp.com"); got.Name != "shop" {
-			t.Errorf("an address that was read: got %s", got.Name)
-		}
-		_, err := c.ReadApp(t.Context(), fleet.MustRef("other-0123456789ab.herokuapp.com"))
-		if p, _ := errors.AsType[*fleet.Problem](err); p == nil || p.Kind != fleet.Unavailable {
-			t.Errorf("one that was not: got %v, want unavailable, not not-found", err)
-		}
-		if got, err := c.ReadNames(t.Context()); err != nil || len(got) != 1 {
-			t.Errorf("names: got %v %v, want those that could be read", got, err)
 		}
 	})
 }

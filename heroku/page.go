@@ -13,9 +13,17 @@ import (
 // time, because not every one of them lets itself be sorted by id.
 func wholePage() *platform.ListRange { return &platform.ListRange{Field: "id", Max: 1000} }
 
+// Beyond so many pages a list is none: each costs a call of the account's limit.
+const (
+	mostPages    = 20  // of 200, of what belongs to one app
+	mostAppPages = 200 // of 1000, of apps
+)
+
 var (
 	errForm     = errors.New("an answer of a form that is not known")
 	errBrokeOff = errors.New("the list says that it goes on, and not where")
+	errCircle   = errors.New("the list goes round in a circle")
+	errEndless  = errors.New("the list has more pages than there can be")
 )
 
 // pages walks a list over all its pages: heroku-go takes a 206 for the whole list and
@@ -24,7 +32,11 @@ var (
 func pages[T any](ctx context.Context, c *Client, first *platform.ListRange, list func(context.Context, *platform.ListRange) ([]T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		ask := ""
+		ask, asked := "", map[string]bool{"": true}
+		most := mostPages
+		if first != nil {
+			most = mostAppPages
+		}
 		for {
 			x := &exchange{askRange: ask}
 			items, err := onePage(withExchange(ctx, x), c, first, list)
@@ -40,11 +52,18 @@ func pages[T any](ctx context.Context, c *Client, first *platform.ListRange, lis
 			switch {
 			case !x.partial:
 				return
-			case x.nextRange == "" || x.nextRange == ask:
+			case x.nextRange == "":
 				yield(none, errBrokeOff)
+				return
+			case asked[x.nextRange]:
+				yield(none, errCircle)
+				return
+			case len(asked) == most:
+				yield(none, errEndless)
 				return
 			}
 			ask = x.nextRange
+			asked[ask] = true
 		}
 	}
 }

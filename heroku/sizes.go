@@ -13,7 +13,7 @@ import (
 // readSizes reads what Heroku offers, with prices; kept for [Timing.SizesAge]. It asks
 // as a person would, whoever asks first: it is one call an hour that all wait for.
 func (c *Client) readSizes(ctx context.Context) (fleet.Catalog, error) {
-	return c.sizes.recall(foreground(ctx), c.timing.SizesAge, func(ctx context.Context) (fleet.Catalog, error) {
+	return c.sizes.recall(ranked(ctx, person), c.timing.SizesAge, func(ctx context.Context) (fleet.Catalog, error) {
 		// Each row by itself: heroku-go decodes the list whole and fails on the first
 		// fractional compute, and one odd row must not cost the prices of the others.
 		var rows []json.RawMessage

@@ -134,7 +134,7 @@ func (u untilDeadline) NextBackOff() time.Duration {
 // may be gone in a moment.
 func (t *transport) send(req *http.Request, r route, x *exchange) (resp *http.Response, p *fleet.Problem, passing bool) {
 	ctx := req.Context()
-	if isBackground(ctx) {
+	if rankOf(ctx) == background {
 		select {
 		case t.lanes <- struct{}{}:
 			defer func() { <-t.lanes }()

@@ -20,7 +20,7 @@ import (
 // The ranges of what can be set, each with its reason.
 const (
 	mostDynos    = 100  // Heroku's own limit of dynos a process type (Dev Center, "Dyno Types")
-	mostReserve  = 4400 // an account has 4,500 API calls an hour; fewer than 100 would not read one app a minute
+	mostReserve  = 2250 // an account has 4,500 API calls an hour; with less than half of them a scan does not come through
 	mostParallel = 64   // more than that is what Heroku's abuse limits look at
 
 	leastSoak   = time.Minute      // no soak would be no order: visitors need a response with the cookie
