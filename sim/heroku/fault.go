@@ -21,13 +21,14 @@ const (
 	faultHang        faultKind = "hang"
 	faultResetBefore faultKind = "reset-before"
 	faultResetAfter  faultKind = "reset-after"
+	fault503After    faultKind = "503-after"
 	faultSlow        faultKind = "slow"
 	faultTruncated   faultKind = "truncated-json"
 	faultEmpty       faultKind = "empty-body"
 )
 
 func faultKinds() []faultKind {
-	return []faultKind{fault503HTML, fault503JSON, fault500, fault429, fault403, faultHang, faultResetBefore, faultResetAfter, faultSlow, faultTruncated, faultEmpty}
+	return []faultKind{fault503HTML, fault503JSON, fault500, fault429, fault403, faultHang, faultResetBefore, faultResetAfter, fault503After, faultSlow, faultTruncated, faultEmpty}
 }
 
 // fault is what goes wrong with the requests that it matches.

@@ -210,6 +210,9 @@ func (s *Server) serve(rw http.ResponseWriter, r *http.Request, d delivery) (sta
 		drop(rw)
 		return 0
 	}
+	if d.fault != nil && d.fault.kind == fault503After {
+		a.status, a.body = http.StatusServiceUnavailable, errorPage
+	}
 	return s.write(rw, r, d, a)
 }
 

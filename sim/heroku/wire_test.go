@@ -213,6 +213,7 @@ func TestFaults(t *testing.T) {
 			{"403two-factor", 403, "two_factor", `"app":{`, 2},
 			{"reset-before", 0, "", "", 2},
 			{"reset-after", 0, "", "", 3},
+			{"503-after", 503, "", "Application error", 3},
 			{"truncated-json", 200, "", `{"app":{`, 3},
 			{"empty-body", 200, "", "", 3},
 			{"slow:20s", 200, "", `"quantity":3`, 3},
