@@ -530,6 +530,9 @@ func TestJobsWaitUntilSlackSaysWhoTheBotIs(t *testing.T) {
 				t.Errorf("%s did not wait", id)
 			}
 		}
+		if ok, why, err := early.Kind(s.t.Context(), "U0REQUESTER", "T0ACME"); err == nil {
+			t.Errorf("got %t and %q of somebody, want an error: an approved ticket would become stale", ok, why)
+		}
 		if got := s.grammar.runs(); len(got) > 0 {
 			t.Errorf("ran %q as if by a stranger", got)
 		}
