@@ -20,10 +20,10 @@ import (
 // It fails, with a *fleet.Problem, when the app itself can't be read or the token is
 // refused. Any other part that can't be read is unknown in the App, with its reason.
 //
-// Who asks for the same app in the same words within [Timing.Join] shares one reading, so
-// that ReadAt may be that much earlier than the call, though never before an Apply of
-// this client. The App is shared then: nobody changes what its maps and slices hold.
-// What is read for a change ([Changing]) is never shared.
+// Who asks for an app, in the same words, that somebody began to read less than
+// [Timing.Join] ago shares that reading: ReadAt may be that much earlier than the call,
+// though never before an Apply of this client. The App is shared then: nobody changes
+// what its maps and slices hold. What is read for a change ([Urgent]) is never shared.
 func (c *Client) ReadApp(ctx context.Context, ref fleet.Ref) (fleet.App, error) {
 	return c.joinRead(ctx, ref)
 }

@@ -45,7 +45,7 @@ func (c *Client) apply(ctx context.Context, app fleet.ID, step plan.Step) *fleet
 	if err != nil {
 		return &fleet.Problem{Kind: fleet.Refused, Message: "zdd itself refused to send this: " + err.Error()}
 	}
-	ctx, cancel := context.WithTimeout(Changing(ctx), c.timing.Write)
+	ctx, cancel := context.WithTimeout(Urgent(ctx), c.timing.Write)
 	defer cancel()
 	c.joins.forget() // and again when it is through: what was read before is not what is now
 	defer c.joins.forget()

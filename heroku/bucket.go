@@ -75,7 +75,7 @@ func (b *bucket) floor(ctx context.Context) int {
 	switch rankOf(ctx) {
 	case background:
 		return b.reserve
-	case change:
+	case urgent:
 		return hardFloor
 	}
 	return b.people()

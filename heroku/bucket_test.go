@@ -90,7 +90,7 @@ func TestBucketRanks(t *testing.T) {
 				case tt.background:
 					ctx = Background(ctx)
 				case tt.change:
-					ctx = Changing(ctx)
+					ctx = Urgent(ctx)
 				}
 				if tt.deadline > 0 {
 					var cancel context.CancelFunc

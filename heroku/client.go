@@ -88,9 +88,9 @@ type Timing struct {
 	// FailedAge is how long a list of names that could not be read, or not wholly, is not
 	// asked for again; default 5 s: who corrects a typing mistake takes that long.
 	FailedAge time.Duration
-	// Join is how old the beginning of a reading of an app may be for somebody else to take
-	// it over: two people who press the same button, one who presses it twice. Default 2 s:
-	// nobody changes an app and asks about it faster. Negative: nothing is shared.
+	// Join is how long ago a reading of an app that is under way may have begun for somebody
+	// else to join it: two people who press the same button, one who presses it twice.
+	// Default 2 s: nobody changes an app and asks about it faster. Negative: none is shared.
 	Join time.Duration
 }
 
@@ -261,7 +261,7 @@ type rank int
 const (
 	person     rank = iota // somebody waits for the answer: half the reserve
 	background             // nobody does: the reserve
-	change                 // an approved change, which is worse half done: the last few only
+	urgent                 // an approved change, which is worse half done: the last few only
 )
 
 type rankKey struct{}
@@ -270,10 +270,11 @@ type rankKey struct{}
 // reserve of the account's API limit to people, and waits until its deadline instead.
 func Background(ctx context.Context) context.Context { return ranked(ctx, background) }
 
-// Changing marks what is done with ctx as part of a change that was approved: it may use
-// all but the last of the account's API limit, so that a change is not left half done,
-// and its reads are always its own.
-func Changing(ctx context.Context) context.Context { return ranked(ctx, change) }
+// Urgent marks what is done with ctx as what has to come through though few calls are
+// left: a change that was approved, with its reads before and after, and whoever looks
+// what is wrong. It may use all but the last of the account's API limit, and its reads of
+// apps are always its own. Apply is urgent by itself.
+func Urgent(ctx context.Context) context.Context { return ranked(ctx, urgent) }
 
 func ranked(ctx context.Context, r rank) context.Context {
 	return context.WithValue(ctx, rankKey{}, r)

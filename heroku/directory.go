@@ -48,7 +48,7 @@ type renewal struct {
 // within patience of the time at which its reading began it is the last one, which may
 // be empty, and err says why.
 func (c *Client) readDirectory(ctx context.Context, patience time.Duration) (d directory, err error) {
-	under, d, err := c.renewDirectory()
+	under, d, err := c.renewDirectory(ctx)
 	if under == nil {
 		return d, err
 	}
@@ -68,7 +68,7 @@ func (c *Client) readDirectory(ctx context.Context, patience time.Duration) (d d
 
 // renewDirectory is the last directory, and its renewal where that is due. What failed
 // only just now is not tried again at once.
-func (c *Client) renewDirectory() (*renewal, directory, error) {
+func (c *Client) renewDirectory(ctx context.Context) (*renewal, directory, error) {
 	k := &c.directory
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -84,10 +84,10 @@ func (c *Client) renewDirectory() (*renewal, directory, error) {
 	case k.closed:
 		return nil, k.last, &fleet.Problem{Kind: fleet.Unavailable, Message: "zdd is stopping"}
 	case k.under == nil:
-		ctx, end := context.WithTimeout(context.Background(), c.timing.List) // nobody's own: see directories
+		own, end := context.WithTimeout(ranked(context.Background(), rankOf(ctx)), c.timing.List) // see directories
 		under := &renewal{began: time.Now(), end: end, done: make(chan struct{})}
 		k.under = under
-		k.work.Go(func() { c.renew(ctx, under) })
+		k.work.Go(func() { c.renew(own, under) })
 	}
 	return k.under, k.last, nil
 }

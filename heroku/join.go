@@ -8,10 +8,11 @@ import (
 	"example.com/zdd/fleet"
 )
 
-// joins lets those who ask for the same app at the same time share one reading.
+// joins lets those who ask for the same app while it is being read share that reading.
+// Nothing is kept of one that is through: who asks then, asks about now.
 type joins struct {
 	mu    sync.Mutex
-	known map[joinKey]*join
+	under map[joinKey]*join
 }
 
 // joinKey tells readings apart; a person does not wait for one that stands back.
@@ -20,7 +21,7 @@ type joinKey struct {
 	rank rank
 }
 
-// join is a reading under way, or one that is through.
+// join is a reading under way.
 type join struct {
 	began  time.Time
 	done   chan struct{}
@@ -33,29 +34,23 @@ type join struct {
 func (j *joins) at(key joinKey, age time.Duration) (one *join, mine bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for k, old := range j.known {
-		if time.Since(old.began) >= age {
-			delete(j.known, k)
-		}
-	}
-	if one = j.known[key]; one != nil {
+	if one = j.under[key]; one != nil && time.Since(one.began) < age {
 		return one, false
 	}
 	one = &join{began: time.Now(), done: make(chan struct{})}
-	if j.known == nil {
-		j.known = map[joinKey]*join{}
+	if j.under == nil {
+		j.under = map[joinKey]*join{}
 	}
-	j.known[key] = one
+	j.under[key] = one
 	return one, true
 }
 
-// settle tells a reading's outcome to those who joined it. One that failed is joined by
-// nobody else.
+// settle ends a reading for those who joined it.
 func (j *joins) settle(key joinKey, one *join) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.known[key] == one && (one.err != nil || !one.shared) {
-		delete(j.known, key)
+	if j.under[key] == one { // not forgotten, nor followed by a younger one
+		delete(j.under, key)
 	}
 	close(one.done)
 }
@@ -64,14 +59,14 @@ func (j *joins) settle(key joinKey, one *join) {
 func (j *joins) forget() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	clear(j.known)
+	clear(j.under)
 }
 
 // joinRead is readApp, shared. What the reader whose turn it was gave up is read again
 // by those who joined.
 func (c *Client) joinRead(ctx context.Context, ref fleet.Ref) (fleet.App, error) {
 	key := joinKey{ref, rankOf(ctx)}
-	if key.rank == change {
+	if key.rank == urgent {
 		return c.readApp(ctx, ref)
 	}
 	for {

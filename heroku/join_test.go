@@ -14,16 +14,16 @@ import (
 	simheroku "example.com/zdd/sim/heroku"
 )
 
-// joining is a client that shares readings, of a Heroku that takes a second to answer.
-func joining(t *testing.T) (*heroku.Client, *simheroku.Server) {
-	return simulated(t, simheroku.Options{Latency: time.Second}, heroku.Config{Timing: heroku.Timing{Join: 2 * time.Second}})
+// slow is a client of a Heroku that takes a second to answer.
+func slow(t *testing.T) (*heroku.Client, *simheroku.Server) {
+	return simulated(t, simheroku.Options{Latency: time.Second}, heroku.Config{})
 }
 
-// Two people who press at once, and one who presses twice, cost one reading; and none is
-// older than when it was asked for by more than two seconds.
+// Two people who press at once, and one who presses twice, cost one reading; and who asks
+// when it is through, or long after it began, gets one of their own.
 func TestReadsAreJoined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, sim := joining(t)
+		c, sim := slow(t)
 		var wg sync.WaitGroup
 		for i := range 5 {
 			wg.Go(func() {
@@ -33,26 +33,34 @@ func TestReadsAreJoined(t *testing.T) {
 				}
 			})
 		}
+		wg.Go(func() { read(t, c, "checkout") })
 		wg.Wait()
-		if got := sim.CallCounts()["GET /apps/{app}"]; got != 1 {
-			t.Errorf("five within half a second: got %d readings, want 1; %v", got, sim.CallCounts())
-		}
-		first := read(t, c, "shop").ReadAt
-		if age := time.Since(first); age >= 2*time.Second || age == 0 {
-			t.Errorf("again: got a reading %v old, want the one of before", age)
-		}
-		read(t, c, "checkout")
 		if got := sim.CallCounts()["GET /apps/{app}"]; got != 2 {
-			t.Errorf("another app: got %d readings, want its own", got)
+			t.Errorf("five and another app: got %d readings, want 2; %v", got, sim.CallCounts())
 		}
-		asked := time.Now()
-		if app := read(t, c, "shop"); app.ReadAt.Before(asked.Add(-2 * time.Second)) {
-			t.Errorf("two seconds later: got a reading %v old", asked.Sub(app.ReadAt))
+		do(t, sim, "set shop preboot=on")
+		if on, _ := read(t, c, "shop").Feature(fleet.Preboot); !on {
+			t.Error("right after it was through: got the reading of before, want what is now")
 		}
-		do(t, sim, "rename shop shop-2")
-		time.Sleep(2 * time.Second)
-		if _, err := c.ReadApp(t.Context(), fleet.MustRef("shop")); err == nil {
-			t.Error("after that: got the app of before")
+	})
+}
+
+func TestOldReadIsNotJoined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sim := simulated(t, simheroku.Options{Latency: 3 * time.Second}, heroku.Config{})
+		var wg sync.WaitGroup
+		for i := range 4 { // the last begins 2.7 s after the first, and is the third's
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * 900 * time.Millisecond)
+				asked := time.Now()
+				if app := read(t, c, "shop"); asked.Sub(app.ReadAt) >= 2*time.Second {
+					t.Errorf("got a reading that began %v before it was asked for", asked.Sub(app.ReadAt))
+				}
+			})
+		}
+		wg.Wait()
+		if got := sim.CallCounts()["GET /apps/{app}"]; got != 2 {
+			t.Errorf("got %d readings, want 2", got)
 		}
 	})
 }
@@ -60,7 +68,7 @@ func TestReadsAreJoined(t *testing.T) {
 // Who gives up takes nobody along, and who waits for another's reading may give up too.
 func TestJoinedReadGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := joining(t)
+		c, _ := slow(t)
 		var wg sync.WaitGroup
 		after := func(limit, wait time.Duration) (fleet.App, error) {
 			time.Sleep(wait)
@@ -90,30 +98,35 @@ func TestJoinedReadGivenUp(t *testing.T) {
 	})
 }
 
-// What was read before a change is nobody's answer after it, and what is read for a
-// change is never another's.
+// What began to be read before a change is nobody's answer after it, and what is read for
+// a change is its own.
 func TestReadAfterApplyIsFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, sim := simulated(t, simheroku.Options{}, heroku.Config{Timing: heroku.Timing{Join: 2 * time.Second}})
+		c, sim := slow(t)
 		do(t, sim, "create target web=1")
-		before := read(t, c, "target")
-		if on, _ := before.Feature(fleet.Preboot); on {
-			t.Fatal("preboot is on already")
-		}
+		id := read(t, c, "target").ID
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() {
+			time.Sleep(900 * time.Millisecond)
+			read(t, c, "target")
+		})
 		step := plan.Step{Kind: plan.Preboot, From: plan.State{Feature: &plan.Feature{Name: fleet.Preboot}}, To: plan.State{Feature: &plan.Feature{Name: fleet.Preboot, On: true}}}
-		if err := c.Apply(t.Context(), before.ID, step); err != nil {
+		if err := c.Apply(t.Context(), id, step); err != nil {
 			t.Fatal(err)
 		}
-		if on, _ := read(t, c, "target").Feature(fleet.Preboot); !on {
+		began := time.Now()
+		if app := read(t, c, "target"); !app.ReadAt.Equal(began) {
+			t.Errorf("read back: got a reading that began %v before, want one of its own", began.Sub(app.ReadAt))
+		} else if on, _ := app.Feature(fleet.Preboot); !on {
 			t.Error("read back: got preboot off, want what was just changed")
 		}
-		do(t, sim, "set target preboot=off") // behind the bot's back
-		if on, _ := read(t, c, "target").Feature(fleet.Preboot); !on {
-			t.Error("a person, at the same moment: got another reading, want the one of before")
-		}
-		app, err := c.ReadApp(heroku.Changing(t.Context()), fleet.MustRef("target"))
-		if on, _ := app.Feature(fleet.Preboot); err != nil || on {
-			t.Errorf("for a change: got preboot %t %v, want what is now", on, err)
+		wg.Go(func() { read(t, c, "target") })
+		time.Sleep(100 * time.Millisecond)
+		began = time.Now()
+		app, err := c.ReadApp(heroku.Urgent(t.Context()), fleet.MustRef("target"))
+		if err != nil || !app.ReadAt.Equal(began) {
+			t.Errorf("for a change: got a reading that began %v before (%v), want one of its own", began.Sub(app.ReadAt), err)
 		}
 	})
 }
