@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"fmt"
 	"html"
+	"io"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
+	"example.com/zdd/chat"
+	"example.com/zdd/commands"
 	simheroku "example.com/zdd/sim/heroku"
 )
 
@@ -34,8 +38,7 @@ func TestPictureIsCurrent(t *testing.T) {
 	current(t, "status.svg", drawSVG("/zdd status shop", text))
 }
 
-// The second picture is the message in the approval channel, as the simulated Slack
-// shows it.
+// The second picture is what the approval channel shows, drawn as a terminal would show it.
 func TestTicketPictureIsCurrent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := inMemory(t)
@@ -43,16 +46,32 @@ func TestTicketPictureIsCurrent(t *testing.T) {
 		if err := s.start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		var out bytes.Buffer
-		p := &prompter{simulation: s, out: &out, person: "requester"}
+		p := &prompter{simulation: s, out: io.Discard, person: "requester"}
 		if err := p.say(t.Context(), "type requester #general /zdd enable shop"); err != nil {
 			t.Fatal(err)
 		}
-		_, text, found := strings.Cut(out.String(), "#ops ──\n")
-		if !found {
-			t.Fatalf("got nothing in #ops:\n%s", &out)
+		opened, err := openExisting(t.Context(), readConfig(s.environment))
+		if err != nil {
+			t.Fatal(err)
 		}
-		text, _, _ = strings.Cut(text, "\n\n")
+		defer opened.Close()
+		ticket, err := opened.Ticket(t.Context(), "T-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply := commands.TicketReply(ticket, commands.ForApprovers)
+		var out bytes.Buffer
+		if err := chat.Terminal(&out, withoutButtons(reply), chat.Style{Width: 104, Zone: time.UTC}); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.TrimRight(out.String(), "\n") + "\n\n"
+		for _, part := range reply.Parts {
+			if row, ok := part.(commands.Buttons); ok {
+				for _, b := range row.Row {
+					text += "[" + b.Label + "] "
+				}
+			}
+		}
 		current(t, "enable.svg", drawSVG("/zdd enable shop", text))
 	})
 }
@@ -102,6 +121,8 @@ func drawSVG(typed, text string) string {
 			style = ` fill="#7bd88f"`
 		case strings.HasPrefix(trimmed, "✗"):
 			style = ` fill="#ff8a80"`
+		case strings.HasPrefix(trimmed, "["):
+			style = ` fill="#8fd3ff"`
 		case strings.HasPrefix(trimmed, "⚠") || strings.HasPrefix(trimmed, "!"):
 			style = ` fill="#ffd479"`
 		case strings.HasPrefix(l, "  "):
