@@ -71,8 +71,9 @@ type Process struct {
 
 // Feature is an app feature, such as preboot.
 type Feature struct {
-	Enabled bool   `json:"enabled"`
-	State   string `json:"state,omitzero"` // general, beta, …
+	Enabled bool             `json:"enabled"`
+	State   string           `json:"state,omitzero"` // general, beta, …
+	Since   Value[time.Time] `json:"since,omitzero"` // when Heroku last noted a change of it; ask [App.FeatureSince]
 }
 
 // The features the bot reads and changes.
@@ -168,6 +169,25 @@ func (a App) Size(name string) Size {
 func (a App) Feature(name string) (on, known bool) {
 	features, known := a.Features.Get()
 	return features[name].Enabled, known
+}
+
+// FeatureSince is since when a feature is on or off, as it is now. It is unknown where
+// Heroku does not tell, or tells a time at which there was no such app: then it is
+// that of the feature itself, and no switch of this app's. The reference says no more
+// of updated_at than "when app feature was updated" (Platform API reference, "App Feature").
+func (a App) FeatureSince(name string) Value[time.Time] {
+	features, known := a.Features.Get()
+	if !known {
+		return Unknown[time.Time](a.Features.Why())
+	}
+	since := features[name].Since
+	switch at, known := since.Get(); {
+	case known && at.Before(a.CreatedAt):
+		return Unknown[time.Time](Reason{Kind: NotTold, Text: "Heroku tells a time from before there was the app"})
+	case !known && since == Value[time.Time]{}:
+		return Unknown[time.Time](Reason{Kind: NotTold, Text: "Heroku does not tell"})
+	}
+	return since
 }
 
 // scalers are the add-ons known to change the formation by themselves. HireFire is

@@ -91,6 +91,36 @@ func TestFeature(t *testing.T) {
 	}
 }
 
+func TestFeatureSince(t *testing.T) {
+	made := time.Date(2026, 8, 3, 10, 0, 0, 0, time.UTC)
+	untold := Unknown[time.Time](Reason{Kind: NotTold, Text: "null"})
+	tests := map[string]struct {
+		features Value[map[string]Feature]
+		want     string
+	}{
+		"switched":              {Known(map[string]Feature{Preboot: {Since: Known(made.Add(time.Minute))}}), "10:01"},
+		"as the app was made":   {Known(map[string]Feature{Preboot: {Since: Known(made)}}), "10:00"},
+		"before there was one":  {Known(map[string]Feature{Preboot: {Since: Known(made.Add(-time.Second))}}), "?Heroku tells a time from before there was the app"},
+		"not told":              {Known(map[string]Feature{Preboot: {Since: untold}}), "?null"},
+		"not read":              {Known(map[string]Feature{Preboot: {}}), "?Heroku does not tell"},
+		"no such feature":       {Known(map[string]Feature{}), "?Heroku does not tell"},
+		"the features not read": {Unknown[map[string]Feature](Reason{Kind: Unavailable, Text: "503"}), "?503"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			since := App{CreatedAt: made, Features: tt.features}.FeatureSince(Preboot)
+			at, known := since.Get()
+			got := at.Format("15:04")
+			if !known {
+				got = "?" + since.Why().Text
+			}
+			if got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
 // TestSize holds that a size is looked up with the price that is paid for it: of a
 // Shield app under the Shield name, though the API prints the Private one.
 func TestSize(t *testing.T) {

@@ -399,6 +399,13 @@ func TestOddAnswers(t *testing.T) {
 	app := `{"id":"` + newID + `","name":"shop"}`
 	web := `[{"type":"web","quantity":1,"size":"Performance-M"}]`
 	monitors := "/apps/" + newID + "/formation/web/monitors"
+	since := func(a fleet.App) string {
+		since := a.FeatureSince(fleet.Preboot)
+		if at, known := since.Get(); known {
+			return at.Format("15:04")
+		}
+		return said(since)
+	}
 	tests := map[string]struct {
 		paths map[string]string
 		what  func(fleet.App) string
@@ -423,6 +430,11 @@ func TestOddAnswers(t *testing.T) {
 		"coupling of nothing":     {map[string]string{"/apps/shop/pipeline-couplings": `{"stage":"production"}`}, func(a fleet.App) string { return said(a.Pipeline) }, odd},
 		"coupling without stage":  {map[string]string{"/apps/shop/pipeline-couplings": `{"pipeline":{"id":"` + oldID + `"}}`}, func(a fleet.App) string { return said(a.Pipeline) }, odd},
 		"release phase":           {map[string]string{"/apps/shop/releases": `[{"version":7,"status":"succeeded","created_at":"2026-08-03T10:00:00Z","updated_at":"2026-08-03T10:20:00Z"}]`}, func(a fleet.App) string { r, _ := a.Release.Get(); return r.UpdatedAt.Sub(r.CreatedAt).String() }, "20m0s"},
+
+		"feature of two times":     {map[string]string{"/apps/shop/features": `[{"name":"preboot","enabled":true,"created_at":"2026-08-03T10:00:00Z","updated_at":"2026-08-03T10:20:00Z"}]`}, since, "10:20"},
+		"feature made by a switch": {map[string]string{"/apps/shop/features": `[{"name":"preboot","enabled":true,"created_at":"2026-08-03T10:20:00Z","updated_at":"2026-08-03T10:00:00Z"}]`}, since, "10:20"},
+		"feature of no time":       {map[string]string{"/apps/shop/features": `[{"name":"preboot","enabled":true,"updated_at":null}]`}, since, "?Heroku does not tell"},
+		"feature of an odd time":   {map[string]string{"/apps/shop/features": `[{"name":"preboot","enabled":true,"updated_at":"soon"}]`}, since, odd},
 
 		"quantity missing":        {map[string]string{"/apps/shop/formation": `[{"type":"web","size":"Basic"}]`}, func(a fleet.App) string { return said(a.Formation) }, odd},
 		"quantity null":           {map[string]string{"/apps/shop/formation": `[{"type":"web","size":"Basic","quantity":null}]`}, func(a fleet.App) string { return said(a.Formation) }, odd},

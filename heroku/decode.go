@@ -64,9 +64,11 @@ func processes(raw []formationRow) []fleet.Process {
 }
 
 type featureRow struct {
-	Name    string `json:"name"`
-	Enabled *bool  `json:"enabled"`
-	State   string `json:"state"`
+	Name      string    `json:"name"`
+	Enabled   *bool     `json:"enabled"`
+	State     string    `json:"state"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 func (f featureRow) whole() bool { return f.Name != "" && f.Enabled != nil }
@@ -74,9 +76,22 @@ func (f featureRow) whole() bool { return f.Name != "" && f.Enabled != nil }
 func features(raw []featureRow) map[string]fleet.Feature {
 	out := make(map[string]fleet.Feature, len(raw))
 	for _, f := range raw {
-		out[f.Name] = fleet.Feature{Enabled: *f.Enabled, State: f.State}
+		out[f.Name] = fleet.Feature{Enabled: *f.Enabled, State: f.State, Since: f.since()}
 	}
 	return out
+}
+
+// since is the later of the two times: whether a switch makes a row or changes one is in
+// no source.
+func (f featureRow) since() fleet.Value[time.Time] {
+	at := f.UpdatedAt
+	if f.CreatedAt.After(at) {
+		at = f.CreatedAt
+	}
+	if at.IsZero() {
+		return fleet.Unknown[time.Time](fleet.Reason{Kind: fleet.NotTold, Text: "Heroku does not tell"})
+	}
+	return fleet.Known(at)
 }
 
 type releaseRow struct {

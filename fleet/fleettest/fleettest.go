@@ -53,7 +53,9 @@ func Catalog() fleet.Catalog {
 //
 //	TYPE=N           a process type and its quantity, TYPE being web, worker, release …
 //	command=TEXT     the web command; + stands for a space
-//	affinity preboot the features that are on
+//	affinity preboot the features that are on, for a month
+//	affinity=AGE preboot=AGE
+//	                 a feature that is on for so long; "affinity=?" is one of unknown age
 //	scaler=MIN-MAX   Heroku's autoscaler is on
 //	addon=PLAN       an add-on, heroku-postgresql:essential-0; repeats
 //	space=KIND       private, shield or fir; "space=private?" is one of unknown kind
@@ -87,7 +89,7 @@ func App(line string) fleet.App {
 	b := builder{app: &app, size: words[0], features: map[string]fleet.Feature{fleet.Preboot: {State: "general"}, fleet.SessionAffinity: {State: "general"}}}
 	for _, word := range words[1:] {
 		key, value, _ := strings.Cut(word, "=")
-		if value == "?" {
+		if value == "?" && key != "affinity" && key != "preboot" {
 			b.unread(key)
 			continue
 		}
@@ -145,9 +147,9 @@ func (b *builder) word(key, value string) {
 	app := b.app
 	switch key {
 	case "affinity":
-		b.features[fleet.SessionAffinity] = fleet.Feature{Enabled: true, State: "general"}
+		b.features[fleet.SessionAffinity] = on(value)
 	case "preboot":
-		b.features[fleet.Preboot] = fleet.Feature{Enabled: true, State: "general"}
+		b.features[fleet.Preboot] = on(value)
 	case "maintenance":
 		app.Maintenance = true
 	case "new":
@@ -204,6 +206,20 @@ func (b *builder) word(key, value string) {
 	default:
 		b.formation = append(b.formation, fleet.Process{Type: key, Quantity: atoi(value), Size: b.size})
 	}
+}
+
+// on is a feature that is on for an age: "" is a month, "?" unknown.
+func on(age string) fleet.Feature {
+	f := fleet.Feature{Enabled: true, State: "general"}
+	switch age {
+	case "?":
+		f.Since = fleet.Unknown[time.Time](fleet.Reason{Kind: fleet.NotTold, Text: "Heroku does not tell"})
+	case "":
+		f.Since = fleet.Known(ReadAt().AddDate(0, -1, 0))
+	default:
+		f.Since = fleet.Known(ReadAt().Add(-duration(age)))
+	}
+	return f
 }
 
 func atoi(s string) int {

@@ -255,6 +255,47 @@ func TestResizeAndScale(t *testing.T) {
 	})
 }
 
+// TestFeatureTimes: updated_at is when this app's switch was last moved, by whomever.
+func TestFeatureTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := serve(t, simheroku.Options{Fleet: fleet(t, "app shop affinity=on preboot=off\n")})
+		ages := func() string { // since the last switch: of affinity, preboot
+			var out []string
+			for _, name := range []string{"http-session-affinity", "preboot"} {
+				var f platform.AppFeature
+				c.get("/apps/shop/features/"+name).decode(t, &f)
+				age := "never"
+				if time.Since(f.UpdatedAt) < 1000*time.Hour {
+					age = time.Since(f.UpdatedAt).String()
+				}
+				out = append(out, age)
+			}
+			return strings.Join(out, ", ")
+		}
+		patch := func(name, enabled string) func() {
+			return func() { c.must("PATCH", "/apps/shop/features/"+name, `{"enabled":`+enabled+`}`) }
+		}
+		for _, step := range []struct {
+			what string
+			do   func()
+			want string
+		}{
+			{"at first", func() {}, "50h0m0s, never"},
+			{"preboot on", patch("preboot", "true"), "50h0m0s, 0s"},
+			{"a minute later", func() { time.Sleep(time.Minute) }, "50h1m0s, 1m0s"},
+			{"affinity on again", patch("http-session-affinity", "true"), "50h1m0s, 1m0s"},
+			{"affinity off", patch("http-session-affinity", "false"), "0s, 1m0s"},
+			{"preboot on behind the back, which it is", func() { c.do("set shop preboot=on") }, "0s, 1m0s"},
+			{"preboot off behind the back", func() { c.do("set shop preboot=off") }, "0s, 0s"},
+		} {
+			step.do()
+			if got := ages(); got != step.want {
+				t.Errorf("%s: got %s, want %s", step.what, got, step.want)
+			}
+		}
+	})
+}
+
 func TestCrashAndRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := serve(t, simheroku.Options{Fleet: fleet(t, "app bare web=2\n")})

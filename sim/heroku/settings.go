@@ -239,7 +239,9 @@ func (w *world) changeOne(now time.Time, a *app, s setting) (err error) {
 		if !slices.ContainsFunc(appFeatures(), func(f featureInfo) bool { return f.name == name }) {
 			return fmt.Errorf("no such feature")
 		}
-		a.features[name] = &feature{on: on, updatedAt: now}
+		if a.featureOn(name) != on {
+			a.features[name] = &feature{on: on, updatedAt: now}
+		}
 		return nil
 	}
 	if typ, ok := strings.CutSuffix(s.key, "-command"); ok {

@@ -306,6 +306,8 @@ type wireFeature struct {
 	UpdatedAt     string `json:"updated_at"`
 }
 
+// showFeature tells when this app's switch was last moved; of one that nobody ever
+// moved, when the feature itself came to be. What the API tells then is in no source: assumed.
 func (w *world) showFeature(a *app, f featureInfo) wireFeature {
 	at := w.born.Add(-3000 * 24 * time.Hour)
 	out := wireFeature{CreatedAt: stamp(at), Description: f.description, DisplayName: f.display, DocURL: f.doc, FeedbackEmail: "feedback@heroku.com", ID: uuidOf("feature " + f.name), Name: f.name, State: f.state, UpdatedAt: stamp(at)}
