@@ -44,7 +44,7 @@ func TicketReply(t approval.Ticket, to Audience) Reply {
 			reply.Parts = append(reply.Parts, List{hazards})
 		}
 		if len(t.Plan.Untouched) > 0 {
-			reply.Parts = append(reply.Parts, Note{Line(Prose(strings.Join(t.Plan.Untouched, "; ")), ".")})
+			reply.Parts = append(reply.Parts, Note{Line("As it is: ", Prose(strings.Join(t.Plan.Untouched, "; ")), ".")})
 		}
 	}
 	if standing := standing(t); len(standing) > 0 {

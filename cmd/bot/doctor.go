@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/zdd/heroku"
 	"example.com/zdd/policy"
 	"example.com/zdd/store"
 )
@@ -155,13 +156,21 @@ func examineHeroku(ctx context.Context, cfg config, pol policy.Policy, o outside
 	default:
 		found = append(found, finding{good, "the clock agrees with Heroku's", ""})
 	}
-	switch names, err := client.ReadNames(ctx); {
+	seen, err := 0, error(nil)
+	for _, e := range client.ReadApps(heroku.Urgent(ctx), heroku.AppFilter{}) {
+		if e != nil {
+			err = e
+			continue
+		}
+		seen++
+	}
+	switch {
 	case err != nil:
-		found = append(found, finding{unclear, "apps: " + err.Error(), ""})
-	case len(names) == 0:
+		found = append(found, finding{unclear, fmt.Sprintf("at least %d apps are seen, but not every list could be read: %v", seen, err), "Give the account access to that team, or name the teams to cover in the policy: scope.teams."})
+	case seen == 0:
 		found = append(found, finding{bad, "the account sees no app at all", "heroku access:add " + account.Email + " --permissions view,deploy,operate --app <app>   # or add it to the team"})
 	default:
-		found = append(found, finding{good, fmt.Sprintf("the account sees %d apps", len(names)), ""})
+		found = append(found, finding{good, fmt.Sprintf("the account sees %d apps", seen), ""})
 	}
 	return found
 }

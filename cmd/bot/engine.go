@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"example.com/zdd/approval"
@@ -36,7 +37,7 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	e := &engine{}
 	wake := func() { e.queue.Wake() }
 	e.desk = approval.NewDesk(approval.DeskConfig{
-		Store: state, Apps: apps, Policy: inForce, People: people{e, groups}, ReadOnly: cfg.readOnly(), Wake: wake,
+		Store: state, Apps: urgent{apps}, Policy: inForce, People: people{e, groups}, ReadOnly: cfg.readOnly(), Wake: wake,
 	})
 	runner := rollout.New(rollout.Config{
 		Tickets: state, Apps: apps, Heroku: apps,
@@ -55,7 +56,7 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		Timing:  o.Queue,
 		Log:     log,
 		Handlers: map[string]jobs.Handler{
-			approval.WorkApply:  func(ctx context.Context, j *jobs.Job) error { return runner.Apply(heroku.Background(ctx), j.Key, j) },
+			approval.WorkApply:  func(ctx context.Context, j *jobs.Job) error { return runner.Apply(heroku.Urgent(ctx), j.Key, j) },
 			approval.WorkLook:   func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
 			approval.WorkExpire: func(ctx context.Context, j *jobs.Job) error { return e.desk.Expire(ctx, j.Key) },
 			approval.WorkTell:   func(ctx context.Context, j *jobs.Job) error { return e.bot.Tell(ctx, j) },
@@ -71,6 +72,9 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	slackConfig.Telling = chat.Telling{
 		Tickets: state, Posts: state, Policy: inForce, Groups: groups,
 		Reply: func(t approval.Ticket, to chat.Audience) commands.Reply {
+			if t.Approvals == 0 && slices.Contains([]approval.State{approval.Pending, approval.Expired, approval.Cancelled}, t.State) {
+				return commands.Reply{} // a preview that was answered privately; it is told when it runs
+			}
 			if to == chat.ToApprovers {
 				return commands.TicketReply(t, commands.ForApprovers)
 			}
@@ -134,4 +138,13 @@ func (e *engine) messageOf(state state) func(ctx context.Context, ticket string)
 		}
 		return ""
 	}
+}
+
+// urgent reads for a decision that a person waits for, down to the account's last calls:
+// what was approved has to be checked, or it can't be carried out.
+type urgent struct{ *heroku.Client }
+
+// ReadApp reads an app afresh.
+func (u urgent) ReadApp(ctx context.Context, ref fleet.Ref) (fleet.App, error) {
+	return u.Client.ReadApp(heroku.Urgent(ctx), ref)
 }

@@ -92,6 +92,11 @@ func serve(ctx context.Context, cfg config, o outside) error {
 		})
 	})
 	group.Go(func() error { return engine.bot.Run(ctx) })
+	group.Go(func() error {
+		// The first mistyped name should get suggestions too; without them it is only less kind.
+		_, _ = apps.ReadNames(heroku.Background(ctx))
+		return nil
+	})
 	group.Go(func() error { return engine.queue.Run(ctx) })
 	if cfg.port != "" {
 		group.Go(func() error { return serveHealth(ctx, cfg.port, health{engine.bot.Ready, state.Ready, registry}, log) })
