@@ -75,7 +75,7 @@ func TestApprove(t *testing.T) {
 			no:     "a setting of `shop` that no step is about", state: approval.Stale, verbs: "stale zdd"},
 		"preboot is on": {
 			before: func(b *bench) { b.setApp("standard-1x web=1 affinity preboot") },
-			no:     "`preboot` was off and is on", state: approval.Stale, verbs: "stale zdd"},
+			no:     "preboot was off and is on", state: approval.Stale, verbs: "stale zdd"},
 		"web is gone": {
 			before: func(b *bench) { b.setApp("standard-1x worker=1 affinity") },
 			no:     "no process type web", state: approval.Stale, verbs: "stale zdd"},
@@ -85,7 +85,7 @@ func TestApprove(t *testing.T) {
 		"an autoscaler came": {
 			app: "performance-m web=1 affinity", before: func(b *bench) { b.setApp("performance-m web=1 affinity scaler=1-5") },
 			policy: "people: { operators: [UASK], approvers: [UYES] }",
-			no:     "T-1", state: approval.Stale, verbs: "stale zdd"},
+			no:     "Heroku's autoscaler runs from 1 to 5 web dynos", state: approval.Stale, verbs: "stale zdd"},
 		"a deploy in between": {before: func(b *bench) { b.setApp("standard-1x web=1 affinity released=1m") }, state: approval.Approved},
 		"a worker more":       {before: func(b *bench) { b.setApp("standard-1x web=1 worker=3 affinity") }, state: approval.Approved},
 		"another price": {
@@ -103,6 +103,9 @@ func TestApprove(t *testing.T) {
 		"Heroku is away": {
 			before: func(b *bench) { b.appErr = &fleet.Problem{Kind: fleet.Unavailable, Op: "read"} },
 			no:     "could not read `shop` on Heroku again (Heroku did not answer). Nothing was decided", state: approval.Pending, verbs: "refused UYES"},
+		"the app is gone": {
+			before: func(b *bench) { b.appErr = &fleet.Problem{Kind: fleet.NotFound, Op: "read"} },
+			no:     "One that is called `shop` by now is another app. Nothing was changed", state: approval.Stale, verbs: "stale zdd"},
 		"another app of that name": {
 			before: func(b *bench) { b.app.ID = "fedcba98-7654-4321-8f01-23456789abcd" },
 			no:     "another app", state: approval.Pending, verbs: "refused UYES"},

@@ -28,6 +28,7 @@ func TestAsk(t *testing.T) {
 		no        string
 		approvals int
 		why       string // in the ticket's Why
+		own       bool
 	}{
 		"an operator":            {approvals: 1, why: "It costs $25.00 a month more: web 1 → 2 standard-1x."},
 		"by a group":             {by: "UOPS", approvals: 1},
@@ -41,7 +42,12 @@ func TestAsk(t *testing.T) {
 		"nobody could approve":   {policy: "people: { operators: [UASK] }", no: "people:\n  approvers: [UASK]\napproval:\n  self_approval: true"},
 		"only the requester":     {policy: "people: { operators: [UASK], approvers: [UASK] }", no: "names only you"},
 		"a group could":          {policy: "people: { operators: [UASK], approvers: [UASK, SFIN] }", approvals: 1},
-		"self-approval":          {policy: "people: { operators: [UASK] }\napproval: { self_approval: true }", approvals: 1},
+		"self-approval":          {policy: "people: { operators: [UASK] }\napproval: { self_approval: true }", approvals: 1, own: true},
+		"self-approval by name":  {policy: "people: { operators: [UASK], approvers: [UYES, UASK] }\napproval: { self_approval: true }", approvals: 1, own: true},
+		"self-approval, maybe":   {policy: "people: { operators: [UASK], approvers: [SFIN] }\napproval: { self_approval: true }", approvals: 1, own: true},
+		"of others only":         {policy: "people: { operators: [UASK], approvers: [UYES] }\napproval: { self_approval: true }", approvals: 1},
+		"the bot's own app":      {before: func(b *bench) { b.self = b.app.ID }, no: "`shop` is the app that I run on myself"},
+		"no word on its own app": {before: func(b *bench) { b.noSelf = errors.New("x") }, no: "could not find out which app I run on myself"},
 		"too few for the quorum": {policy: "people: { operators: [UASK], approvers: [UYES, UASK] }\napproval: { quorum: [{ above: 20, approvals: 2 }] }", no: "needs 2 approvals, and the policy names only 1 person"},
 		"the quorum":             {wish: "web=4", approvals: 2, why: "comes to $75.00 a month, so 2 people have to approve"},
 		"at the quorum's edge":   {policy: "people: { operators: [UASK], approvers: [UYES] }\napproval: { quorum: [{ above: 25, approvals: 2 }] }", approvals: 1},
@@ -75,6 +81,9 @@ func TestAsk(t *testing.T) {
 			}
 			if got.ID != "T-1" || got.State != approval.Pending || got.Approvals != c.approvals || (got.Approvals == 0) != (len(got.Why) == 0) {
 				t.Errorf("got %s %s with %d approvals because %q, want T-1 pending with %d", got.ID, got.State, got.Approvals, got.Why, c.approvals)
+			}
+			if got.Own != c.own {
+				t.Errorf("got own voice %v, want %v", got.Own, c.own)
 			}
 			if !strings.Contains(strings.Join(got.Why, "\n"), c.why) {
 				t.Errorf("got why %q, want %q", got.Why, c.why)

@@ -42,6 +42,8 @@ type bench struct {
 	groups   map[string][]string // group: users
 	noKinds  error
 	noGroups error
+	self     fleet.ID
+	noSelf   error
 	woken    int
 	onRead   func() // happens while the app is read
 }
@@ -83,6 +85,7 @@ func (b *bench) desk(readOnly string) *approval.Desk {
 		Store: b.store, Apps: b, People: b, ReadOnly: readOnly,
 		Policy: func() policy.Policy { defer b.lock()(); return b.policy },
 		Now:    func() time.Time { defer b.lock()(); return b.now },
+		Self:   func(context.Context) (fleet.ID, error) { defer b.lock()(); return b.self, b.noSelf },
 		Wake:   func() { defer b.lock()(); b.woken++ },
 	})
 }

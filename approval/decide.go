@@ -272,7 +272,7 @@ func (d *Desk) Deny(ctx context.Context, id string, by Person, reason string) (T
 			return Change{}, notApprover(pol.People, by.ID, t.ID)
 		}
 		t.State, t.DecidedAt, t.DecidedBy, t.Reason = Denied, now, by.ID, reason
-		t.Outcome = "It was denied. Nothing was changed."
+		t.Outcome = "Nothing was changed."
 		about := aboutPlan(*t, quorum{})
 		about.Reason = reason
 		return Change{Entries: []ledger.Entry{entry(*t, now, by.ID, ledger.Denied, about)}}, nil
@@ -316,7 +316,7 @@ func (d *Desk) Cancel(ctx context.Context, id string, by Person) (Ticket, error)
 			return Change{}, settled(*t)
 		default:
 			t.State, t.DecidedAt, t.DecidedBy = Cancelled, now, by.ID
-			t.Outcome = "It was cancelled. Nothing was changed."
+			t.Outcome = "Nothing was changed."
 		}
 		return Change{Entries: []ledger.Entry{entry(*t, now, by.ID, ledger.Cancelled, about)}}, nil
 	})

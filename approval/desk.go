@@ -27,8 +27,11 @@ type DeskConfig struct {
 	// ReadOnly is why nothing may be changed, in sentences that say what mends it; empty:
 	// it may. Then the desk refuses everything.
 	ReadOnly string
-	Wake     func()           // called when work was stored; nil: the queue finds it by itself
-	Now      func() time.Time // default time.Now
+	// Self is the bot's own app, which nobody may have it change; empty: it runs on none.
+	// Nil: nobody knows. What can't be told is refused.
+	Self func(ctx context.Context) (fleet.ID, error)
+	Wake func()           // called when work was stored; nil: the queue finds it by itself
+	Now  func() time.Time // default time.Now
 }
 
 // Desk is where people ask, approve, deny, cancel and resume. Its methods answer a *No
@@ -87,6 +90,9 @@ func (d *Desk) Ask(ctx context.Context, a AskFor) (t Ticket, made bool, err erro
 	if refused != nil {
 		return Ticket{}, false, refused
 	}
+	if refused, err := d.own(ctx, a.App); refused != nil || err != nil {
+		return d.orNo(refused, err)
+	}
 	again := plan.For(a.App, pol.For(a.App), a.Wish, d.now())
 	switch {
 	case a.Plan.App != a.App.ID || len(a.Plan.Steps) == 0 || a.Plan.Outcome != plan.Ready && a.Plan.Outcome != plan.Yours:
@@ -105,6 +111,23 @@ func (d *Desk) mayAsk(ctx context.Context, by Person) (policy.Policy, *No, error
 	}
 	refused, err := d.operator(ctx, pol, by)
 	return pol, refused, err
+}
+
+// own refuses the bot's own app: a plan for it could never be carried out.
+func (d *Desk) own(ctx context.Context, app fleet.App) (*No, error) {
+	if d.cfg.Self == nil {
+		return nil, nil
+	}
+	self, err := d.cfg.Self(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("find out which app is the bot's own: %w", context.Cause(ctx))
+	case err != nil:
+		return again(err, "I could not find out which app I run on myself%s, and that one I must never change.", because(err)), nil
+	case self == app.ID:
+		return no("`%s` is the app that I run on myself, and I never change that: in the middle of it I would be gone. Nothing was changed. Do it by hand; `/zdd status %s` says what is missing.", app.Name, app.Name), nil
+	}
+	return nil, nil
 }
 
 func (d *Desk) readOnly() *No {
@@ -136,7 +159,7 @@ func (d *Desk) open(ctx context.Context, pol policy.Policy, a AskFor) (t Ticket,
 		State: Pending, Wish: a.Wish, Plan: a.Plan, Policy: pol.Digest(),
 		Requester: a.By.ID, Team: a.By.Team, Channel: a.Channel, Origin: a.Origin, Follows: a.Follows,
 		CreatedAt: now, ExpiresAt: now.Add(pol.Approval.ExpiresAfter),
-		Why: a.Plan.NeedsApproval(),
+		Why: a.Plan.NeedsApproval(), Own: ownVoice(pol, a.By.ID),
 	}
 	err = d.cfg.Store.Tx(ctx, func(tx *sql.Tx) error {
 		var found bool

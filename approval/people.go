@@ -132,6 +132,13 @@ func (d *Desk) mayApprove(ctx context.Context, pol policy.Policy, t Ticket, user
 	return d.among(ctx, pol.People.Approvers, user)
 }
 
+// ownVoice says whether the requester may turn out to be one of their own approvers: for
+// sure where they are named, maybe where a user group is.
+func ownVoice(pol policy.Policy, requester string) bool {
+	named := func(id string) bool { return id == requester || strings.HasPrefix(id, "S") }
+	return pol.Approval.SelfApproval && (len(pol.People.Approvers) == 0 || slices.ContainsFunc(pol.People.Approvers, named))
+}
+
 // voices is how many people can approve what that person asks for. known is false where
 // a user group is among the approvers: who is in it changes without a restart.
 func voices(pol policy.Policy, requester string) (n int, known bool) {

@@ -44,6 +44,9 @@ func because(err error) string {
 // be read that it might be due to, it is unread instead.
 func (d *Desk) reread(ctx context.Context, pol policy.Policy, t Ticket) (changed string, unread *No, err error) {
 	app, unread, err := d.read(ctx, t)
+	if p, ok := errors.AsType[*fleet.Problem](unreadCause(unread)); ok && p.Kind == fleet.NotFound {
+		return fmt.Sprintf("Heroku does not show me the app that %s was asked for any more: it was deleted, or I may no longer see it. One that is called `%s` by now is another app", t.ID, t.Plan.Name), nil, nil
+	}
 	if unread != nil || err != nil {
 		return "", unread, err
 	}
@@ -63,6 +66,9 @@ func (d *Desk) reread(ctx context.Context, pol policy.Policy, t Ticket) (changed
 	if now.Outcome == plan.Refused && len(now.Why) > 0 {
 		return fmt.Sprintf("The same wish is refused by now: %s", strings.TrimRight(now.Why[0], ".")), nil, nil
 	}
+	if text := scaler(t.Plan, now); text != "" {
+		return fmt.Sprintf("Something has changed since %s was asked for: %s", t.ID, strings.TrimRight(text, ".")), nil, nil
+	}
 	if now.Outcome == plan.AlreadySo {
 		return fmt.Sprintf("`%s` is already as %s would make it", app.Name, t.ID), nil, nil
 	}
@@ -73,7 +79,35 @@ func (d *Desk) reread(ctx context.Context, pol policy.Policy, t Ticket) (changed
 	if was.IsKnown() != is.IsKnown() || was.Or(0) != is.Or(0) {
 		return fmt.Sprintf("The price has changed since %s was asked for: it was %s a month more, and is %s", t.ID, amount(was), amount(is)), nil, nil
 	}
+	others, err := d.cfg.Store.Tickets(ctx, Filter{App: t.Plan.App, States: []State{Done, Stopped, Failed}, Limit: -1})
+	if err != nil {
+		return "", nil, err
+	}
+	for _, o := range others { // newest first
+		if o.EndedAt.After(t.CreatedAt) && o.StepsDone() > 0 {
+			return fmt.Sprintf("%s has changed `%s` since %s was asked for", o.ID, app.Name, t.ID), nil, nil
+		}
+	}
 	return fmt.Sprintf("What %s stands on has changed since it was asked for: a price, the autoscaler, an add-on that scales, or a setting of `%s` that no step is about", t.ID, app.Name), nil, nil
+}
+
+func unreadCause(n *No) error {
+	if n == nil {
+		return nil
+	}
+	return n.Err
+}
+
+// scaler is the hazard of something else that scales the app and did not when p was
+// made; empty: there is none.
+func scaler(p, now plan.Plan) string {
+	for _, h := range now.Hazards {
+		had := slices.ContainsFunc(p.Hazards, func(o plan.Hazard) bool { return o.ID == h.ID })
+		if !had && (h.ID == plan.HazardAutoscaler || h.ID == plan.HazardScalingApp) {
+			return h.Text
+		}
+	}
+	return ""
 }
 
 func amount(v fleet.Value[fleet.Money]) string {
@@ -120,7 +154,7 @@ func difference(p plan.Plan, app fleet.App) (text string, ok bool) {
 		if f := s.From.Feature; f != nil && !told[f.Name] {
 			told[f.Name] = true
 			if known && seen.Feature != nil && *seen.Feature != *f {
-				found = append(found, fmt.Sprintf("`%s` was %s and is %s", f.Name, onOff(f.On), onOff(seen.Feature.On)))
+				found = append(found, fmt.Sprintf("%s was %s and is %s", feature(f.Name), onOff(f.On), onOff(seen.Feature.On)))
 			}
 		}
 		for i, from := range s.From.Processes {
@@ -139,6 +173,13 @@ func difference(p plan.Plan, app fleet.App) (text string, ok bool) {
 		}
 	}
 	return strings.Join(slices.Compact(found), ", "), len(found) > 0
+}
+
+func feature(name string) string {
+	if name == fleet.SessionAffinity {
+		return "session affinity"
+	}
+	return name
 }
 
 func onOff(on bool) string {

@@ -68,6 +68,7 @@ type Ticket struct {
 
 	Approvals int      `json:"approvals"`           // how many are needed; 0: the requester's own "Do it"
 	Why       []string `json:"why,omitempty"`       // why approval is needed, in sentences
+	Own       bool     `json:"own,omitzero"`        // the requester's own voice counts, where they are who the policy's groups say
 	Votes     []Vote   `json:"votes,omitempty"`     // in order
 	DecidedBy string   `json:"decided_by,omitzero"` // who denied or cancelled
 	Reason    string   `json:"reason,omitzero"`     // theirs, as they wrote it: escape it
