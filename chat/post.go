@@ -277,8 +277,11 @@ type pace struct {
 
 const postEvery = time.Second
 
-// reserve is how long to wait before the next message in a channel.
-func (p *pace) reserve(channel string, now time.Time) time.Duration {
+// reserve is how long to wait before the next message in a channel. Where that is more
+// than one message's time, nothing is reserved: whoever wants to post comes again
+// later. Each that waits holds a worker and a lease, and one that gives up leaves its
+// place empty: with many of them, nobody's turn would ever come.
+func (p *pace) reserve(channel string, now time.Time) (wait time.Duration, reserved bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for old, at := range p.next {
@@ -289,9 +292,11 @@ func (p *pace) reserve(channel string, now time.Time) time.Duration {
 	if p.next == nil {
 		p.next = map[string]time.Time{}
 	}
-	wait := max(0, p.next[channel].Sub(now))
+	if wait = max(0, p.next[channel].Sub(now)); wait > postEvery {
+		return wait, false
+	}
 	p.next[channel] = now.Add(wait + postEvery)
-	return wait
+	return wait, true
 }
 
 // tidy takes the buttons off a message that says to be about a ticket and is in no

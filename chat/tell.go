@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -387,8 +388,16 @@ func (n *news) lose(p *Post, err error) {
 // the message to change is gone, so that it has to be posted anew.
 func (n *news) write(ctx context.Context, p *Post, s sheet) (again bool, err error) {
 	b := n.bot
-	if p.TS == "" && !pause(ctx, b.pace.reserve(p.Channel, time.Now())) {
-		return false, context.Cause(ctx)
+	if p.TS == "" {
+		wait, reserved := b.pace.reserve(p.Channel, time.Now())
+		if !reserved {
+			// Not all at the same moment: one of those that wait can be next.
+			n.wait(time.Now().Add(wait+rand.N(2*postEvery)), "other messages in the channel come first")
+			return false, nil
+		}
+		if !pause(ctx, wait) {
+			return false, context.Cause(ctx)
+		}
 	}
 	p.Busy = time.Now()
 	if err := n.save(ctx, nil, p); err != nil {

@@ -333,6 +333,25 @@ func TestThePaceOfAChannel(t *testing.T) {
 	})
 }
 
+// Those that wait for their turn in a channel must not keep each other from it for
+// ever: each post has a lease, and a place that was given up stays empty.
+func TestManyTicketsInOneChannel(t *testing.T) {
+	var p pace
+	now := time.Unix(1000, 0)
+	for i := range 100 {
+		wait, reserved := p.reserve("C0OPS", now)
+		if want := i < 2; reserved != want || wait > 2*postEvery {
+			t.Fatalf("number %d: got a wait of %s, reserved %t, want %t", i, wait, reserved, want)
+		}
+	}
+	if wait, reserved := p.reserve("C0OPS", now.Add(postEvery)); wait != postEvery || !reserved {
+		t.Errorf("a second later: got a wait of %s, reserved %t, want the next turn", wait, reserved)
+	}
+	if wait, reserved := p.reserve("C0DATA", now); wait != 0 || !reserved {
+		t.Errorf("in another channel: got a wait of %s, reserved %t", wait, reserved)
+	}
+}
+
 func TestACrashBetweenAPostAndItsRecord(t *testing.T) {
 	tests := map[string]struct {
 		do     string
