@@ -34,10 +34,10 @@ func shared(reply commands.Reply, user string) commands.Reply {
 }
 
 // deliver brings an answer to the person who asked, by the first way that works. An
-// answer that can't be delivered is logged; ref is the reference that it names.
-func (b *Bot) deliver(ctx context.Context, a ask, reply commands.Reply, ref string) {
+// answer that can't be delivered is logged, and false; ref is the reference that it names.
+func (b *Bot) deliver(ctx context.Context, a ask, reply commands.Reply, ref string) bool {
 	if reply.Summary == "" && len(reply.Parts) == 0 {
-		return
+		return true
 	}
 	messages := Blocks(reply)
 	untold := true
@@ -48,7 +48,7 @@ func (b *Bot) deliver(ctx context.Context, a ask, reply commands.Reply, ref stri
 		}
 		sent, err := sendAll(ctx, way, messages)
 		if err == nil {
-			return
+			return true
 		}
 		if ref == "" {
 			ref = newRef()
@@ -62,6 +62,7 @@ func (b *Bot) deliver(ctx context.Context, a ask, reply commands.Reply, ref stri
 	if reply.Public {
 		b.deliver(ctx, a, sentenceReply("I could not post the answer in this channel. If it is a private one, invite me first; if it is archived, ask in another. Nothing was shown to anybody."), ref)
 	}
+	return false
 }
 
 // way is one way for a message to reach people.

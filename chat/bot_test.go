@@ -2,6 +2,7 @@ package chat
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -275,6 +276,59 @@ func TestAFullQueueIsSaid(t *testing.T) {
 			t.Errorf("busy: got %v, want 2", got)
 		}
 	})
+}
+
+// TestPressesWhileBusyAreExcused has more people press more buttons at once than there
+// are hands to tell them.
+func TestPressesWhileBusyAreExcused(t *testing.T) {
+	playStory(t, slack.Options{}, func(c *Config) { c.Workers, c.Queue = 1, 1 }, func(s *stage) {
+		s.do("type requester #ops /zdd status shop")
+		s.want(time.Second, answered)
+		s.do("click requester Share to channel")
+		s.want(time.Second, "post→#ops: shop status")
+		s.do("type requester #ops /zdd hold 1")
+		s.do("type requester #ops /zdd hold 2")
+		s.do("fault next 4 response_url slow 3s") // all hands are busy
+		for _, who := range strings.Fields("requester approver approver2 admin multiguest approver approver requester") {
+			s.do("click " + who + " Again")
+		}
+		const one = ": I am busy with other requests, so this one was not accepted and nothing was changed."
+		const more = ": I am busy with other requests, so %d requests of yours were not accepted and nothing was changed."
+		s.want(20*time.Second, "ephemeral→requester"+fmt.Sprintf(more, 2), "ephemeral→approver"+fmt.Sprintf(more, 3), "ephemeral→approver2"+one, "ephemeral→admin"+one, "ephemeral→multiguest"+one)
+		s.do("click requester Again") // a later one is told anew
+		s.want(20*time.Second, "ephemeral→requester"+one)
+		close(s.grammar.hold)
+		s.want(time.Second, "ephemeral→requester: 1 hold", "ephemeral→requester: 2 hold")
+	})
+}
+
+func TestExcusesAreBounded(t *testing.T) {
+	var e excuses
+	now := time.Now()
+	for i := range excusesMost {
+		ok, teller := e.add(ask{user: fmt.Sprint("U", i)}, turnedBusy, now)
+		if !ok || teller != (i < excuseTellers) {
+			t.Fatalf("person %d: got %v, teller %v", i, ok, teller)
+		}
+	}
+	if ok, _ := e.add(ask{user: "U9999"}, turnedBusy, now); ok {
+		t.Error("one more than the most was taken")
+	}
+	if ok, _ := e.add(ask{user: "U3"}, turnedBusy, now); !ok || e.left() != excusesMost {
+		t.Errorf("somebody who waits already: got %v and %d that wait, want one excuse for both", ok, e.left())
+	}
+	for range excusesMost {
+		if next, _ := e.take(now.Add(excuseGather)); next == nil {
+			t.Fatal("an excuse was lost")
+		}
+		e.told()
+	}
+	for range excuseTellers {
+		e.take(now)
+	}
+	if _, teller := e.add(ask{user: "U1"}, turnedBusy, now); !teller || e.left() != 1 {
+		t.Error("after the flood nobody tells any more")
+	}
 }
 
 func TestResponseURLs(t *testing.T) {

@@ -1,13 +1,18 @@
-// Package chat is the bot's side of Slack: Socket Mode links, routing of what people
-// type and press, who they are, and a [commands.Reply] as Block Kit or terminal text.
-// It is not the grammar (package commands), decides nothing about apps, and keeps
+// Package chat is the bot's side of Slack: Socket Mode links; routing of what people
+// type, press and fill in; who they are; a [commands.Reply] as Block Kit or terminal text;
+// dialogs; requests that change something, which are stored and carried out as jobs; and
+// the messages about tickets, which follow their tickets and ring the requester at the end.
+// It is not the grammar (package commands), decides nothing about apps or tickets, and keeps
 // nothing on disk: what must outlive it goes through the interfaces that it declares.
 //
 // Invariants: an envelope is acknowledged within 3 s of its arrival, or not at all; a
-// command that changes something is recorded before that; whatever was typed or
-// pressed runs at most once here, and as the person who did so, whom Slack was asked
-// about; a text of a person's or an API's is inert in every message; no token and no
-// response_url is ever logged.
+// command that changes something is stored before that, and goes on after a restart;
+// whatever was typed or pressed runs at most once here, and as the person who did so,
+// whom Slack was asked about; whoever is turned away or cut off is told so; an answer is
+// shown to people of another company only by the word of whoever shares it; a ticket has
+// one message for each target, posted once over crashes as far as Slack can tell; a text
+// of a person's or an API's is inert in every message; no token and no response_url is
+// ever logged or stored.
 package chat
 
 import (
@@ -71,18 +76,21 @@ type Timing struct {
 	Ack    time.Duration // for handing an acknowledgement to a link; with Record under Slack's 3 s; default 1 s
 	Work   time.Duration // for one command; default 45 s
 	Answer time.Duration // for delivering its answer, with retries; default 60 s
-	Grace  time.Duration // for running commands when the bot stops; Heroku kills 30 s after SIGTERM; default 20 s
-	HTTP   time.Duration // for one request to Slack; default 15 s
-	Hello  time.Duration // from connecting to the first frame; default 15 s
-	Silent time.Duration // without a ping before a link counts as dead, where the server pings; default 30 s, Slack's own rule
-	Stable time.Duration // a link that lived this long starts over without a delay; default 1 min
+	Grace  time.Duration // for running commands when the bot stops; Heroku kills 30 s after SIGTERM; default 15 s
+	// Farewell is for telling those whose commands the Grace was too short for; both
+	// together, with Record and Ack, stay below Heroku's 30 s; default 3 s.
+	Farewell time.Duration
+	HTTP     time.Duration // for one request to Slack; default 15 s
+	Hello    time.Duration // from connecting to the first frame; default 15 s
+	Silent   time.Duration // without a ping before a link counts as dead, where the server pings; default 30 s, Slack's own rule
+	Stable   time.Duration // a link that lived this long starts over without a delay; default 1 min
 	// Stagger keeps the openings of links apart, because Slack asks for a new link after
 	// about the same time each: they must not be away together; default 5 s.
 	Stagger time.Duration
 	Retry   time.Duration // the first delay between attempts, doubled up to RetryMax; default 500 ms
 	// RetryMax bounds that delay, so that the bot is back soon after Slack is; default 30 s.
 	RetryMax time.Duration
-	People   time.Duration // how long users.info and user groups are believed; default 60 s
+	People   time.Duration // how long Slack's word on people, user groups and channels is believed; default 60 s
 	// Patience is how long after its acceptance a request is tried again where Slack or
 	// the database does not answer, before its person is told; default 2 min.
 	Patience time.Duration
@@ -105,7 +113,8 @@ func (t Timing) filled() Timing {
 	or(&t.Ack, time.Second)
 	or(&t.Work, 45*time.Second)
 	or(&t.Answer, time.Minute)
-	or(&t.Grace, 20*time.Second)
+	or(&t.Grace, 15*time.Second)
+	or(&t.Farewell, 3*time.Second)
 	or(&t.HTTP, 15*time.Second)
 	or(&t.Hello, 15*time.Second)
 	or(&t.Silent, 30*time.Second)
@@ -128,6 +137,7 @@ type Bot struct {
 	log     *slog.Logger
 	metrics *metrics
 	people  *people
+	places  *places
 	seen    *seen
 	once    *once
 
@@ -137,7 +147,8 @@ type Bot struct {
 
 	room    chan struct{} // one slot for each accepted command, running or waiting
 	workers chan struct{} // one permit for each command that may run
-	excuses chan struct{} // one permit for each "busy" that goes over the Web API
+	excuses excuses       // for those who were turned away
+	cut     chan struct{} // closed when a stop cuts off what still runs
 	work    sync.WaitGroup
 
 	self     atomic.Pointer[Self]
@@ -182,7 +193,7 @@ func New(cfg Config) (*Bot, error) {
 		responses: newAddresses(),
 		room:      make(chan struct{}, cfg.Workers+cfg.Queue),
 		workers:   make(chan struct{}, cfg.Workers),
-		excuses:   make(chan struct{}, 4),
+		cut:       make(chan struct{}),
 		fatal:     make(chan error, 1),
 	}
 	if b.refused, err = lru.New[string, struct{}](addressesMost); err != nil { // only for a size below one
@@ -190,7 +201,8 @@ func New(cfg Config) (*Bot, error) {
 	}
 	b.storeUp.Store(true)
 	b.api = newAPI(cfg, b.once)
-	b.people = newPeople(b.api, cfg.Timing.People)
+	b.people = newPeople(b.api, cfg.Timing)
+	b.places = newPlaces(b.api, cfg.Timing)
 	for i := range cfg.Links {
 		b.links = append(b.links, newLink(b, i+1))
 	}
@@ -270,7 +282,8 @@ func (b *Bot) Run(ctx context.Context) error {
 	b.self.Store(&self)
 	b.log.Info("connected to slack as a bot", "user", self.User)
 
-	// Work outlives ctx by the grace, and links by what they still have to acknowledge.
+	// Work outlives ctx by the grace, the telling of it by the farewell, and links by what
+	// they still have to acknowledge.
 	workCtx, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 	linkCtx, endLinks := context.WithCancel(workCtx)
@@ -292,6 +305,8 @@ func (b *Bot) Run(ctx context.Context) error {
 	if left := b.settle(b.waiting, b.cfg.Timing.Grace); left > 0 {
 		b.log.Warn("commands cut off by the stop", "attempt", left)
 	}
+	close(b.cut)
+	b.settle(b.waiting, b.cfg.Timing.Farewell)
 	endWork()
 	b.work.Wait()
 	return err
@@ -300,8 +315,9 @@ func (b *Bot) Run(ctx context.Context) error {
 // acking is how many envelopes were taken and not acknowledged yet.
 func (b *Bot) acking() int { return int(b.metrics.acking.Load()) }
 
-// waiting is how many accepted commands are not done yet.
-func (b *Bot) waiting() int { return len(b.room) }
+// waiting is how many accepted commands are not done yet, and how many people are still
+// to be told that theirs was not accepted.
+func (b *Bot) waiting() int { return len(b.room) + b.excuses.left() }
 
 // settle waits until nothing is left, or for the limit, and says what is left. It looks
 // every 20 ms: this runs once, at the end.

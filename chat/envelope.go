@@ -23,7 +23,8 @@ type ask struct {
 	line     string
 	note     string // what was typed into a dialog
 	via      commands.Via
-	share    bool // show the answer to the whole channel
+	share    bool   // show the answer to the whole channel
+	knowing  string // a channel that its presser means to share in, though others than the company may read there
 	user     string
 	team     string
 	teams    []string // every team that the request names as the person's; each must be ours
@@ -171,6 +172,9 @@ func routeInteractive(env envelope) (routed, error) {
 		r.work = true
 	case strings.HasPrefix(action.ActionID, actionShare):
 		r.work, r.ask.share = true, true
+		if k, ok := knowingShareOf(action.Value); ok {
+			r.ask.line, r.ask.knowing = k.Share, k.In
+		}
 	case strings.HasPrefix(action.ActionID, actionAsk):
 		var q question
 		if json.Unmarshal([]byte(action.Value), &q) == nil && q.Run != "" {

@@ -84,13 +84,16 @@ func (b *Bot) receive(ctx context.Context, l *link, env envelope) {
 func (b *Bot) spawn(f func()) {
 	b.metrics.acking.Add(1)
 	b.work.Go(func() {
-		defer func() {
-			if p := recover(); p != nil {
-				b.log.Error("an envelope was lost to a panic", "ref", newRef(), "err", b.api.redact(fmt.Errorf("%v\n%s", p, debug.Stack())))
-			}
-		}()
+		defer b.survive()
 		f()
 	})
+}
+
+// survive, deferred, ends a panic.
+func (b *Bot) survive() {
+	if p := recover(); p != nil {
+		b.log.Error("an envelope was lost to a panic", "ref", newRef(), "err", b.api.redact(fmt.Errorf("%v\n%s", p, debug.Stack())))
+	}
 }
 
 func (b *Bot) count(env envelope, outcome string) {
@@ -116,9 +119,13 @@ func (b *Bot) turnAway(ctx context.Context, l *link, env envelope, r routed, at 
 	if env.Type == typeEvents {
 		return
 	}
+	payload := refusal(env, r, turnedStopping.sentence(1))
+	if _, isFirst := b.seen.first(r.ids, at); isFirst && payload == nil {
+		b.mustExcuse(ctx, r.ask, turnedStopping)
+	}
 	b.spawn(func() {
 		defer b.metrics.acking.Add(-1)
-		b.ack(ctx, l, env, refusal(env, r, "I am being restarted, so this was not accepted and nothing was changed. Try again in half a minute."), at)
+		b.ack(ctx, l, env, payload, at)
 	})
 }
 
@@ -135,37 +142,22 @@ func refusal(env envelope, r routed, sentence string) any {
 	return map[string]any{"response_type": slack.ResponseTypeEphemeral, "text": escape(sentence)}
 }
 
-const sentenceBusy = "I am busy with other requests, so this one was not accepted and nothing was changed. Try again in a minute."
-
 // busy turns a request away because the queue is full. A command is told by its
-// acknowledgement; a click or a mention by the Web API, as far as there are hands
-// for it; an event that can't even be told is left for Slack to deliver again.
+// acknowledgement; a click or a mention by the Web API, soon; an event that can't even
+// be told is left for Slack to deliver again.
 func (b *Bot) busy(ctx context.Context, l *link, env envelope, r routed, d *delivery, at time.Time) {
 	b.metrics.busy.Inc()
 	b.count(env, outcomeBusy)
-	d.payload = refusal(env, r, sentenceBusy)
-	told := d.payload != nil
-	if !told {
-		select {
-		case b.excuses <- struct{}{}:
-			b.spawn(func() {
-				defer func() { <-b.excuses }()
-				b.ack(ctx, l, env, nil, at)
-				b.metrics.acking.Add(-1)
-				answerCtx, cancel := context.WithTimeout(ctx, b.cfg.Timing.HTTP)
-				defer cancel()
-				b.deliver(answerCtx, r.ask, sentenceReply(sentenceBusy), "")
-			})
-			close(d.acked)
-			return
-		default:
-		}
-		if env.Type == typeEvents {
-			d.refused = true
-			b.seen.forget(r.ids)
-			close(d.acked)
-			return
-		}
+	d.payload = refusal(env, r, turnedBusy.sentence(1))
+	switch {
+	case d.payload != nil:
+	case env.Type != typeEvents:
+		b.mustExcuse(ctx, r.ask, turnedBusy)
+	case !b.excuse(ctx, r.ask, turnedBusy):
+		d.refused = true
+		b.seen.forget(r.ids)
+		close(d.acked)
+		return
 	}
 	close(d.acked)
 	b.spawn(func() {
@@ -258,7 +250,8 @@ func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *de
 	b.count(env, outcomeWorked)
 	select {
 	case b.workers <- struct{}{}:
-	case <-ctx.Done(): // the stop cut it off
+	case <-b.cut:
+		b.tell(ctx, r.ask, result{reply: cutOff()})
 		return
 	}
 	defer func() { <-b.workers }()
@@ -346,13 +339,17 @@ func (b *Bot) ackOn(ctx context.Context, client *socketmode.Client, id string, p
 // answer runs a command line as the person who said it, and delivers what comes of it.
 func (b *Bot) answer(ctx context.Context, a ask, command commands.Command) {
 	start := time.Now()
-	got := b.perform(ctx, a, command)
-	// The answer to a command that was cut off is delivered all the same.
+	b.tell(ctx, a, b.perform(ctx, a, command))
+	// The name is from the table, so the list of series is closed.
+	b.metrics.work.WithLabelValues(first(command.Name, "none")).Observe(time.Since(start).Seconds())
+}
+
+// tell delivers what came of a line. Its time is not that of the line: who was cut off
+// is told so.
+func (b *Bot) tell(ctx context.Context, a ask, got result) {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Answer)
 	defer cancel()
 	b.deliver(ctx, a, got.reply, got.ref)
-	// The name is from the table, so the list of series is closed.
-	b.metrics.work.WithLabelValues(first(command.Name, "none")).Observe(time.Since(start).Seconds())
 }
 
 // result is what came of a line. Its reply says nothing only to other bots.
@@ -362,11 +359,23 @@ type result struct {
 	done  bool   // the command did what it was asked to
 }
 
-// perform runs a line that changes nothing.
+// perform runs a line that changes nothing, until a stop cuts it off. What comes of it
+// then is not believed: half of what it wanted to read may be missing.
 func (b *Bot) perform(ctx context.Context, a ask, command commands.Command) result {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Work)
 	defer cancel()
+	b.work.Go(func() {
+		select {
+		case <-b.cut:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	cut := func() bool { return errors.Is(ctx.Err(), context.Canceled) }
 	who, err := b.who(ctx, a)
+	if err != nil && cut() {
+		return result{reply: cutOff()}
+	}
 	if err != nil {
 		return b.unknown(ctx, a, err)
 	}
@@ -376,7 +385,15 @@ func (b *Bot) perform(ctx context.Context, a ask, command commands.Command) resu
 	if a.share && command.Changes {
 		return result{reply: sentenceReply("Only answers that change nothing can be shared. Type the command itself; nothing was changed.")}
 	}
+	if a.share && who.Kind == commands.Member { // whoever is none is refused by the command
+		if question, asks := b.beforeSharing(ctx, a); asks && !cut() {
+			return result{reply: question}
+		}
+	}
 	reply, err := b.run(ctx, a, command, commands.Request{By: who, Via: a.via, Now: time.Now(), Channel: a.channel, Note: a.note})
+	if cut() {
+		return result{reply: cutOff()}
+	}
 	if err == nil && a.share {
 		reply = shared(reply, a.user)
 	}
@@ -452,6 +469,12 @@ func untouched(c commands.Command) string {
 
 func broken(c commands.Command, ref string) commands.Reply {
 	return sentenceReply(fmt.Sprintf("Something went wrong on my side. %s Tell whoever runs me this reference: `%s`.", untouched(c), ref))
+}
+
+// cutOff answers somebody whose command ran, or waited to, when the bot had to end. What
+// changes something is not among these: it is stored, and goes on after the restart.
+func cutOff() commands.Reply {
+	return sentenceReply("I am being restarted and could not finish this. It only reads, so nothing was changed. Ask again in half a minute.")
 }
 
 func late(c commands.Command, limit time.Duration, ref string) commands.Reply {

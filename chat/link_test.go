@@ -365,18 +365,82 @@ func TestAStopLetsRunningCommandsFinish(t *testing.T) {
 	})
 }
 
+// TestAStopIsOverBeforeHerokuKills adds up the waits of a stop.
+func TestAStopIsOverBeforeHerokuKills(t *testing.T) {
+	d := Timing{}.filled()
+	if got := d.Record + d.Ack + d.Grace + d.Farewell; got > 25*time.Second { // of 30
+		t.Errorf("a stop can take %v", got)
+	}
+}
+
 func TestAStopCutsOffWhatTakesTooLong(t *testing.T) {
+	const restarted = "ephemeral→requester: I am being restarted and could not finish this. It only reads, so nothing was changed."
+	tests := map[string]struct {
+		do   string
+		want []string
+	}{
+		"running and waiting": {"", []string{restarted, restarted}},
+		"who is unknown":      {"fault users.info hang", []string{restarted, restarted}},
+		"nobody to tell":      {"fault * hang|fault response_url hang", nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			playStory(t, slack.Options{}, func(c *Config) { c.Workers = 1; c.Timing.Grace = 10 * time.Second }, func(s *stage) {
+				for line := range strings.SplitSeq(tt.do, "|") {
+					if line != "" {
+						s.do(line)
+					}
+				}
+				s.do("type requester #ops /zdd hold shop")
+				s.do("type requester #ops /zdd status shop")
+				time.Sleep(time.Second)
+				begin := time.Now()
+				if err := s.stop(); err != nil {
+					t.Errorf("got %v, want nil", err)
+				}
+				if took := time.Since(begin); took > 10*time.Second+3*time.Second+100*time.Millisecond {
+					t.Errorf("the stop took %v", took)
+				}
+				s.want(time.Minute, tt.want...)
+				s.wantLog("commands cut off by the stop", 1)
+				s.wantLog("a command failed", 0)
+			})
+		})
+	}
+}
+
+func TestAChangeThatAStopCutOffIsAnsweredAfterTheRestart(t *testing.T) {
 	playStory(t, slack.Options{}, nil, func(s *stage) {
-		s.do("type requester #ops /zdd hold shop")
+		s.do("fault response_url hang")
+		s.do("fault chat.postEphemeral hang")
+		s.do("fault chat.postMessage hang")
+		s.do("type requester #ops /zdd enable shop")
 		time.Sleep(time.Second)
-		begin := time.Now()
 		if err := s.stop(); err != nil {
 			t.Errorf("got %v, want nil", err)
 		}
-		if took := time.Since(begin); took > 25*time.Second { // Heroku kills after 30
-			t.Errorf("the stop took %v", took)
+		s.want(0)
+		s.do("faults clear")
+		s.start()
+		s.want(time.Minute, "ephemeral→requester: shop enable")
+	})
+}
+
+func TestPressesDuringAStopAreExcused(t *testing.T) {
+	playStory(t, slack.Options{}, nil, func(s *stage) {
+		s.do("type requester #ops /zdd status shop")
+		s.want(time.Second, answered)
+		s.memory.set(func(m *memory) { m.hang = true })
+		s.do("type approver #ops /zdd enable shop") // keeps the links up until it is acknowledged
+		s.cancel()
+		time.Sleep(1200 * time.Millisecond) // so that the excuse takes longer than the acknowledgement
+		for range 3 {
+			s.do("click requester Again")
 		}
-		s.wantLog("commands cut off by the stop", 1)
+		if err := s.stop(); err != nil {
+			t.Errorf("got %v, want nil", err)
+		}
+		s.want(0, "ephemeral→approver: Not accepted:", "ephemeral→requester: I am being restarted, so 3 requests of yours were not accepted")
 	})
 }
 

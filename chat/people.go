@@ -6,72 +6,41 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/slack-go/slack"
-	"golang.org/x/sync/singleflight"
 
 	"example.com/zdd/commands"
 )
 
-// peopleMost bounds the people, and the user groups, that are remembered.
-const peopleMost = 4096
-
-// people asks Slack who somebody is, at most once a minute each and once at a time.
-// There is no second source: who can't be asked about is nobody.
+// people asks Slack who somebody is, at most once a minute each. There is no second
+// source: who can't be asked about is nobody.
 type people struct {
-	api    *api
-	ttl    time.Duration
-	flight singleflight.Group
-	known  *lru.Cache[string, person]
+	api   *api
+	known *recall[slack.User]
 }
 
-type person struct {
-	user slack.User
-	at   time.Time
-}
-
-func newPeople(a *api, ttl time.Duration) *people {
-	known, err := lru.New[string, person](peopleMost)
-	if err != nil { // only for a size below one
-		panic(err)
-	}
-	return &people{api: a, ttl: ttl, known: known}
-}
+func newPeople(a *api, t Timing) *people { return &people{a, newRecall[slack.User](t)} }
 
 // find is users.info, remembered.
 func (p *people) find(ctx context.Context, id string) (slack.User, error) {
-	if known, ok := p.known.Get(id); ok && time.Since(known.at) < p.ttl {
-		return known.user, nil
-	}
-	// The call is everybody's who waits for it, so it must not end with the first one's.
-	c := p.flight.DoChan(id, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.api.cfg.Timing.HTTP)
-		defer cancel()
+	user, err := p.known.find(ctx, id, func(ctx context.Context) (slack.User, error) {
 		var user *slack.User
 		err := p.api.retry(ctx, repeatable, func(ctx context.Context) (err error) {
 			user, err = p.api.slack.GetUserInfoContext(ctx, id)
 			return err
 		})
 		if err != nil {
-			return nil, err
+			return slack.User{}, err
 		}
 		if user == nil || user.ID != id {
-			return nil, errors.New("users.info answered about somebody else")
+			return slack.User{}, errors.New("users.info answered about somebody else")
 		}
-		p.known.Add(id, person{*user, time.Now()})
 		return *user, nil
 	})
-	select {
-	case got := <-c:
-		if got.Err != nil {
-			return slack.User{}, fmt.Errorf("users.info: %w", got.Err)
-		}
-		return got.Val.(slack.User), nil
-	case <-ctx.Done():
-		return slack.User{}, fmt.Errorf("users.info: %w", ctx.Err())
+	if err != nil {
+		return slack.User{}, fmt.Errorf("users.info: %w", err)
 	}
+	return user, nil
 }
 
 // who says who asks, by Slack's word alone.
@@ -148,15 +117,8 @@ func stranger(err error) commands.Reply {
 // Groups reads who is in a Slack user group. It is separate from a Bot, whose
 // commands need it.
 type Groups struct {
-	api    *api
-	ttl    time.Duration
-	flight singleflight.Group
-	known  *lru.Cache[string, group]
-}
-
-type group struct {
-	members []string
-	at      time.Time
+	api   *api
+	known *recall[[]string] // members, by group
 }
 
 // NewGroups makes a reader of user groups from the places and the bot token of a
@@ -166,11 +128,7 @@ func NewGroups(cfg Config) (*Groups, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := lru.New[string, group](peopleMost)
-	if err != nil {
-		return nil, err
-	}
-	return &Groups{api: newAPI(cfg, &once{}), ttl: cfg.Timing.People, known: known}, nil
+	return &Groups{newAPI(cfg, &once{}), newRecall[[]string](cfg.Timing)}, nil
 }
 
 // Close ends idle connections.
@@ -186,29 +144,14 @@ func (g *Groups) InGroup(ctx context.Context, id, user string) (bool, error) {
 
 // Members are the user ids of a user group's members, remembered as for InGroup.
 func (g *Groups) Members(ctx context.Context, id string) ([]string, error) {
-	if known, ok := g.known.Get(id); ok && time.Since(known.at) < g.ttl {
-		return known.members, nil
-	}
-	c := g.flight.DoChan(id, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.api.cfg.Timing.HTTP)
-		defer cancel()
-		members, err := g.api.slack.GetUserGroupMembersContext(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		g.known.Add(id, group{members, time.Now()})
-		return members, nil
+	members, err := g.known.find(ctx, id, func(ctx context.Context) ([]string, error) {
+		return g.api.slack.GetUserGroupMembersContext(ctx, id)
 	})
-	select {
-	case got := <-c:
-		if got.Err != nil {
-			if absent(got.Err) {
-				g.api.missing("usergroups.users.list", "user groups in the policy let nobody in", got.Err)
-			}
-			return nil, fmt.Errorf("read user group %s: %w", id, got.Err)
+	if err != nil {
+		if absent(err) {
+			g.api.missing("usergroups.users.list", "user groups in the policy let nobody in", err)
 		}
-		return got.Val.([]string), nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("read user group %s: %w", id, ctx.Err())
+		return nil, fmt.Errorf("read user group %s: %w", id, err)
 	}
+	return members, nil
 }

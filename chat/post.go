@@ -24,7 +24,7 @@ import (
 // message.
 type Post struct {
 	Ticket  string    // T-12
-	Target  string    // whom it is for: channel/C…, approver/U… or requester/U…
+	Target  string    // whom it is for: channel/C…, approver/U…, requester/U… or notice/U…
 	Channel string    // where it is, a conversation's id; empty: not known yet
 	TS      string    // its id there; empty: it is not posted, as far as is known
 	Rev     int64     // of the ticket that it shows
@@ -44,7 +44,11 @@ type posts interface {
 	// Posts are all records about a ticket, by target.
 	Posts(ctx context.Context, ticket string) ([]Post, error)
 	// SavePost stores p with its Version raised, as part of tx, where the stored record
-	// has p.Version; ErrPostChanged where it has not.
+	// has p.Version; ErrPostChanged where it has not. A ticket and a target have one
+	// record, which is overwritten, so there are at most a few for each ticket: the
+	// channel, the approvers who were asked directly, and two for the requester. They are kept
+	// as long as tickets are, which is for ever: a press on an old message is answered
+	// by what its ticket has become.
 	SavePost(ctx context.Context, tx *sql.Tx, p Post) error
 }
 
@@ -53,11 +57,12 @@ const (
 	toChannel   = "channel/"
 	toApprover  = "approver/"
 	toRequester = "requester/"
+	toNotice    = "notice/" // rings the requester at the end; see Bot.Tell
 )
 
 // audience is who reads the message of a target.
 func audience(target string) Audience {
-	if strings.HasPrefix(target, toRequester) {
+	if strings.HasPrefix(target, toRequester) || strings.HasPrefix(target, toNotice) {
 		return ToRequester
 	}
 	return ToApprovers

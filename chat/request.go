@@ -189,10 +189,12 @@ func (b *Bot) Perform(ctx context.Context, job Job) error {
 	// shall press it again.
 	a.replace = got.done && command.Changes && a.pressed.Ephemeral && !got.reply.Public
 	err = job.Step(ctx, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Answer)
+		answer, cancel := context.WithTimeout(ctx, b.cfg.Timing.Answer)
 		defer cancel()
-		b.deliver(ctx, a, got.reply, got.ref)
-		b.tidy(ctx, a.pressed)
+		if !b.deliver(answer, a, got.reply, got.ref) && ctx.Err() != nil {
+			return context.Cause(ctx) // the bot stops: it is answered after the restart
+		}
+		b.tidy(answer, a.pressed)
 		return nil
 	}, nil)
 	b.metrics.work.WithLabelValues(first(command.Name, "none")).Observe(time.Since(start).Seconds())

@@ -52,7 +52,8 @@ func (t Telling) complete() bool {
 // Tell is the handler of approval.WorkTell, whose key is TICKET:REV: it brings every
 // message about the ticket up to date, and posts those that are missing. Approvers are
 // told in the approval channel, or each directly where there is none or it can't be
-// posted in; the requester directly.
+// posted in; the requester directly. Changing a message rings nobody: at the end the
+// requester gets a short new one as well, unless they know already (see notice).
 //
 // Only the newest revision is told: an older job finds nothing to do. What Slack refuses
 // for good is logged and never holds up the ticket; what it may do later is tried again.
@@ -177,7 +178,10 @@ func (n *news) tell(ctx context.Context) error {
 	if n.ticket.Requester == "" {
 		return nil
 	}
-	return n.bring(ctx, toRequester+n.ticket.Requester, own)
+	if err := n.bring(ctx, toRequester+n.ticket.Requester, own); err != nil || !noticed(n.ticket) {
+		return err
+	}
+	return n.bring(ctx, toNotice+n.ticket.Requester, n.notice(own))
 }
 
 func (n *news) said(r commands.Reply) bool { return r.Summary != "" || len(r.Parts) > 0 }
@@ -304,6 +308,9 @@ func (n *news) deliver(ctx context.Context, target string, reply commands.Reply)
 	}
 	if p.Repeat {
 		reply = with(reply, "This may be a repeat: I was interrupted while I posted it, and could not look whether it was there. If there is another one, this one counts.")
+	}
+	if p.TS != "" && p.Busy.IsZero() && strings.HasPrefix(target, toNotice) {
+		return nil // said once, and never again
 	}
 	s := sheetOf(reply, n.ticket.ID, target)
 	if p.TS != "" && p.Busy.IsZero() && p.Lost == "" && (p.Rev >= n.ticket.Rev || p.Hash == s.hash) {
