@@ -123,6 +123,8 @@ func TestWhoMayRead(t *testing.T) {
 		"bot":                    {by: Person{ID: "U1", Kind: Machine}, says: "I answer people"},
 		"unknown":                {by: Person{ID: "U1"}, says: "I could not find out who you are"},
 		"a reader":               {by: Person{ID: "U0READER", Kind: Member}, policy: narrow},
+		"an approver":            {by: Person{ID: "U0APPROVER", Kind: Member}, policy: "people: { readers: [U0READER], approvers: [U0APPROVER] }"},
+		"an operator":            {by: Person{ID: "U0OPERATOR", Kind: Member}, policy: "people: { readers: [U0READER], operators: [U0OPERATOR] }"},
 		"no reader":              {by: member, policy: narrow, says: "The policy's people.readers does not name you"},
 		"group unreadable":       {by: member, policy: "people: { readers: [S0READERS] }", says: "The policy names user groups"},
 	}

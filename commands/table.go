@@ -193,7 +193,8 @@ func (t Table) admit(ctx context.Context, p Person) error {
 	if len(readers) == 0 {
 		return nil
 	}
-	member, err := t.among(ctx, p, readers)
+	// Who may ask for changes or approve them may look, too: a ticket is sent to them.
+	member, err := t.among(ctx, p, slices.Concat(readers, pol.People.Operators, pol.People.Approvers))
 	switch {
 	case member:
 		return nil

@@ -142,7 +142,9 @@ func newUndo(p proposer) Command {
 			}
 			var done []plan.Step
 			for i, step := range old.Plan.Steps {
-				if i < len(old.Progress) && !old.Progress[i].Done.IsZero() && !old.Progress[i].Already {
+				// A write that was announced and never read back may have happened: the plan
+				// looks, and leaves out what is as it was.
+				if i < len(old.Progress) && !old.Progress[i].Already && !(old.Progress[i].Done.IsZero() && old.Progress[i].Intended.IsZero()) {
 					done = append(done, step)
 				}
 			}

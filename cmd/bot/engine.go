@@ -21,9 +21,10 @@ import (
 // engine is everything that decides and acts: the desk with its tickets, the queue with
 // the work that decisions make, and the rollout.
 type engine struct {
-	desk  *approval.Desk
-	queue *jobs.Queue
-	bot   *chat.Bot
+	desk    *approval.Desk
+	doing   *jobs.Queue // decisions and changes
+	telling *jobs.Queue // messages and second looks: a slow Slack must not hold a rollout up
+	bot     *chat.Bot
 }
 
 // newEngine joins what knows nothing of each other. Work is done by any replica that
@@ -35,9 +36,9 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	}
 	inForce := func() policy.Policy { return pol }
 	e := &engine{}
-	wake := func() { e.queue.Wake() }
+	wake := func() { e.doing.Wake(); e.telling.Wake() }
 	e.desk = approval.NewDesk(approval.DeskConfig{
-		Store: state, Apps: urgent{apps}, Policy: inForce, People: people{e, groups}, ReadOnly: cfg.readOnly(), Wake: wake,
+		Store: state, Apps: urgent{apps}, Policy: inForce, People: people{e, groups}, ReadOnly: cfg.readOnly(), Wake: wake, Self: apps.ReadSelf,
 	})
 	runner := rollout.New(rollout.Config{
 		Tickets: state, Apps: apps, Heroku: apps,
@@ -48,21 +49,26 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		Timing:  o.Rollout,
 		Log:     log,
 	})
-	e.queue = jobs.New(jobs.Config{
-		Store:   state,
-		Owner:   rand.Text()[:8], // never DYNO: during a preboot hand-over two dynos have the same
-		Redact:  cfg.redact,
-		Workers: queueWorkers,
-		Timing:  o.Queue,
-		Log:     log,
-		Handlers: map[string]jobs.Handler{
-			approval.WorkApply:  func(ctx context.Context, j *jobs.Job) error { return runner.Apply(heroku.Urgent(ctx), j.Key, j) },
-			approval.WorkLook:   func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
-			approval.WorkExpire: func(ctx context.Context, j *jobs.Job) error { return e.desk.Expire(ctx, j.Key) },
-			approval.WorkTell:   func(ctx context.Context, j *jobs.Job) error { return e.bot.Tell(ctx, j) },
-			workAnnounce:        func(ctx context.Context, j *jobs.Job) error { return e.announceRules(ctx, j, state, pol) },
-			chat.WorkCommand:    func(ctx context.Context, j *jobs.Job) error { return e.bot.Perform(ctx, j) },
-		},
+	queue := func(workers int, handlers map[string]jobs.Handler) *jobs.Queue {
+		return jobs.New(jobs.Config{
+			Store:    state,
+			Owner:    rand.Text()[:8], // never DYNO: during a preboot hand-over two dynos have the same
+			Redact:   cfg.redact,
+			Workers:  workers,
+			Timing:   o.Queue,
+			Log:      log,
+			Handlers: handlers,
+		})
+	}
+	e.doing = queue(doingWorkers, map[string]jobs.Handler{
+		approval.WorkApply:  func(ctx context.Context, j *jobs.Job) error { return runner.Apply(heroku.Urgent(ctx), j.Key, j) },
+		approval.WorkExpire: func(ctx context.Context, j *jobs.Job) error { return e.desk.Expire(ctx, j.Key) },
+		chat.WorkCommand:    func(ctx context.Context, j *jobs.Job) error { return e.bot.Perform(ctx, j) },
+	})
+	e.telling = queue(tellingWorkers, map[string]jobs.Handler{
+		approval.WorkTell: func(ctx context.Context, j *jobs.Job) error { return e.bot.Tell(ctx, j) },
+		approval.WorkLook: func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
+		workAnnounce:      func(ctx context.Context, j *jobs.Job) error { return e.announceRules(ctx, j, state, pol) },
 	})
 	slackConfig.Commands = commands.New(commands.Deps{
 		Apps: apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state, Messages: e.messageOf(state),
@@ -88,9 +94,12 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	return e, groups.Close, nil
 }
 
-// queueWorkers is how many jobs run at once: a rollout waits most of the time without
-// holding a worker, so a few serve many; each may hold a database connection.
-const queueWorkers = 6
+// How many jobs run at once. A rollout waits most of the time without holding a worker,
+// so a few serve many; each may hold a database connection.
+const (
+	doingWorkers   = 5
+	tellingWorkers = 3
+)
 
 // people is who Slack says somebody is.
 type people struct {

@@ -71,7 +71,7 @@ func TestLedgerTellsIt(t *testing.T) {
 		return out.String() + errs.String()
 	}
 	history := bot(exitGood, nil, "history")
-	for _, verb := range []string{"asked", "approved", "started", "step-intended", "step-done", "finished", "policy-loaded"} {
+	for _, verb := range []string{"asked", "approved", "started", "begins preboot on", "done preboot on", "finished", "read the policy"} {
 		if !strings.Contains(history, verb) {
 			t.Errorf("bot history lacks %q:\n%s", verb, history)
 		}

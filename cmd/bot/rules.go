@@ -91,15 +91,13 @@ func tellsPeople(c ruleChange) bool {
 	return section == "people" || section == "approval" || section == "limits"
 }
 
-// announceRules is the handler of workAnnounce. After a crash it may tell twice, which
-// is better than not at all.
+// announceRules is the handler of workAnnounce. It tells the approval channel of before as
+// much as that of now: who moves the channel along with the rules must not do it unseen.
+// After a crash it may tell twice, which is better than not at all.
 func (e *engine) announceRules(ctx context.Context, j *jobs.Job, state state, pol policy.Policy) error {
 	seq, err := strconv.ParseInt(j.Key, 10, 64)
 	if err != nil {
 		return j.GiveUp(err)
-	}
-	if pol.Approval.Channel == "" {
-		return nil // the doctor says that changes are told nowhere else
 	}
 	for entry, err := range state.Ledger(ctx, seq) {
 		if err != nil {
@@ -109,12 +107,32 @@ func (e *engine) announceRules(ctx context.Context, j *jobs.Job, state state, po
 		if err := json.Unmarshal(entry.Detail, &rules); err != nil {
 			return j.GiveUp(err)
 		}
-		return j.Step(ctx, func(ctx context.Context) error {
-			return e.bot.Announce(ctx, pol.Approval.Channel, rulesReply(entry, rules))
-		}, nil)
+		channels := []string{pol.Approval.Channel}
+		for _, c := range rules.Changes {
+			if c.Key == "approval.channel" {
+				channels = append(channels, c.From)
+			}
+		}
+		slices.Sort(channels)
+		var failed error
+		for _, channel := range slices.Compact(channels) {
+			if channel == "" {
+				continue // the doctor says that changes are told nowhere else
+			}
+			failed = errors.Join(failed, j.Step(ctx, func(ctx context.Context) error {
+				return e.bot.Announce(ctx, channel, rulesReply(entry, rules))
+			}, nil))
+		}
+		if failed != nil && time.Since(entry.At) > announceFor {
+			return j.GiveUp(failed)
+		}
+		return failed
 	}
 	return j.GiveUp(errors.New("the ledger has no such entry"))
 }
+
+// announceFor is how long a channel that can't be posted in is tried again.
+const announceFor = time.Hour
 
 func rulesReply(entry ledger.Entry, rules rulesEntry) commands.Reply {
 	var items []commands.Item
@@ -128,7 +146,7 @@ func rulesReply(entry ledger.Entry, rules rulesEntry) commands.Reply {
 		Summary: "The policy changed: " + strconv.Itoa(len(items)) + " of the rules on who may do what",
 		Parts: []commands.Part{
 			commands.Heading{Text: "The policy changed"},
-			commands.Para{Text: commands.Line("The bot was started with other rules on who may ask, who may approve, or how much. Tickets that were waiting under the old rules are stale.")},
+			commands.Para{Text: commands.Line("The bot was started with other rules on who may ask, who may approve, or how much. Tickets that were asked for under the old rules can't be approved any more.")},
 			commands.List{Items: items},
 			commands.Note{Text: commands.Line("Policy ", commands.Code(rules.Digest[:min(12, len(rules.Digest))]), ", in force since ", commands.At(entry.At), ". Ledger ", commands.Code(entry.Head().String()), ".")},
 		},

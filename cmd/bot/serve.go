@@ -97,7 +97,8 @@ func serve(ctx context.Context, cfg config, o outside) error {
 		_, _ = apps.ReadNames(heroku.Background(ctx))
 		return nil
 	})
-	group.Go(func() error { return engine.queue.Run(ctx) })
+	group.Go(func() error { return engine.doing.Run(ctx) })
+	group.Go(func() error { return engine.telling.Run(ctx) })
 	if cfg.port != "" {
 		group.Go(func() error { return serveHealth(ctx, cfg.port, health{engine.bot.Ready, state.Ready, registry}, log) })
 	}

@@ -84,8 +84,12 @@ func (s state) run(ctx context.Context, first func(context.Context) error) error
 			s.log.Info("database is back")
 		}
 		if first != nil {
-			if err := first(ctx); err != nil && ctx.Err() == nil {
-				s.log.Warn("policy not recorded", "err", err)
+			if err := first(ctx); err != nil {
+				if ctx.Err() == nil {
+					s.log.Warn("policy not recorded, trying again", "err", err)
+				}
+				timer.Reset(reopenEvery)
+				continue
 			}
 			first = nil
 		}
