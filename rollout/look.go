@@ -46,7 +46,7 @@ func (r *Runner) Look(ctx context.Context, key string, job Job) error {
 	if t.State != approval.Done || slices.ContainsFunc(t.Later, made) {
 		return nil
 	}
-	other, err := r.otherTicket(ctx, t)
+	other, err := r.otherTicket(ctx, t, t.EndedAt)
 	if err != nil {
 		return err
 	}
@@ -101,14 +101,15 @@ func nonNilStates(states []plan.State) []plan.State {
 	return states
 }
 
-// otherTicket is one that has changed the same app since, or is about to; empty: none.
-func (r *Runner) otherTicket(ctx context.Context, t approval.Ticket) (string, error) {
+// otherTicket is one that has changed the same app since that moment, or is about to;
+// empty: none.
+func (r *Runner) otherTicket(ctx context.Context, t approval.Ticket, since time.Time) (string, error) {
 	tickets, err := r.cfg.Tickets.Tickets(ctx, approval.Filter{App: t.Plan.App})
 	if err != nil {
 		return "", fmt.Errorf("list the tickets of %s: %w", t.Plan.Name, err)
 	}
 	for _, o := range tickets {
-		if o.ID != t.ID && (o.State == approval.Running || o.EndedAt.After(t.EndedAt)) {
+		if o.ID != t.ID && (o.State == approval.Running || o.EndedAt.After(since)) {
 			if done, unknown, _ := account(o); len(done)+len(unknown) > 0 {
 				return o.ID, nil
 			}
@@ -133,8 +134,7 @@ func (u *run) sight(ctx context.Context) (sight, *trouble) {
 	}
 	steps := u.t.Plan.Steps
 	left := plan.After(app, steps...)
-	before := true // all that is not as it was left is as it was before the ticket
-	formation := false
+	undone := undoing{before: true}
 	var found []string
 	for i, s := range steps {
 		if !changes(s) {
@@ -148,15 +148,16 @@ func (u *run) sight(ctx context.Context) (sight, *trouble) {
 		want, _ := s.Seen(left).Get()
 		text := difference(want, seen, "and should be")
 		if !known {
-			text, before = value.Why().Text, false
+			text, undone.before = value.Why().Text, false
 		}
 		if text == "" || slices.Contains(found, text) {
 			continue
 		}
 		found = append(found, text)
-		formation = formation || len(s.To.Processes) > 0
+		undone.formation = undone.formation || len(s.To.Processes) > 0
+		undone.scaled = undone.scaled || !slices.EqualFunc(want.Processes, seen.Processes, func(a, b plan.Process) bool { return a.Quantity == b.Quantity })
 		first := slices.IndexFunc(steps[:i+1], func(o plan.Step) bool { return changes(o) && subject(o) == subject(s) })
-		before = before && seen.Equal(steps[first].From)
+		undone.before = undone.before && seen.Equal(steps[first].From)
 	}
 	out := sight{now: proven(steps, app), undone: len(found) > 0}
 	if !out.undone {
@@ -169,27 +170,34 @@ func (u *run) sight(ctx context.Context) (sight, *trouble) {
 		}
 	}
 	out.text = fmt.Sprintf("%s. That came about between %s and %s. %s To plan it anew: %s.",
-		upper(join(found)), clock(last), clock(app.ReadAt), u.culprit(app, last, formation, before), u.again())
+		upper(join(found)), clock(last), clock(app.ReadAt), u.culprit(app, last, undone), u.again())
 	return out, nil
+}
+
+// undoing is what kind of change undid what a ticket did.
+type undoing struct {
+	formation bool // of dynos, in number or size
+	scaled    bool // in number, which is all that autoscalers change
+	before    bool // all of it is again as it was before the ticket
 }
 
 // culprit says by what it seems that something was undone. It names nobody: changes of
 // features and of the formation make no release, so the one who made the latest release
 // has nothing to do with it, unless its description says so.
-func (u *run) culprit(app fleet.App, last time.Time, formation, before bool) string {
+func (u *run) culprit(app fleet.App, last time.Time, undone undoing) string {
 	scaler, _ := plan.AutoscalerOf(app).Get()
 	addons := app.ScalingAddOns()
 	release, _ := app.Release.Get()
 	switch {
-	case formation && scaler.Active:
+	case undone.scaled && scaler.Active:
 		return fmt.Sprintf("By what it seems Heroku's autoscaler did it: it is on, from %d to %d web dynos, and only its minimum lasts (%s/resources).", scaler.Min, scaler.Max, app.DashboardURL())
-	case formation && len(addons) > 0:
+	case undone.scaled && len(addons) > 0:
 		return fmt.Sprintf("By what it seems %s did it, which scales the app: only the minimum in its own settings lasts (%s).", code(addons[0]), code("heroku addons:open "+addons[0]+" --app "+app.Name))
-	case release.CreatedAt.After(last) && namesChange(release.Description, formation):
+	case release.CreatedAt.After(last) && namesChange(release.Description, undone.formation):
 		return fmt.Sprintf("Release v%d, made in that time, says %s.", release.Version, code(release.Description))
-	case before:
+	case undone.before:
 		return "It is again as it was before: so Terraform, or another tool that keeps its own record of the app, leaves it when it runs next, and so may a person. Heroku does not tell who, as such a change makes no release."
-	case formation:
+	case undone.scaled:
 		return "It may be a person, or an autoscaler that Heroku does not list, such as HireFire. Heroku does not tell who, as such a change makes no release."
 	}
 	return "It may be a person, or a tool. Heroku does not tell who, as such a change makes no release."

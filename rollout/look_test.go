@@ -75,6 +75,12 @@ func TestLook(t *testing.T) {
 			s.scale(1)
 			s.world.change(func(a *fleet.App) { a.Autoscaler = fleet.Known(fleet.Autoscaler{Active: true, Min: 1, Max: 4}) })
 		}, want: []string{"`web` is at 1 × performance-m and should be at 2 × performance-m", "That came about between 00:18 UTC and 00:31 UTC.", "By what it seems Heroku's autoscaler did it: it is on, from 1 to 4"}, line: "performance-m web=1"},
+		"another size, which no autoscaler changes": {act: func(s *stage) {
+			s.world.change(func(a *fleet.App) {
+				a.Formation = fleet.Known([]fleet.Process{{Type: "web", Quantity: 2, Size: "performance-l"}})
+				a.Autoscaler = fleet.Known(fleet.Autoscaler{Active: true, Min: 1, Max: 4})
+			})
+		}, want: []string{"`web` is at 2 × performance-l and should be at 2 × performance-m", "It may be a person, or a tool."}, not: "did it", line: "performance-m web=1"},
 		"an add-on": {act: func(s *stage) {
 			s.scale(1)
 			s.world.change(func(a *fleet.App) { a.AddOns = fleet.Known([]fleet.AddOn{{Service: "judoscale"}}) })
