@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"log/slog"
 	"slices"
 	"strings"
@@ -61,7 +62,10 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		})
 	}
 	e.doing = queue(doingWorkers, map[string]jobs.Handler{
-		approval.WorkApply:  func(ctx context.Context, j *jobs.Job) error { return runner.Apply(heroku.Urgent(ctx), j.Key, j) },
+		approval.WorkApply: func(ctx context.Context, j *jobs.Job) error {
+			defer e.telling.Wake()
+			return runner.Apply(heroku.Urgent(ctx), j.Key, told{j, e.telling.Wake})
+		},
 		approval.WorkExpire: func(ctx context.Context, j *jobs.Job) error { return e.desk.Expire(ctx, j.Key) },
 		chat.WorkCommand:    func(ctx context.Context, j *jobs.Job) error { return e.bot.Perform(ctx, j) },
 	})
@@ -92,6 +96,19 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		return nil, nil, err
 	}
 	return e, groups.Close, nil
+}
+
+// told is a job after each step of which people are told how far it is: the other queue
+// would find that out by itself only half a minute later.
+type told struct {
+	*jobs.Job
+	wake func()
+}
+
+// Step is that of *jobs.Job.
+func (t told) Step(ctx context.Context, do func(context.Context) error, record func(context.Context, *sql.Tx) error) error {
+	defer t.wake()
+	return t.Job.Step(ctx, do, record)
 }
 
 // How many jobs run at once. A rollout waits most of the time without holding a worker,
