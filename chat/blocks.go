@@ -184,6 +184,8 @@ func sign(m commands.Mark) string {
 		return "⏳"
 	case commands.MarkTodo:
 		return "⬜"
+	case commands.MarkLeft:
+		return "➖"
 	}
 	return "•"
 }

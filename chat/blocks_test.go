@@ -444,11 +444,11 @@ func TestButtonsThatAskFirst(t *testing.T) {
 
 func TestMarksAreWords(t *testing.T) {
 	var list commands.List
-	for _, m := range []commands.Mark{commands.MarkDone, commands.MarkNow, commands.MarkTodo} {
+	for _, m := range []commands.Mark{commands.MarkDone, commands.MarkNow, commands.MarkTodo, commands.MarkLeft} {
 		list.Items = append(list.Items, commands.Item{Mark: m, Text: commands.Line("a step")})
 	}
 	got := strings.Join(pack(listAtoms(list), maxSection), "|")
-	if want := "☑️ *done* · a step\n⏳ *under way* · a step\n⬜ *to do* · a step"; got != want {
+	if want := "☑️ *done* · a step\n⏳ *under way* · a step\n⬜ *to do* · a step\n➖ *not done* · a step"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	var b strings.Builder
@@ -458,7 +458,7 @@ func TestMarksAreWords(t *testing.T) {
 	}}}}, Style{}); err != nil {
 		t.Fatal(err)
 	}
-	want := "✓ done       a step\n> under way  a step\n. to do      a step\n\nIn Slack: `/zdd approve T-1` (asks once more)\nIn Slack: `/zdd deny T-1` (careful: it lowers or ends something; asks: Why?)\n"
+	want := "✓ done       a step\n> under way  a step\n. to do      a step\n- not done   a step\n\nIn Slack: `/zdd approve T-1` (asks once more)\nIn Slack: `/zdd deny T-1` (careful: it lowers or ends something; asks: Why?)\n"
 	if b.String() != want {
 		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
 	}

@@ -113,6 +113,8 @@ func termSign(m commands.Mark) (sign, color string) {
 		return ">", ansiCyan
 	case commands.MarkTodo:
 		return ".", ansiDim
+	case commands.MarkLeft:
+		return "-", ansiDim
 	}
 	return "•", ""
 }

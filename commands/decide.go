@@ -28,7 +28,7 @@ func decision(d desk, c Command, decide func(ctx context.Context, req Request, i
 		if err != nil {
 			return Reply{}, said(err)
 		}
-		return TicketReply(ticket, ForAsker), nil
+		return TicketReply(ticket, to(ticket, req.By)), nil
 	}
 	return c
 }

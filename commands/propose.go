@@ -48,7 +48,7 @@ func (p proposer) ask(ctx context.Context, req Request, app fleet.App, w plan.Wi
 	made := plan.For(app, p.policies.Policy().For(app), w, req.Now)
 	switch {
 	case made.Outcome == plan.AlreadySo:
-		return alreadySo(app, w, made), nil
+		return alreadySo(app, w), nil
 	case made.Outcome == plan.Refused:
 		return Reply{}, refusedPlan(app, w, made)
 	case len(made.Steps) == 0:
@@ -60,14 +60,17 @@ func (p proposer) ask(ctx context.Context, req Request, app fleet.App, w plan.Wi
 	if err != nil {
 		return Reply{}, said(err)
 	}
-	return TicketReply(ticket, ForAsker), nil
+	return TicketReply(ticket, to(ticket, req.By)), nil
 }
 
 // approver is a person as approval knows them.
 func approver(p Person) approval.Person { return approval.Person{ID: p.ID, Team: p.Team} }
 
-func alreadySo(app fleet.App, w plan.Wish, made plan.Plan) Reply {
-	text := Line("Nothing to do for ", Code(w.Line(app.Name)), ". ", Prose(strings.Join(made.Why, " ")))
+func alreadySo(app fleet.App, w plan.Wish) Reply {
+	text := Line("Nothing to do for ", Code(w.Line(app.Name)), ": it is so already.")
+	if w.Verb == plan.ToUndo {
+		text = Line("Nothing to do: ", Code(app.Name), " is back as it was already.")
+	}
 	return Reply{Summary: text.String(), Parts: []Part{Para{text}, Buttons{[]Button{{Label: "Status", Run: "status " + string(app.ID)}}}}}
 }
 

@@ -74,6 +74,7 @@ const (
 	MarkDone    Mark = "done"
 	MarkNow     Mark = "under way"
 	MarkTodo    Mark = "to do"
+	MarkLeft    Mark = "not done"
 )
 
 // Button is something to press. Exactly one of Run, Share and URL is set.

@@ -239,10 +239,12 @@ func amount(price fleet.Value[fleet.Money], units fleet.Value[float64]) Text {
 		return Line(m.String() + " a month")
 	}
 	if u, known := units.Get(); known {
-		return Line(strconv.FormatFloat(u, 'f', -1, 64) + " dyno units a month (" + price.Why().Text + ")")
+		return Line(unitCount(u) + " dyno units a month (" + price.Why().Text + ")")
 	}
 	return Line("unknown: " + price.Why().Text)
 }
+
+func unitCount(u float64) string { return strconv.FormatFloat(u, 'f', -1, 64) }
 
 func release(app fleet.App) Text {
 	switch r, known := app.Release.Get(); {

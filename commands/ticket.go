@@ -2,7 +2,9 @@ package commands
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"example.com/zdd/approval"
 	"example.com/zdd/fleet"
@@ -16,9 +18,17 @@ type Audience string
 // The audiences.
 const (
 	ForApprovers Audience = "approvers" // the approval channel, or each approver
-	ForRequester Audience = "requester" // a direct message to who asked, kept up to date
-	ForAsker     Audience = "asker"     // the private answer to who just said something about it
+	ForRequester Audience = "requester" // who asked: a direct message, kept up to date, or a private answer
+	ForAsker     Audience = "asker"     // the private answer to anybody else who just said something about it
 )
+
+// to is the audience of a private answer about a ticket.
+func to(t approval.Ticket, reader Person) Audience {
+	if t.Requester == reader.ID {
+		return ForRequester
+	}
+	return ForAsker
+}
 
 // TicketReply is a ticket as a reply: what is asked, step by step, what it costs, what
 // is risky, where it stands, and the buttons that still do something.
@@ -130,18 +140,21 @@ func stateWord(t approval.Ticket) string {
 }
 
 func opening(t approval.Ticket, to Audience) Text {
-	who := Line(MentionUser(t.Requester), " asks")
-	if to != ForApprovers {
+	who := Line(MentionUser(t.Requester), " asked")
+	switch {
+	case to == ForRequester:
 		who = Line("You asked")
-		if to == ForAsker {
-			who = Line(MentionUser(t.Requester), " asked")
-		}
+	case t.State == approval.Pending:
+		who = Line(MentionUser(t.Requester), " asks")
 	}
 	text := append(who, Line(" for ", Code(wishLine(t)), ".")...)
 	if t.State == approval.Pending {
 		for _, why := range t.Why {
 			text = append(text, Line(" ")...)
 			text = append(text, Prose(why)...)
+		}
+		if ownVoice(t, to) {
+			text = append(text, Line(" Your own yes counts: the policy allows it.")...)
 		}
 		if t.Approvals == 0 {
 			text = append(text, Line(" Nothing has happened yet: press ", Bold("Do it"), " to begin.")...)
@@ -154,6 +167,9 @@ func stepItems(t approval.Ticket) []Item {
 	items := make([]Item, 0, len(t.Plan.Steps))
 	for i, s := range t.Plan.Steps {
 		item := Item{Mark: MarkTodo, Text: Line(s.String())}
+		if t.State.Final() {
+			item.Mark = MarkLeft
+		}
 		if m, known := s.Cost.Difference.Get(); known && m != 0 {
 			item.Text = append(item.Text, Line(" ("+signed(m)+" a month)")...)
 		} else if !known && len(s.To.Processes) > 0 {
@@ -168,8 +184,8 @@ func stepItems(t approval.Ticket) []Item {
 			item.Mark = MarkDone
 			if p.Already {
 				item.Text = append(item.Text, Line(" · it was so already")...)
-			} else if took := p.Done.Sub(p.Intended).Round(1e9); !p.Intended.IsZero() && took > 0 {
-				item.Text = append(item.Text, Line(" · took "+took.String())...)
+			} else if took := p.Done.Sub(p.Intended).Round(time.Second); !p.Intended.IsZero() && took > 0 {
+				item.Text = append(item.Text, Line(" · took "+duration(took))...)
 			}
 		case t.State == approval.Running && i == t.StepsDone():
 			item.Mark = MarkNow
@@ -183,14 +199,7 @@ func stepItems(t approval.Ticket) []Item {
 }
 
 func ticketFacts(t approval.Ticket) []Fact {
-	c := t.Plan.Cost
-	now, then := amount(c.Now, c.Units.Now), amount(c.Then, c.Units.Then)
-	pairs := []Fact{{"Cost", append(append(now, Line(" → ")...), then...)}}
-	if m, known := c.Difference.Get(); known {
-		pairs = append(pairs, Fact{"Difference", Line(signed(m) + " a month")})
-	} else {
-		pairs = append(pairs, Fact{"Difference", amount(c.Difference, c.Units.Difference)})
-	}
+	pairs := costFacts(t)
 	if t.State == approval.Pending {
 		if t.Approvals > 0 {
 			pairs = append(pairs, Fact{"Approvals", Line(fmt.Sprintf("%d of %d", len(t.Votes), t.Approvals))})
@@ -198,6 +207,54 @@ func ticketFacts(t approval.Ticket) []Fact {
 		pairs = append(pairs, Fact{"Expires", Line(At(t.ExpiresAt))})
 	}
 	return pairs
+}
+
+// costFacts are what the app costs a month, now and then, as far as that is known. What
+// is not known is in dyno units, if those are, with the reason said once.
+func costFacts(t approval.Ticket) []Fact {
+	name := "Cost"
+	switch t.State {
+	case approval.Denied, approval.Cancelled, approval.Expired, approval.Stale:
+		name = "Would have cost"
+	case approval.Stopped, approval.Failed:
+		name = "Cost with every step done"
+	}
+	c := t.Plan.Cost
+	now, nowKnown := c.Now.Get()
+	then, thenKnown := c.Then.Get()
+	more, known := c.Difference.Get()
+	unitsNow, unitsKnown := c.Units.Now.Get()
+	unitsThen, unitsThenKnown := c.Units.Then.Get()
+	switch {
+	case nowKnown && thenKnown && now == then:
+		return []Fact{{name, Line(now.String() + " a month, as before")}}
+	case nowKnown && thenKnown:
+		return []Fact{{name, Line(now.String() + " → " + then.String() + " a month")}, {"Difference", Line(signed(more) + " a month")}}
+	case known && more == 0:
+		return []Fact{{name, Line("as before; it is not known in money (" + c.Now.Why().Text + ")")}}
+	case known: // of what the steps touch; other process types have no price
+		return []Fact{{name, Line("not known (" + c.Then.Why().Text + ")")}, {"Difference", Line(signed(more) + " a month")}}
+	case unitsKnown && unitsThenKnown:
+		return []Fact{{name, Line(fmt.Sprintf("%s → %s dyno units a month. In money it is not known: %s.", unitCount(unitsNow), unitCount(unitsThen), c.Difference.Why().Text))}}
+	}
+	return []Fact{{name, Line("not known: " + c.Difference.Why().Text)}}
+}
+
+// ownVoice says whether the reader is the requester, whose own yes is wanted.
+func ownVoice(t approval.Ticket, to Audience) bool {
+	voted := slices.ContainsFunc(t.Votes, func(v approval.Vote) bool { return v.User == t.Requester })
+	return to == ForRequester && t.State == approval.Pending && t.Approvals > 0 && t.Own && !voted
+}
+
+// duration is a time that something took: 45s, 10m, 1h5m.
+func duration(d time.Duration) string {
+	s := d.String()
+	for _, empty := range []string{"m0s", "h0m"} {
+		if short, ok := strings.CutSuffix(s, empty); ok {
+			s = short + empty[:1]
+		}
+	}
+	return s
 }
 
 // signed is an amount with its sign: +$25.00, -$7.00, $0.00.
@@ -229,14 +286,17 @@ func standing(t approval.Ticket) Text {
 	case approval.Cancelled:
 		add("Called off by ", MentionUser(t.DecidedBy), reason(t), ".")
 	}
-	if t.Halt != "" {
+	switch {
+	case t.Halt != "" && t.State == approval.Stopped:
+		add("Stopped by ", MentionUser(t.Halt), ".")
+	case t.Halt != "":
 		add(MentionUser(t.Halt), " asked to stop it.")
 	}
 	if t.Outcome != "" {
 		add(Prose(t.Outcome))
 	}
 	if t.Verdict != "" && t.State.Final() {
-		add("The app is now ", Bold(t.Verdict), ".")
+		add("The app is now ", Bold(strings.ReplaceAll(t.Verdict, "-", " ")), ".")
 	}
 	return text
 }
@@ -248,12 +308,33 @@ func reason(t approval.Ticket) string {
 	return ": “" + t.Reason + "”"
 }
 
+// spend is the requester's own yes, where the policy lets it count.
+func spend(t approval.Ticket) Button {
+	b := Button{Label: "Do it", Run: "approve " + t.ID, Primary: true, Confirm: &Confirm{
+		Title: "Do it?", Text: wishLine(t) + " adds nothing to what the app costs. You approve it alone: that is written down.", Yes: "Do it",
+	}}
+	switch more, known := t.Plan.Cost.Difference.Get(); {
+	case !known:
+		b.Label, b.Confirm.Title, b.Confirm.Yes = "Spend, price unknown", "Spend an unknown amount?", "Spend it"
+		b.Confirm.Text = wishLine(t) + " may cost more than today; Heroku tells no price. You approve it alone: that is written down."
+	case more > 0:
+		b.Label, b.Confirm.Title, b.Confirm.Yes = "Spend "+more.String()+"/month", "Spend "+more.String()+"/month?", "Spend it"
+		b.Confirm.Text = wishLine(t) + " adds " + more.String() + " a month at list price, or at the policy's. You approve it alone: that is written down."
+	}
+	if t.Approvals > 1 {
+		b.Confirm.Text = strings.Replace(b.Confirm.Text, "You approve it alone: that is written down.", fmt.Sprintf("Yours is one of %d voices.", t.Approvals), 1)
+	}
+	return b
+}
+
 // ticketButtons are the buttons that still do something.
 func ticketButtons(t approval.Ticket, to Audience) []Button {
 	price, known := t.Plan.Cost.Difference.Get()
 	status := Button{Label: "Status", Run: "status " + string(t.Plan.App)}
 	cancel := Button{Label: "Cancel", Run: "cancel " + t.ID, Confirm: &Confirm{Title: "Call " + t.ID + " off?", Text: wishLine(t) + " will not be carried out.", Yes: "Call it off"}}
 	switch {
+	case ownVoice(t, to):
+		return []Button{spend(t), cancel}
 	case t.State == approval.Pending && t.Approvals == 0:
 		return []Button{{Label: "Do it", Run: "do " + t.ID, Primary: true}, cancel}
 	case t.State == approval.Pending && to == ForApprovers:
@@ -263,7 +344,7 @@ func ticketButtons(t approval.Ticket, to Audience) []Button {
 		case !known:
 			approve.Label, text = "Approve, price unknown", wishLine(t)+" costs more or less than today; Heroku tells no price."
 		case price > 0:
-			approve.Label, text = "Approve "+price.String()+"/month", wishLine(t)+" adds "+price.String()+" a month at list price."
+			approve.Label, text = "Approve "+price.String()+"/month", wishLine(t)+" adds "+price.String()+" a month at list price, or at the policy's."
 		case price < 0:
 			text = wishLine(t) + " saves " + (-price).String() + " a month."
 		}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -148,12 +149,72 @@ func entryText(e ledger.Entry) Text {
 	if e.Actor != ledger.Bot {
 		who = Line(MentionUser(e.Actor))
 	}
-	text := Line(fmt.Sprintf("#%d ", e.Seq), At(e.At.Truncate(time.Second)), " ", who, " ", Bold(e.Verb))
+	verb, about := told(e)
+	text := Line(fmt.Sprintf("#%d ", e.Seq), At(e.At.Truncate(time.Second)), " ", who, " ", Bold(verb))
+	if about != "" {
+		text = append(text, Line(" ", about)...)
+	}
 	if e.Ticket != "" {
-		text = append(text, Line(" ", Code(e.Ticket))...)
+		text = append(text, Line(" · ", Code(e.Ticket))...)
 	}
 	if e.Name != "" {
 		text = append(text, Line(" ", Code(e.Name))...)
 	}
 	return text
+}
+
+// told is what an entry tells, as a verb and the words after it. The ledger's own verbs
+// are made for programs.
+func told(e ledger.Entry) (verb, about string) {
+	var detail struct {
+		Wish   string `json:"wish"`
+		Tried  string `json:"tried"`
+		Reason string `json:"reason"`
+		Why    string `json:"why"`
+		What   string `json:"what"`
+		Halt   bool   `json:"halt"`
+		Self   bool   `json:"self"`
+	}
+	_ = json.Unmarshal(e.Detail, &detail) // of another version's form: then the verb has to do
+	short := func(s string) string {
+		const most = 120 // characters; a line
+		s = strings.Join(strings.Fields(strings.ReplaceAll(s, "`", "")), " ")
+		if r := []rune(s); len(r) > most {
+			s = string(r[:most]) + "…"
+		}
+		return s
+	}
+	switch e.Verb {
+	case ledger.Asked:
+		return "asked", short(detail.Wish)
+	case ledger.Voted, ledger.Approved:
+		if detail.Self {
+			about = "(the requester's own voice counts)"
+		}
+		return e.Verb, about
+	case ledger.Refused:
+		return "was refused", short(detail.Tried)
+	case ledger.Cancelled:
+		if detail.Halt {
+			return "asked to stop", ""
+		}
+	case ledger.Denied:
+		if detail.Reason != "" {
+			about = "“" + short(detail.Reason) + "”"
+		}
+		return e.Verb, about
+	case ledger.StepIntended:
+		return "begins", short(detail.What)
+	case ledger.StepDone:
+		return "done", short(detail.What)
+	case ledger.StepFailed:
+		return "failed", short(detail.What)
+	case ledger.Stale, ledger.Stopped, ledger.Failed:
+		return e.Verb, short(detail.Why)
+	case ledger.Rechecked:
+		return "looked again", ""
+	case ledger.PolicyLoaded:
+		return "read the policy", ""
+	}
+	return e.Verb, ""
 }
