@@ -85,7 +85,7 @@ func TestWaiting(t *testing.T) {
 			l, _ := errors.AsType[*later](err)
 			time.Sleep(time.Until(l.at))
 		}
-		want := `Until 00:10 UTC, so that visitors get the affinity cookie before there is a second dyno.
+		want := `Until 00:10 UTC. There is no second dyno before that.
 Until 00:16 UTC at least, and until all 2 web dynos are up: 1 of 2 just now.
 Until 00:16 UTC at least, and until all 2 web dynos are up: 2 of 2 just now.`
 		if got := strings.Join(said, "\n"); got != want {
@@ -208,7 +208,7 @@ func (s *stage) scale(n int) {
 
 func (s *stage) feature(name string, on bool) {
 	s.world.change(func(a *fleet.App) {
-		*a = plan.After(*a, plan.Step{To: plan.State{Feature: &plan.Feature{Name: name, On: on}}})
+		*a = switched(*a, plan.Step{To: plan.State{Feature: &plan.Feature{Name: name, On: on}}})
 	})
 }
 
@@ -307,7 +307,8 @@ func TestSurprises(t *testing.T) {
 				}
 				return nil
 			}
-		}, []string{affinityOn, scaleUp}, []string{"`web` is at 5 × standard-1x and should be at 2 × standard-1x", "at the same moment", "Not done: `web 1 → 2 standard-1x` and `preboot on`."}},
+		}, []string{affinityOn, scaleUp}, []string{"`web` is at 5 × standard-1x and should be at 2 × standard-1x", "at the same moment",
+			"Sent and accepted, then changed by somebody: `web 1 → 2 standard-1x`; now `web` is at 5 × standard-1x.", "Not done: `preboot on`."}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -365,14 +366,7 @@ func TestSomebodyWasFaster(t *testing.T) {
 }
 
 func TestCancelWhileItRuns(t *testing.T) {
-	halt := func(s *stage) func() {
-		return func() {
-			_, _ = s.desk.ChangeTicket(s.Context(), "T-1", func(t *approval.Ticket) (approval.Change, error) {
-				t.Halt = "U2"
-				return approval.Change{}, nil
-			})
-		}
-	}
+	halt := func(s *stage) func() { return s.halt }
 	tests := map[string]struct {
 		act   func(*stage)
 		wrote []string
@@ -434,6 +428,14 @@ func TestCancelWhileItRuns(t *testing.T) {
 	}
 }
 
+// halt is what Cancel does to a ticket that runs.
+func (s *stage) halt() {
+	_, _ = s.desk.ChangeTicket(s.Context(), "T-1", func(t *approval.Ticket) (approval.Change, error) {
+		t.Halt = "U2"
+		return approval.Change{}, nil
+	})
+}
+
 // once has f happen at the first call only.
 func once(f func()) func() error {
 	done := false
@@ -461,9 +463,9 @@ func TestHandOver(t *testing.T) {
 		say  string
 	}{
 		"nothing in the way":      {func(*stage) {}, 0, time.Second, ""},
-		"a release just made":     {func(s *stage) { release(s, "succeeded", 0) }, 6 * time.Minute, 6*time.Minute + time.Second, "Release v43 is 0s old, and preboot may still be handing over to it: I wait until 00:06 UTC before web 1 → 3 standard-1x."},
-		"an older release":        {func(s *stage) { release(s, "succeeded", 4*time.Minute) }, 2 * time.Minute, 2*time.Minute + time.Second, "Release v43 is 4m old"},
-		"a release of the future": {func(s *stage) { release(s, "succeeded", -time.Minute) }, 7 * time.Minute, 7*time.Minute + time.Second, "Release v43 is 0s old"},
+		"a release just made":     {func(s *stage) { release(s, "succeeded", 0) }, 6 * time.Minute, 6*time.Minute + time.Second, "Release v43 went out at 00:00 UTC, and preboot may still be handing over to it: I wait until 00:06 UTC before web 1 → 3 standard-1x."},
+		"an older release":        {func(s *stage) { release(s, "succeeded", 4*time.Minute) }, 2 * time.Minute, 2*time.Minute + time.Second, "Release v43 went out at 23:56 UTC"},
+		"a release of the future": {func(s *stage) { release(s, "succeeded", -time.Minute) }, 7 * time.Minute, 7*time.Minute + time.Second, "Release v43 went out at 00:01 UTC"},
 		"a failed release":        {func(s *stage) { release(s, "failed", 0) }, 0, time.Second, ""},
 		"a release phase": {func(s *stage) {
 			release(s, "pending", 20*time.Minute)

@@ -26,21 +26,20 @@ func (u *run) tell(verb string, detail map[string]any) approval.Change {
 
 // ending is how a rollout ends that does not end well.
 type ending struct {
-	state  approval.State
-	verb   string
-	why    string // a sentence without its full stop
-	undone bool   // a step that was announced and not read back is known to be without effect
+	state approval.State
+	verb  string
+	why   string // a sentence without its full stop
 }
 
 // surprise ends a rollout whose app is not as it should be.
 func (u *run) surprise(why string) conclusion {
 	u.log.Warn("a rollout met a surprise", "err", why)
-	return u.end(ending{state: approval.Stopped, verb: ledger.Stopped, why: why, undone: true})
+	return u.end(ending{state: approval.Stopped, verb: ledger.Stopped, why: why})
 }
 
 // halted ends a rollout that somebody asked to stop.
 func (u *run) halted() conclusion {
-	return u.end(ending{state: approval.Stopped, verb: ledger.Stopped, why: "It was cancelled while it ran", undone: true})
+	return u.end(ending{state: approval.Stopped, verb: ledger.Stopped, why: "It was cancelled while it ran"})
 }
 
 // stale ends a ticket before anything was done.
@@ -63,30 +62,38 @@ func (u *run) again() string {
 }
 
 func (u *run) end(e ending) conclusion {
-	now := u.now()
+	now, came := u.now(), u.came
 	u.log.Info("a rollout ended early", "err", e.why)
 	return conclusion{change: func(t *approval.Ticket) approval.Change {
 		done, unknown, left := account(*t)
-		if e.undone {
+		var changed []string // sent, accepted, and no more so
+		switch then := stateWords(came.then); {
+		case came.nothing:
 			unknown, left = nil, append(unknown, left...)
+		case then != "":
+			unknown, changed = nil, unknown
 		}
+		touched := len(done)+len(unknown)+len(changed) > 0
 		text := []string{bare(e.why) + "."}
 		switch {
 		case len(done) > 0:
 			text = append(text, "Done, and read back: "+join(done)+".")
-		case len(unknown) == 0:
+		case !touched:
 			text = append(text, "Nothing was changed.")
+		}
+		if len(changed) > 0 {
+			text = append(text, fmt.Sprintf("Sent and accepted, then changed by somebody: %s; now %s.", join(changed), stateWords(came.then)))
 		}
 		if len(unknown) > 0 {
 			text = append(text, fmt.Sprintf("Not known, because Heroku did not tell: %s may or may not be done.", join(unknown)))
 		}
-		if len(left) > 0 && len(done)+len(unknown) > 0 {
+		if len(left) > 0 && touched {
 			text = append(text, "Not done: "+join(left)+".")
 		}
-		text = append(text, u.next(t, len(done)+len(unknown) > 0))
+		text = append(text, u.next(t, touched))
 		t.State, t.EndedAt, t.Waiting, t.Trouble = e.state, now, "", time.Time{}
 		t.Outcome = strings.Join(text, " ")
-		return u.tell(e.verb, map[string]any{"why": e.why, "done": nonNil(done), "unknown": nonNil(unknown), "not_done": nonNil(left)})
+		return u.tell(e.verb, map[string]any{"why": e.why, "done": nonNil(done), "unknown": nonNil(unknown), "changed_since": nonNil(changed), "not_done": nonNil(left)})
 	}}
 }
 

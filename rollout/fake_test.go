@@ -206,7 +206,7 @@ func (w *world) Apply(ctx context.Context, id fleet.ID, step plan.Step) error {
 	if seen, known := step.Seen(w.app).Get(); !known || !seen.Equal(step.To) {
 		w.writes = append(w.writes, step.String())
 		w.shown, w.since = w.app, time.Now()
-		w.app = plan.After(w.app, step)
+		w.app = switched(w.app, step)
 		if step.Kind == plan.Resize {
 			w.born = nil
 		}
@@ -220,6 +220,18 @@ func (w *world) Apply(ctx context.Context, id fleet.ID, step plan.Step) error {
 		return answer()
 	}
 	return nil
+}
+
+// switched is the app after a step that is taken now.
+func switched(app fleet.App, step plan.Step) fleet.App {
+	app = plan.After(app, step)
+	if f := step.To.Feature; f != nil {
+		features, _ := app.Features.Get() // a copy of its own
+		now := features[f.Name]
+		now.Since = fleet.Known(time.Now())
+		features[f.Name] = now
+	}
+	return app
 }
 
 // unavailable is a Heroku that is down.
@@ -300,6 +312,7 @@ type stage struct {
 	policy  policy.Policy
 	allowed func() (string, error)
 	cut     func(point string) bool
+	heard   func(waiting string) // hears what the ticket says after each turn that waits
 	runs    int
 	running *job // the one of this turn
 }
@@ -313,6 +326,14 @@ func begin(t *testing.T, line string, wish plan.Wish) *stage {
 	if release, known := app.Release.Get(); known {
 		release.CreatedAt = past
 		app.Release = fleet.Known(release)
+	}
+	app.CreatedAt = past.AddDate(-1, 0, 0)
+	features, _ := app.Features.Get()
+	for name, f := range features {
+		if since, known := f.Since.Get(); known { // as long ago from now as from when fleettest reads
+			f.Since = fleet.Known(time.Now().Add(since.Sub(app.ReadAt)))
+			features[name] = f
+		}
 	}
 	s.world = &world{app: app, seen: map[string]int{}, crash: map[int]bool{}}
 	web, _ := app.Web()
@@ -372,6 +393,9 @@ func (s *stage) carryTicket(id string) approval.Ticket {
 		case err == nil:
 			return s.now(id)
 		case waits:
+			if s.heard != nil {
+				s.heard(s.now(id).Waiting)
+			}
 			time.Sleep(max(time.Until(l.at), time.Second))
 		default:
 			if !errors.Is(err, errCrash) && !errors.Is(err, context.Canceled) {

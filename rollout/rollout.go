@@ -167,6 +167,15 @@ type run struct {
 	job Job
 	t   approval.Ticket
 	log *slog.Logger
+	// came is what this turn knows to have come of the write that was announced.
+	came came
+}
+
+// came is what came of a write that was announced and is not done. The zero value: that
+// is not known.
+type came struct {
+	nothing bool       // the app was read as it was before, or Heroku refused it
+	then    plan.State // what the app showed after Heroku accepted it, and somebody changed it
 }
 
 // conclusion is what a turn comes to. The zero conclusion records nothing and goes on.

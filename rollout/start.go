@@ -31,7 +31,17 @@ func (u *run) start(ctx context.Context) error {
 			if p := unreadParts(app); p != nil { // it may be the same plan, once that is known
 				return u.onTrouble(p)
 			}
-			return u.stale(whatDiffers(u.t.Plan, again, app))
+			differs, told := whatDiffers(u.t.Plan, again, app)
+			if !told {
+				other, err := u.otherTicket(ctx, u.t, u.t.CreatedAt)
+				if err != nil {
+					return conclusion{err: err}
+				}
+				if other != "" {
+					differs = code(other) + " has changed the app since this was asked for"
+				}
+			}
+			return u.stale(differs)
 		}
 		why, err := u.cfg.Allowed(ctx, u.t)
 		switch {
@@ -76,8 +86,8 @@ func unreadParts(app fleet.App) *trouble {
 }
 
 // whatDiffers says as exactly as can be told from the plans why what would be done now
-// is not what was decided on.
-func whatDiffers(old, again plan.Plan, app fleet.App) string {
+// is not what was decided on. told is false where they don't tell.
+func whatDiffers(old, again plan.Plan, app fleet.App) (text string, told bool) {
 	var found []string
 	for i, s := range old.Steps {
 		if !changes(s) || slices.ContainsFunc(old.Steps[:i], func(before plan.Step) bool { return changes(before) && subject(before) == subject(s) }) {
@@ -91,30 +101,32 @@ func whatDiffers(old, again plan.Plan, app fleet.App) string {
 		}
 	}
 	if len(found) > 0 {
-		return "The app is not as it was when this was decided: " + join(found)
+		return "The app is not as it was when this was decided: " + join(found), true
 	}
 	for _, h := range again.Hazards {
 		if had := func(o plan.Hazard) bool { return o.ID == h.ID }; !slices.ContainsFunc(old.Hazards, had) &&
 			(h.ID == plan.HazardAutoscaler || h.ID == plan.HazardScalingApp) {
-			return "Something has changed since this was decided. " + bare(h.Text)
+			return "Something has changed since this was decided. " + bare(h.Text), true
 		}
 	}
 	was, wasKnown := old.Cost.Difference.Get()
 	is, isKnown := again.Cost.Difference.Get()
 	if again.Outcome != plan.Refused && (was != is || wasKnown != isKnown) {
 		return fmt.Sprintf("It does not cost what it did when this was decided: %s a month more was said, now it is %s",
-			amount(old.Cost.Difference), amount(again.Cost.Difference))
+			amount(old.Cost.Difference), amount(again.Cost.Difference)), true
 	}
 	if again.Outcome == plan.AlreadySo {
-		return "There is nothing left to do: the app is as it should be by the rules of today"
+		return "There is nothing left to do: the app is as it should be by the rules of today", true
 	}
 	if len(again.Why) > 0 && !slices.Equal(old.Why, again.Why) {
-		return "The same wish comes to something else by now. " + bare(again.Why[0])
+		return "The same wish comes to something else by now. " + bare(again.Why[0]), true
 	}
-	if !slices.Equal(stepNames(old.Steps), stepNames(again.Steps)) {
-		return fmt.Sprintf("The same wish comes to other steps by now: %s", join(stepNames(again.Steps)))
+	waits := func(s plan.Step) bool { return !changes(s) } // what is left of a soak goes by the clock
+	then, now := slices.DeleteFunc(slices.Clone(old.Steps), waits), slices.DeleteFunc(slices.Clone(again.Steps), waits)
+	if !slices.Equal(stepNames(then), stepNames(now)) {
+		return fmt.Sprintf("The same wish comes to other steps by now: %s", join(stepNames(again.Steps))), true
 	}
-	return "The steps would be the same, but what they stand on has changed since this was decided: a price, an autoscaler, or a setting of the app that no step is about"
+	return "The steps would be the same, but what they stand on has changed since this was decided: a price, an autoscaler, or a setting of the app that no step is about", false
 }
 
 func amount(m fleet.Value[fleet.Money]) string {

@@ -84,21 +84,25 @@ func (u *run) write(ctx context.Context, i int) error {
 }
 
 // look holds the app against what the plan says it is at step i. over says that c is
-// all there is to conclude; otherwise seen is step i's From or To.
+// all there is to conclude; otherwise seen is step i's From or To. A step that is seen to
+// be done is noted as that before anything else: what came of it has to be known, also
+// where what the steps before it did is no more so, which the next turn sees.
 func (u *run) look(i int, app fleet.App) (seen plan.State, c conclusion, over bool) {
 	step := u.t.Plan.Steps[i]
+	value := step.Seen(app)
+	seen, known := value.Get()
+	if known && seen.Equal(step.To) {
+		return seen, c, false
+	}
+	u.came.nothing = known && seen.Equal(step.From)
 	if c, over := u.upheld(i, app); over {
 		return seen, c, true
 	}
-	value := step.Seen(app)
-	seen, known := value.Get()
 	switch {
 	case !known && value.Why().Kind == fleet.NotFound:
 		return seen, u.surprise(upper(value.Why().Text)), true
 	case !known:
 		return seen, u.onTrouble(unread(subject(step), value.Why())), true
-	case seen.Equal(step.To):
-		return seen, c, false
 	case !seen.Equal(step.From):
 		return seen, u.surprise(upper(difference(step.From, seen, "and was")) + " when this was decided. I did not do that"), true
 	case len(step.To.Processes) == 0:
@@ -107,20 +111,22 @@ func (u *run) look(i int, app fleet.App) (seen plan.State, c conclusion, over bo
 	if c, over := u.scaled(app); over {
 		return seen, c, true
 	}
-	if c, over := u.sticky(step, app); over {
+	if c, over := u.sticky(i, app); over {
 		return seen, c, true
 	}
 	return seen, c, false
 }
 
-// sticky looks whether session affinity is on before web dynos are added, where the
-// policy requires it: it may have been on from the start, so that no step is about it.
-func (u *run) sticky(step plan.Step, app fleet.App) (c conclusion, over bool) {
-	more := false
+// sticky looks whether session affinity is on, and has been for its soak, before web
+// dynos are added, where the policy requires it: it may have been on from the start, so
+// that no step is about it, and it may have been off and on again since.
+func (u *run) sticky(i int, app fleet.App) (c conclusion, over bool) {
+	step, more := u.t.Plan.Steps[i], false
 	for i, to := range step.To.Processes {
 		more = more || to.Type == "web" && to.Quantity > 1 && to.Quantity > step.From.Processes[i].Quantity
 	}
-	if !more || app.InSpace() || u.cfg.Policy().For(app).SessionAffinity != policy.Required {
+	rules := u.cfg.Policy().For(app)
+	if !more || app.InSpace() || rules.SessionAffinity != policy.Required {
 		return c, false
 	}
 	switch on, known := app.Feature(fleet.SessionAffinity); {
@@ -129,7 +135,24 @@ func (u *run) sticky(step plan.Step, app fleet.App) (c conclusion, over bool) {
 	case !on:
 		return u.surprise("Session affinity is off, which the policy requires before there is a second web dyno"), true
 	}
-	return c, false
+	return u.soaked(i, app, rules.Rollout.AffinitySoak)
+}
+
+// soaked looks whether session affinity has been on for long enough, though no step is
+// to soak, or has soaked before it was switched once more. Where Heroku does not tell
+// since when it is on, a whole soak of the plan's own will do: it is there for that reason.
+func (u *run) soaked(i int, app fleet.App, soak time.Duration) (c conclusion, over bool) {
+	value := app.FeatureSince(fleet.SessionAffinity)
+	since, known := value.Get()
+	now, until := u.now(), since.Add(soak/time.Duration(u.timing.Hurry))
+	switch whole := func(s plan.Step) bool { return s.Kind == plan.Soak && s.Wait >= soak }; {
+	case !known && !slices.ContainsFunc(u.t.Plan.Steps[:i], whole):
+		return u.onTrouble(unread("since when session affinity is on", value.Why())), true
+	case !known || !now.Before(until):
+		return c, false
+	}
+	text := fmt.Sprintf("Until %s, so that visitors get the affinity cookie first: session affinity was last switched at %s. There are no more dynos before that.", clock(until), clock(since))
+	return u.since(u.wait(text, earlier(now.Add(u.timing.Blocked), until)), time.Time{}), true
 }
 
 // upheld looks whether what the steps before step i did is still so. A second web dyno,
@@ -137,12 +160,6 @@ func (u *run) sticky(step plan.Step, app fleet.App) (c conclusion, over bool) {
 func (u *run) upheld(i int, app fleet.App) (c conclusion, over bool) {
 	steps := u.t.Plan.Steps[:i]
 	expected := plan.After(app, steps...)
-	if i < len(u.t.Plan.Steps) { // it may be done already, and be about the same as one before
-		step := u.t.Plan.Steps[i]
-		if seen, known := step.Seen(app).Get(); known && seen.Equal(step.To) {
-			expected = plan.After(expected, step)
-		}
-	}
 	var found []string
 	for _, s := range steps {
 		if !changes(s) {
@@ -211,17 +228,20 @@ func (u *run) send(ctx context.Context, i int, app fleet.App) conclusion {
 	if now := u.now(); now.Sub(app.ReadAt) > u.timing.Fresh || !now.Before(u.job.Deadline()) {
 		return conclusion{} // something held this process up: look again first
 	}
+	u.came.nothing = false
 	err := u.cfg.Heroku.Apply(ctx, app.ID, step)
 	if err == nil {
 		return u.readBack(ctx, i, nil)
 	}
 	p := sortError(ctx, err)
+	// These are refusals, for now or for good, before it had any effect.
+	u.came.nothing = p.ended == nil && (p.kind == fleet.Locked || p.kind == fleet.RateLimited || !p.passes())
 	switch {
 	case p.ended != nil:
 		return conclusion{err: p.ended}
 	case p.kind == fleet.Locked:
 		return u.hold("Heroku locks the formation, "+p.words(), "I try again every "+span(u.timing.Blocked), u.now().Add(u.timing.Blocked))
-	case p.kind == fleet.RateLimited: // refused before it had any effect
+	case p.kind == fleet.RateLimited:
 		return u.onTrouble(p)
 	case p.passes():
 		u.log.WarnContext(ctx, "a write's effect is unknown, reading it back", "step", step.String(), "err", err)
@@ -244,6 +264,9 @@ func (u *run) readBack(ctx context.Context, i int, sent *trouble) conclusion {
 			case known && seen.Equal(step.To):
 				return u.done(i, seen)
 			case known && !seen.Equal(step.From):
+				if sent == nil {
+					u.came.then = seen
+				}
 				return u.surprise(upper(difference(step.To, seen, "and should be")) + ". Something else has changed it at the same moment")
 			case !known:
 				p = unread(subject(step), value.Why())
@@ -299,7 +322,7 @@ func (u *run) done(i int, seen plan.State) conclusion {
 func (u *run) refused(i int, p *trouble) conclusion {
 	step := u.t.Plan.Steps[i]
 	c := u.end(ending{
-		state: approval.Failed, verb: ledger.Failed, undone: true,
+		state: approval.Failed, verb: ledger.Failed,
 		why: fmt.Sprintf("%s was refused: %s", code(step.String()), p.words()),
 	})
 	change := c.change

@@ -22,7 +22,7 @@ func (u *run) soak(ctx context.Context, i int) error {
 		if !now.Before(over) {
 			return u.waited(i, begun)
 		}
-		text := fmt.Sprintf("Until %s, so that visitors get the affinity cookie before there is a second dyno.", clock(over))
+		text := fmt.Sprintf("Until %s. There is no second dyno before that.", clock(over))
 		return u.begin(i, begun, u.wait(text, earlier(now.Add(u.timing.Glance), over)))
 	})
 }
@@ -158,7 +158,7 @@ func (u *run) handOver(app fleet.App, release fleet.Release, preboot bool, now t
 		return "", time.Time{}
 	}
 	if until = release.CreatedAt.Add(u.timing.HandOver); release.Version > 0 && release.Status == "succeeded" && now.Before(until) {
-		return fmt.Sprintf("Release v%d is %s old, and preboot may still be handing over to it", release.Version, span(max(now.Sub(release.CreatedAt), 0))), until
+		return fmt.Sprintf("Release v%d went out at %s, and preboot may still be handing over to it", release.Version, clock(release.CreatedAt)), until
 	}
 	var oldest time.Time
 	dynos, _ := app.Dynos.Get()
