@@ -367,19 +367,46 @@ func TestStillAllowed(t *testing.T) {
 		"out of the group":  {before: func(b *bench) { b.groups = nil }, why: "no longer among the operators"},
 		"groups unreadable": {before: func(b *bench) { b.noGroups = errors.New("x") }, fails: true},
 		"Slack is away":     {before: func(b *bench) { b.noKinds = errors.New("x") }, fails: true},
+		"in time":           {before: func(b *bench) { b.after(24*time.Hour - time.Second) }},
+		"too old":           {before: func(b *bench) { b.after(24 * time.Hour) }, why: "approval has run out"},
+		"the approver left": {before: func(b *bench) { b.kinds["UYES"] = "deactivated" }, why: "0 still count, and 1 are needed"},
+		"no approver any more": {
+			before: func(b *bench) { b.setPolicy(strings.ReplaceAll(everyday, "UYES, ", "")) }, why: "no longer among the approvers"},
+		"too old, but it runs": {before: func(b *bench) { b.run("T-1"); b.after(48 * time.Hour); b.kinds["UYES"] = "deactivated" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, everyday)
-			made := b.ask("enable", "UOPS")
+			b.ask("enable", "UOPS")
 			b.approve("T-1", "UYES")
 			if c.before != nil {
 				c.before(b)
 			}
-			why, err := b.StillAllowed(t.Context(), made)
+			why, err := b.StillAllowed(t.Context(), b.ticket("T-1"))
 			if (err != nil) != c.fails || (why == "") != (c.why == "") || !strings.Contains(why, c.why) {
 				t.Errorf("got %q, %v, want %q, an error: %v", why, err, c.why, c.fails)
 			}
 		})
+	}
+}
+
+// TestStillAllowedByMore: a vote too many is none that is missed, and people who can't
+// be looked up are not taken for gone.
+func TestStillAllowedByMore(t *testing.T) {
+	b := newBench(t, everyday)
+	b.setApp("performance-m web=1 affinity")
+	b.ask("web=2", "UASK")
+	b.approve("T-1", "UYES")
+	b.approve("T-1", "UFIN")
+	if why, err := b.StillAllowed(t.Context(), b.ticket("T-1")); why != "" || err != nil {
+		t.Errorf("got %q, %v, want it allowed", why, err)
+	}
+	b.noGroups = errors.New("x") // UASK and UYES are named, UFIN is not
+	if why, err := b.StillAllowed(t.Context(), b.ticket("T-1")); why != "" || err == nil {
+		t.Errorf("got %q, %v, want an error", why, err)
+	}
+	b.noGroups, b.groups = nil, nil
+	if why, err := b.StillAllowed(t.Context(), b.ticket("T-1")); !strings.Contains(why, "1 still count, and 2 are needed") || err != nil {
+		t.Errorf("got %q, %v, want that one vote is missing", why, err)
 	}
 }
 
@@ -432,6 +459,12 @@ func TestReasons(t *testing.T) {
 		"long":      {strings.Repeat("ü", 10_000), strings.Repeat("ü", 2000) + "… (cut; it had 10000 characters)"},
 		"just fits": {strings.Repeat("ü", 2000), strings.Repeat("ü", 2000)},
 		"nothing":   {"", ""},
+		"unseen":    {"a\u202eb\u2066c\u200bd\ufeff", "abcd"},
+		"a key":     {"use HRKU-AAbb_cc-dd99 then", "use [redacted] then"},
+		"a token":   {"xoxb-123-456-abc", "[redacted]"},
+		"hidden":    {"HR\u200bKU-AAbb_cc-dd99", "[redacted]"},
+		"at the cut": {
+			strings.Repeat("u", 1990) + " HRKU-AAbb_cc-dd99", strings.Repeat("u", 1990) + " [redacted… (cut; it had 2001 characters)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, everyday)

@@ -183,6 +183,18 @@ func (b *bench) approve(id, user string) {
 	}
 }
 
+// run has a rollout begin.
+func (b *bench) run(id string) {
+	b.t.Helper()
+	_, err := b.store.ChangeTicket(b.t.Context(), id, func(t *approval.Ticket) (approval.Change, error) {
+		t.State, t.Progress = approval.Running, make([]approval.Progress, len(t.Plan.Steps))
+		return approval.Change{}, nil
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // end has a rollout carry the ticket out as far as its first n steps.
 func (b *bench) end(id string, state approval.State, n int) {
 	b.t.Helper()

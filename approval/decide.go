@@ -204,7 +204,7 @@ func (v *voter) decide(t *Ticket, spent []Ticket, now time.Time) (Outcome, Chang
 // count adds the vote. What others had approved meanwhile may have raised the number
 // that is needed; it never falls.
 func (v *voter) count(t *Ticket, spent []Ticket, now time.Time) (Outcome, Change, *No) {
-	q := quorumOf(v.policy.Approval, t.Plan, spent)
+	q := quorumOf(v.policy.Approval, *t, spent)
 	if (q.need > 0) != (t.Approvals > 0) { // another version of this program made the ticket
 		change := stale(t, now, v.by.ID, "What needs an approval is judged differently by now")
 		return "", change, &No{Text: t.Outcome}

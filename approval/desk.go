@@ -170,7 +170,7 @@ func (d *Desk) open(ctx context.Context, pol policy.Policy, a AskFor) (t Ticket,
 		if err != nil {
 			return err
 		}
-		q := quorumOf(pol.Approval, next.Plan, spent)
+		q := quorumOf(pol.Approval, next, spent)
 		next.Approvals = q.need
 		if q.why != "" {
 			next.Why = append(next.Why, q.why)
@@ -292,13 +292,22 @@ func stale(t *Ticket, now time.Time, by, why string) Change {
 }
 
 // StillAllowed says why an approved ticket may not be started after all, empty where it
-// may: because of people, that is. What became of the app is the rollout's to see. An
-// error means that it could not be found out, or that nothing may be changed just now.
+// may: because of people or of its age, that is. What became of the app is the rollout's
+// to see. It is for the start: what has begun is not left half done because time goes
+// by. An error means that it could not be found out, or that nothing may be changed just
+// now.
 func (d *Desk) StillAllowed(ctx context.Context, t Ticket) (why string, err error) {
 	if d.cfg.ReadOnly != "" {
 		return "", errors.New("nothing may be changed: " + d.cfg.ReadOnly)
 	}
-	why, unread, err := d.lapsed(ctx, d.cfg.Policy(), t)
+	if !d.now().Before(t.ExpiresAt) && t.State != Running {
+		return fmt.Sprintf("%s could not be started for so long that its approval has run out", t.ID), nil
+	}
+	pol := d.cfg.Policy()
+	why, unread, err := d.lapsed(ctx, pol, t)
+	if err == nil && unread == nil && why == "" && t.State != Running {
+		why, unread, err = d.deserted(ctx, pol, t)
+	}
 	if err == nil && unread != nil {
 		err = unread
 	}

@@ -9,6 +9,7 @@ import (
 
 	"example.com/zdd/plan"
 	"example.com/zdd/policy"
+	"example.com/zdd/secret"
 )
 
 // No is an answer to a person who asked for something, or decided something, that is
@@ -135,15 +136,20 @@ func (t Ticket) line() string {
 const maxReason = 2000
 
 // clean makes a text that a person typed fit to keep: no control characters but line
-// breaks, at most maxReason characters, and if it was cut it says so.
+// breaks, nothing that is not seen and turns the rest around or hides in a word, no
+// secret of a known shape, which could never be taken out of the ledger again, and at
+// most maxReason characters; if it was cut it says so.
 func clean(text string) string {
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' {
+		switch {
+		case unicode.IsControl(r) && r != '\n':
 			return ' '
+		case unicode.Is(unicode.Cf, r):
+			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(strings.ReplaceAll(text, "\r\n", "\n"), "\uFFFD"))
-	text = strings.TrimSpace(text)
+	text = secret.Redact(strings.TrimSpace(text))
 	if r := []rune(text); len(r) > maxReason {
 		text = fmt.Sprintf("%s… (cut; it had %d characters)", string(r[:maxReason]), len(r))
 	}

@@ -122,6 +122,26 @@ func (d *Desk) silenced(ctx context.Context, pol policy.Policy, t Ticket) (why m
 	return why, nil, nil
 }
 
+// deserted says why the votes that still count no longer reach, empty where they do.
+func (d *Desk) deserted(ctx context.Context, pol policy.Policy, t Ticket) (why string, unread *No, err error) {
+	gone, unread, err := d.silenced(ctx, pol, t)
+	if err != nil || unread != nil {
+		return "", unread, err
+	}
+	left := 0
+	for _, v := range t.Votes {
+		if because, lost := gone[v.User]; !lost {
+			left++
+		} else if why == "" {
+			why = because
+		}
+	}
+	if left >= t.Approvals {
+		return "", nil, nil
+	}
+	return fmt.Sprintf("Of the approvals of %s %d still count, and %d are needed; why one no longer does: %s", t.ID, left, t.Approvals, why), nil, nil
+}
+
 // mayApprove says whether a person may approve the ticket. The requester may where the
 // policy allows self-approval and names them as an approver, or names nobody at all: a
 // company of one needs no list of one.

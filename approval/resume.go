@@ -172,9 +172,14 @@ func (d *Desk) underOld(ctx context.Context, pol policy.Policy, old Ticket, p pl
 			return err
 		}
 		// The old plan as a whole is what was approved; it is judged once more with what was
-		// added besides since then.
+		// added besides since then. So is what is left, by the prices of today.
 		spent = slices.DeleteFunc(spent, func(o Ticket) bool { return o.ID == old.ID })
-		q := quorumOf(pol.Approval, old.Plan, spent)
+		q := quorumOf(pol.Approval, old, spent)
+		asked := old
+		asked.Plan = p
+		if rest := quorumOf(pol.Approval, asked, spent); rest.need > q.need {
+			q = rest
+		}
 		if len(old.Votes) < q.need {
 			return nil
 		}
@@ -225,12 +230,24 @@ func withWaits(now, left []plan.Step) []plan.Step {
 
 func writes(s plan.Step) bool { return s.To.Feature != nil || len(s.To.Processes) > 0 }
 
-// sameWrites compares all but the waits.
+// sameWrites compares all but the waits, and with the rest what they cost: who approved
+// a step approved its price.
 func sameWrites(a, b []plan.Step) bool {
 	onlyWrites := func(list []plan.Step) []plan.Step {
 		return slices.DeleteFunc(slices.Clone(list), func(s plan.Step) bool { return !writes(s) })
 	}
 	return slices.EqualFunc(onlyWrites(a), onlyWrites(b), func(x, y plan.Step) bool {
-		return x.Kind == y.Kind && x.From.Equal(y.From) && x.To.Equal(y.To)
+		return sameWrite(x, y) && samePrice(x.Cost, y.Cost)
 	})
+}
+
+func sameWrite(a, b plan.Step) bool {
+	return a.Kind == b.Kind && a.From.Equal(b.From) && a.To.Equal(b.To)
+}
+
+// samePrice compares what steps add to the cost. Where that is not known, what the
+// dynos will cost must be the same.
+func samePrice(a, b plan.Cost) bool {
+	same := func(a, b fleet.Value[fleet.Money]) bool { return a.IsKnown() == b.IsKnown() && a.Or(0) == b.Or(0) }
+	return same(a.Difference, b.Difference) && (a.Difference.IsKnown() || same(a.Then, b.Then))
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/fleet"
 	"example.com/zdd/plan"
 )
 
@@ -218,4 +219,68 @@ func TestResumeOwnWord(t *testing.T) {
 	if err != nil || got.State != approval.Pending || got.Approvals != 0 || got.Requester != "UOPS" {
 		t.Errorf("got %s by %s, %v, want it to wait for UOPS", got.State, got.Requester, err)
 	}
+}
+
+// TestResumePrice: who approved a step approved its price, and what is left is not
+// carried out for more under the old word, whatever the wish still comes to.
+func TestResumePrice(t *testing.T) {
+	for name, c := range map[string]struct {
+		then func(b *bench)
+		want approval.State
+	}{
+		"the same":         {func(*bench) {}, approval.Approved},
+		"dearer":           {func(b *bench) { b.reprice(fleet.Known(fleet.Money(70_00))) }, approval.Pending},
+		"cheaper":          {func(b *bench) { b.reprice(fleet.Known(fleet.Money(1_00))) }, approval.Pending},
+		"no longer priced": {func(b *bench) { b.reprice(fleet.Unknown[fleet.Money](fleet.Reason{Text: "x"})) }, approval.Pending},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, everyday)
+			b.setApp("standard-1x web=1")
+			b.ask("enable", "UASK")
+			b.approve("T-1", "UYES")
+			b.end("T-1", approval.Stopped, 1)
+			b.setApp("standard-1x web=1 affinity=1m")
+			c.then(b)
+			got, made, err := b.Resume(t.Context(), b.resumeFor("T-1", "UOPS"))
+			if err != nil || !made || got.State != c.want {
+				t.Errorf("got %s, made %v, %v, want it %s", got.State, made, err, c.want)
+			}
+		})
+	}
+}
+
+// TestLostAnswer: a write of which the answer was lost, and which took effect, is no
+// longer among what is left, and counts towards the quorum of the next increase all the
+// same.
+func TestLostAnswer(t *testing.T) {
+	b := newBench(t, everyday)
+	b.ask("web=3", "UASK")
+	b.approve("T-1", "UYES")
+	b.end("T-1", approval.Failed, 0)
+	if _, err := b.store.ChangeTicket(t.Context(), "T-1", func(t *approval.Ticket) (approval.Change, error) {
+		t.Progress[0].Intended = b.now
+		return approval.Change{}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b.setApp("standard-1x web=3 affinity")
+	b.after(time.Minute)
+	if _, _, err := b.Resume(t.Context(), b.resumeFor("T-1", "UOPS")); err != nil {
+		wantNo(t, err, "Nothing is left to do")
+	}
+	if got := b.ask("web=4", "UASK"); got.Approvals != 2 {
+		t.Errorf("got %d approvals for what comes to $75 within 7 days, want 2", got.Approvals)
+	}
+}
+
+// reprice gives the standard-1x dynos of the app another price.
+func (b *bench) reprice(to fleet.Value[fleet.Money]) {
+	sizes, _ := b.app.Sizes.Get()
+	sizes = slices.Clone(sizes)
+	for i := range sizes {
+		if sizes[i].Name == "standard-1x" {
+			sizes[i].Price = to
+		}
+	}
+	b.app.Sizes = fleet.Known(sizes)
 }

@@ -67,6 +67,8 @@ func TestBeyond(t *testing.T) {
 		"workers":         {plan.Step{From: state("worker", 1), To: state("worker", 9)}, fleet.Known(fleet.Money(0)), ""},
 		"money":           {scale(1, 2), fleet.Known(fleet.Money(50_01)), "`limits.monthly_increase`"},
 		"unknown":         {scale(1, 2), fleet.Value[fleet.Money]{}, ""},
+		"unknown so far":  {costing(scale(1, 2), 50_01), fleet.Value[fleet.Money]{}, "as far as prices are known"},
+		"no more so far":  {costing(scale(1, 2), 50_00), fleet.Value[fleet.Money]{}, ""},
 	} {
 		p := plan.Plan{Steps: []plan.Step{c.step}}
 		p.Cost.Difference = c.cost
@@ -75,6 +77,12 @@ func TestBeyond(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, got, c.want)
 		}
 	}
+}
+
+// costing has a step cost that much, of which only what it cost before is not known.
+func costing(s plan.Step, then fleet.Money) plan.Step {
+	s.Cost.Then = fleet.Known(then)
+	return s
 }
 
 func state(kind string, n int) plan.State {
@@ -97,6 +105,13 @@ func TestIncreases(t *testing.T) {
 	}
 	follows := ticket(Approved, 2500, Progress{})
 	follows.ID, follows.Follows = "T-2", "T-1"
+	ended := func(id, follows string, s State, p Progress) Ticket {
+		t := ticket(s, 2500, p)
+		t.ID, t.Follows = id, follows
+		return t
+	}
+	rest := follows // what is left once the lost write is seen to have taken effect
+	rest.Plan.Steps, rest.Plan.Cost.Difference = []plan.Step{{Kind: plan.Settle}}, fleet.Known(fleet.Money(0))
 	undoes := follows
 	undoes.Wish, undoes.Plan.Cost.Difference = plan.Wish{Verb: plan.ToUndo}, fleet.Known(fleet.Money(-2500))
 	sent := Progress{Intended: at}
@@ -117,13 +132,23 @@ func TestIncreases(t *testing.T) {
 		"effect unknown":            {[]Ticket{ticket(Failed, 2500, sent)}, "$25.00"},
 		"another counts it":         {[]Ticket{ticket(Failed, 2500, sent), follows}, "$25.00"},
 		"another undoes it":         {[]Ticket{ticket(Failed, 2500, sent), undoes}, "$25.00"},
+		"lost, and took effect":     {[]Ticket{ticket(Failed, 2500, sent), rest}, "$25.00"},
+		"lost, resumed, not begun":  {[]Ticket{ticket(Failed, 2500, sent), ended("T-2", "T-1", Stopped, Progress{})}, "$25.00"},
+		"lost, resumed, late":       {[]Ticket{ticket(Failed, 2500, sent), ended("T-2", "T-1", Stopped, Progress{Done: at, Already: true})}, "$25.00"},
+		"lost twice":                {[]Ticket{ended("T-2", "T-1", Failed, sent), ticket(Failed, 2500, sent)}, "$25.00"},
+		"lost twice, then done":     {[]Ticket{ended("T-3", "T-2", Done, done), ended("T-2", "T-1", Failed, sent), ticket(Failed, 2500, sent)}, "$25.00"},
+		"lost, idle, then done":     {[]Ticket{ended("T-3", "T-2", Done, done), ended("T-2", "T-1", Failed, Progress{}), ticket(Failed, 2500, sent)}, "$25.00"},
 		"done, and resumed":         {[]Ticket{ticket(Stopped, 2500, done), follows}, "$50.00"},
 		"it was so already":         {[]Ticket{ticket(Stopped, 2500, Progress{Done: at, Already: true})}, "$0.00"},
 		"denied":                    {[]Ticket{ticket(Denied, 2500, Progress{})}, "$0.00"},
 	} {
-		if got := amount(increases(c.spent)); got != c.want {
+		if got := amount(increases(c.spent, Ticket{ID: "T-9"})); got != c.want {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
+	}
+	// What is being judged counts what it takes over from a ticket, and that not.
+	if got := amount(increases([]Ticket{ticket(Failed, 2500, sent)}, ended("", "T-1", Pending, Progress{}))); got != "$0.00" {
+		t.Errorf("with the ticket that is judged: got %s, want $0.00", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package approval
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/zdd/fleet"
@@ -21,9 +22,10 @@ type quorum struct {
 	why  string                   // a sentence about a need of more than 1; else empty
 }
 
-// quorumOf judges a plan. spent are the app's other tickets that were decided within
+// quorumOf judges a ticket. spent are the app's other tickets that were decided within
 // the window, whoever asked for them and wherever.
-func quorumOf(rules policy.Approval, p plan.Plan, spent []Ticket) quorum {
+func quorumOf(rules policy.Approval, t Ticket, spent []Ticket) quorum {
+	p := t.Plan
 	if len(p.NeedsApproval()) == 0 {
 		return quorum{}
 	}
@@ -32,7 +34,7 @@ func quorumOf(rules policy.Approval, p plan.Plan, spent []Ticket) quorum {
 		return quorum{need: 1, sum: p.Cost.Difference} // it adds nothing to any sum
 	}
 	q := quorum{sum: p.Cost.Difference}
-	if before := increases(spent); !before.IsKnown() {
+	if before := increases(spent, t); !before.IsKnown() {
 		q.sum = before
 	} else if known {
 		q.sum = fleet.Known(own + before.Or(0))
@@ -48,9 +50,12 @@ func quorumOf(rules policy.Approval, p plan.Plan, spent []Ticket) quorum {
 
 // increases adds up what tickets add to an app's cost a month. What lowers it takes
 // nothing off. Of a ticket that ended early the steps count that were begun: of those
-// whose effect is not known it is assumed, unless another ticket went on from there and
-// counts them.
-func increases(spent []Ticket) fleet.Value[fleet.Money] {
+// whose effect is not known it is assumed, unless a ticket that went on from there has
+// the same step before it and counts it. next is one that is only being judged, and
+// counts as a whole, elsewhere.
+func increases(spent []Ticket, next Ticket) fleet.Value[fleet.Money] {
+	next.State = Approved
+	others := append(slices.Clone(spent), next)
 	var sum fleet.Money
 	for _, t := range spent {
 		more := fleet.Known(fleet.Money(0))
@@ -58,7 +63,7 @@ func increases(spent []Ticket) fleet.Value[fleet.Money] {
 		case Approved, Running, Done:
 			more = t.Plan.Cost.Difference
 		case Stopped, Failed:
-			more = begun(t, resumed(t, spent))
+			more = begun(t, others)
 		}
 		v, known := more.Get()
 		if !known {
@@ -69,15 +74,15 @@ func increases(spent []Ticket) fleet.Value[fleet.Money] {
 	return fleet.Known(sum)
 }
 
-// begun is what the steps add that were done or, unless doneOnly, announced.
-func begun(t Ticket, doneOnly bool) fleet.Value[fleet.Money] {
+// begun is what the steps add that were done, or announced and not taken over.
+func begun(t Ticket, others []Ticket) fleet.Value[fleet.Money] {
 	var sum fleet.Money
 	for i, s := range t.Plan.Steps {
-		if i >= len(t.Progress) || t.Progress[i].Done.IsZero() && (doneOnly || t.Progress[i].Intended.IsZero()) {
+		if !t.tried(i) || t.Progress[i].Done.IsZero() && takenOver(t, s, others) {
 			continue
 		}
-		if s.To.Processes == nil || t.Progress[i].Already {
-			continue // a feature or a wait costs nothing, and what was so already was not this ticket's doing
+		if s.To.Processes == nil {
+			continue // a feature or a wait costs nothing
 		}
 		v, known := s.Cost.Difference.Get()
 		if !known {
@@ -88,11 +93,34 @@ func begun(t Ticket, doneOnly bool) fleet.Value[fleet.Money] {
 	return fleet.Known(sum)
 }
 
-// resumed says whether one of the others goes on where t ended.
-func resumed(t Ticket, others []Ticket) bool {
+// tried says whether step i was done or announced. What was so already was not this
+// ticket's doing.
+func (t Ticket) tried(i int) bool {
+	if i >= len(t.Progress) || t.Progress[i].Already {
+		return false
+	}
+	return !t.Progress[i].Intended.IsZero() || !t.Progress[i].Done.IsZero()
+}
+
+// takenOver says whether a ticket that goes on where t ended counts the same step, or
+// one that goes on from that does. To have gone on is not enough: where the answer to a
+// write was lost and it took effect all the same, what is left has no such step.
+func takenOver(t Ticket, s plan.Step, others []Ticket) bool {
 	for _, o := range others {
-		if o.Follows == t.ID && sameWish(o.Wish, t.Wish) {
+		if o.Follows != t.ID || o.ID == t.ID || !sameWish(o.Wish, t.Wish) {
+			continue
+		}
+		i := slices.IndexFunc(o.Plan.Steps, func(other plan.Step) bool { return sameWrite(other, s) })
+		if i < 0 {
+			continue
+		}
+		switch o.State {
+		case Approved, Running, Done:
 			return true
+		case Stopped, Failed:
+			if o.tried(i) || takenOver(o, s, others) {
+				return true
+			}
 		}
 	}
 	return false
@@ -114,8 +142,8 @@ func beyond(limits policy.Limits, p plan.Plan) *No {
 			}
 		}
 	}
-	if more, known := p.Cost.Difference.Get(); known && more > limits.MonthlyIncrease {
-		return no("This would cost %s a month more, and `limits.monthly_increase` in the policy allows %s. Chat can't lift that. Nothing was changed.", more, limits.MonthlyIncrease)
+	if why := p.TooDear(limits.MonthlyIncrease); why != "" {
+		return no("%s Nothing was changed.", why)
 	}
 	return nil
 }

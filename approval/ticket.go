@@ -63,7 +63,7 @@ type Ticket struct {
 	Resumer   string    `json:"resumer,omitzero"`    // user id who had it go on under the approval of Follows; empty: it has an approval of its own
 	Policy    string    `json:"policy,omitzero"`     // digest of the policy in force when it was asked
 	CreatedAt time.Time `json:"created_at"`          //
-	ExpiresAt time.Time `json:"expires_at"`          // of the decision; and of the right to resume
+	ExpiresAt time.Time `json:"expires_at"`          // of the decision, of the right to start under it, and of the right to resume
 	DecidedAt time.Time `json:"decided_at,omitzero"` // when it became approved, denied, cancelled, expired or stale
 
 	Approvals int      `json:"approvals"`           // how many are needed; 0: the requester's own "Do it"

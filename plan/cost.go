@@ -50,6 +50,38 @@ func wholeCost(app fleet.App, prices policy.Prices, steps []Step) Cost {
 	return c
 }
 
+// Raise is what the plan adds to the cost a month as far as that can be told, to be held
+// against a limit: the difference, or, where that is not known, what the steps are known
+// to add, with what a step's dynos will cost in its place where only what they cost now
+// has no price. Mostly that is Eco dynos, of which all that an account has cost $5 together. What lowers the cost then takes nothing off, and what has no price counts as 0.
+func (p Plan) Raise() fleet.Money {
+	if more, known := p.Cost.Difference.Get(); known {
+		return more
+	}
+	var sum fleet.Money
+	for _, s := range p.Steps {
+		more, known := s.Cost.Difference.Get()
+		if !known {
+			more = s.Cost.Then.Or(0)
+		}
+		sum += max(more, 0)
+	}
+	return sum
+}
+
+// TooDear says in a sentence that the plan raises the cost beyond the limit; empty: it
+// does not, as far as can be told.
+func (p Plan) TooDear(limit fleet.Money) string {
+	more, about := p.Raise(), ""
+	if more <= limit {
+		return ""
+	}
+	if !p.Cost.Difference.IsKnown() {
+		about = fmt.Sprintf(", as far as prices are known (%s)", p.Cost.Difference.Why().Text)
+	}
+	return fmt.Sprintf("This would cost %s a month more%s, and `limits.monthly_increase` in the policy allows %s. Chat can't lift that.", more, about, limit)
+}
+
 // difference is what it costs more. Where only what it costs now is not known, as of
 // Eco dynos, the reason says what it will be.
 func difference(now, then fleet.Value[fleet.Money]) fleet.Value[fleet.Money] {

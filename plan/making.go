@@ -185,8 +185,8 @@ func (m *making) price() {
 		m.refuse("The app would run %d web dynos, and `limits.web_dynos` in the policy allows %d. Chat can't lift that.", web.Quantity, limits.WebDynos)
 		return
 	}
-	if more, known := m.plan.Cost.Difference.Get(); known && more > limits.MonthlyIncrease {
-		m.refuse("This would cost %s a month more, and `limits.monthly_increase` in the policy allows %s. Chat can't lift that.", more, limits.MonthlyIncrease)
+	if why := m.plan.TooDear(limits.MonthlyIncrease); why != "" {
+		m.refuse("%s", why)
 	}
 }
 

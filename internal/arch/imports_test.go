@@ -25,7 +25,8 @@ func allowed() map[string][]string {
 		// Doors and workers.
 		"heroku": {"fleet", "plan", "secret"},
 		// fleet: what was decided on is held against the app as it is read at the click.
-		"approval": {"plan", "policy", "ledger", "fleet"},
+		// secret: what people type as a reason is kept for ever, and may hold a token.
+		"approval": {"plan", "policy", "ledger", "fleet", "secret"},
 		// policy: the wish is planned again by the rules of today before anything is done.
 		"rollout": {"plan", "fleet", "approval", "ledger", "policy"},
 		"watch":   {"fleet", "policy", "ledger"},
