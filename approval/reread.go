@@ -79,12 +79,12 @@ func (d *Desk) reread(ctx context.Context, pol policy.Policy, t Ticket) (changed
 	if was.IsKnown() != is.IsKnown() || was.Or(0) != is.Or(0) {
 		return fmt.Sprintf("The price has changed since %s was asked for: it was %s a month more, and is %s", t.ID, amount(was), amount(is)), nil, nil
 	}
-	others, err := d.cfg.Store.Tickets(ctx, Filter{App: t.Plan.App, States: []State{Done, Stopped, Failed}, Limit: -1})
+	others, err := d.cfg.Store.Tickets(ctx, Filter{App: t.Plan.App, States: []State{Running, Done, Stopped, Failed}, Limit: -1})
 	if err != nil {
 		return "", nil, err
 	}
 	for _, o := range others { // newest first
-		if o.EndedAt.After(t.CreatedAt) && o.StepsDone() > 0 {
+		if (o.State == Running || o.EndedAt.After(t.CreatedAt)) && o.StepsDone() > 0 {
 			return fmt.Sprintf("%s has changed `%s` since %s was asked for", o.ID, app.Name, t.ID), nil, nil
 		}
 	}
