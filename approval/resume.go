@@ -208,14 +208,10 @@ func (t Ticket) left(app fleet.App) []plan.Step {
 	})
 }
 
-// withWaits puts back the waits that were not over when the old rollout ended: planned
-// anew, an app whose session affinity is on needs no soak, though it may be on for a
-// minute only. Where the old rest has the same writes, it is taken as it is; else its
-// first waits come first.
+// withWaits puts the waits that were not over when the old rollout ended first, if the
+// plan of now has none of their kind: it can't tell that dynos were only just added, and
+// a soak that was cut short is made whole at the cost of some minutes.
 func withWaits(now, left []plan.Step) []plan.Step {
-	if sameWrites(now, left) {
-		return left
-	}
 	var waits []plan.Step
 	for _, s := range left {
 		if writes(s) {

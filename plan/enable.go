@@ -116,7 +116,7 @@ func (m *making) scaleUp() {
 	web, _ := m.now.Web()
 	scaler, _ := AutoscalerOf(m.app).Get() // read made sure of it
 	first := ""
-	if m.did(Affinity) {
+	if m.soak() > 0 {
 		first = fmt.Sprintf(", once session affinity has been on for %s", minutes(m.rules.Rollout.AffinitySoak))
 	}
 	if addons := m.app.ScalingAddOns(); len(addons) > 0 {

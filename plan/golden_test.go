@@ -256,6 +256,8 @@ func TestHash(t *testing.T) {
 		"maintenance":           of(line+" maintenance", Options{}, nil),
 		"another type's number": of("standard-1x web=1 worker=7 affinity", Options{}, nil),
 		"a new name":            of(line, Options{}, func(_ *policy.Rules, a *fleet.App) { a.Name = "store" }),
+		"affinity just on":      of("standard-1x web=1 worker=1 affinity=1s", Options{}, nil),
+		"affinity of no age":    of("standard-1x web=1 worker=1 affinity=?", Options{}, nil),
 		"read later":            of(line, Options{}, func(_ *policy.Rules, a *fleet.App) { a.ReadAt = a.ReadAt.AddDate(0, 0, 1) }),
 		"another price":         of(line, Options{}, func(r *policy.Rules, _ *fleet.App) { r.Prices = policy.Prices{"performance-m": 1} }),
 	} {

@@ -14,8 +14,10 @@ import (
 // stands on, and not with releases, dynos or times. It covers the app's UUID; type, size
 // and quantity of web and of every process type that a step touches, and their prices
 // before and after; both features; the autoscaler and its floor; scaling add-ons; the
-// policy; what was wished for; and the steps themselves, so that another version of this program can't
-// carry out a plan that nobody saw.
+// policy; what was wished for; and the steps that change something, so that another
+// version of this program can't carry out a plan that nobody saw. Waits are not in it:
+// how long they have to be is in the policy, and what is left of the soak, if anything,
+// goes by the clock. A rollout waits as long as it takes, whatever its ticket says.
 func hash(app fleet.App, rules policy.Rules, w Wish, p Plan) string {
 	h := sha256.New()
 	say := func(key string, parts ...any) {
@@ -25,13 +27,16 @@ func hash(app fleet.App, rules policy.Rules, w Wish, p Plan) string {
 		}
 		fmt.Fprintln(h)
 	}
-	say("plan", 2, app.ID, p.Outcome)
+	say("plan", 3, app.ID, p.Outcome)
 	say("wish", w.Verb, w.Size, w.On, w.Web)
 	say("policy", rules.Policy)
 	touched := []string{"web"}
 	sizes := map[string]bool{}
 	for _, s := range p.Steps {
-		say("step", s.Kind, s.Wait, len(s.To.Processes))
+		if s.waits() {
+			continue
+		}
+		say("step", s.Kind, len(s.To.Processes))
 		if s.To.Feature != nil {
 			say("feature", s.To.Feature.Name, s.To.Feature.On)
 		}

@@ -76,8 +76,8 @@ func Hazards(app fleet.App, rules policy.Rules, now time.Time) []Hazard {
 
 // hazards are those of the app at that moment that this plan meets, and those that it
 // makes. Enable has all of the app's, whatever its steps: it is what makes deploys safe.
-func (m *making) hazards(at time.Time) []Hazard {
-	found := Hazards(m.app, m.rules, at)
+func (m *making) hazards() []Hazard {
+	found := Hazards(m.app, m.rules, m.at)
 	if m.wish.Verb == ToEnable {
 		return found
 	}

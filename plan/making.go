@@ -15,12 +15,13 @@ type making struct {
 	app   fleet.App
 	rules policy.Rules
 	wish  Wish
+	at    time.Time // the moment at which this is planned
 	now   fleet.App
 	plan  Plan
 }
 
 // finish adds the steps up to a plan.
-func (m *making) finish(at time.Time) Plan {
+func (m *making) finish() Plan {
 	p := &m.plan
 	if p.Outcome != Refused {
 		m.price()
@@ -35,7 +36,7 @@ func (m *making) finish(at time.Time) Plan {
 	default:
 		p.Outcome = AlreadySo
 	}
-	p.Hazards = m.hazards(at)
+	p.Hazards = m.hazards()
 	if len(p.Steps) > 0 {
 		p.Untouched = untouched(m.app, p.Steps)
 	}
@@ -74,17 +75,37 @@ func (m *making) toggle(kind Kind, feature string) {
 	m.step(s)
 }
 
-// scaleWeb changes the web quantity, after the soak where session affinity was only
-// just turned on.
+// scaleWeb changes the web quantity, after what is left of the soak.
 func (m *making) scaleWeb(to int) {
 	web, _ := m.now.Web()
-	if to > web.Quantity && m.did(Affinity) {
-		m.step(Step{Kind: Soak, Wait: m.rules.Rollout.AffinitySoak})
+	if wait := m.soak(); to > web.Quantity && wait > 0 {
+		m.step(Step{Kind: Soak, Wait: wait})
 	}
 	from := Process{"web", fleet.SizeNamed(web.Size).Name, web.Quantity}
 	then := from
 	then.Quantity = to
 	m.step(Step{Kind: Scale, From: State{Processes: []Process{from}}, To: State{Processes: []Process{then}}})
+}
+
+// soak is how long session affinity still has to be on before web dynos are added, in
+// whole minutes as people read it, and no longer than the policy's soak: all of that
+// where these steps turn it on, or where Heroku does not tell since when it is on. It is
+// 0 where nothing has to wait.
+func (m *making) soak() time.Duration {
+	on, _ := m.now.Feature(fleet.SessionAffinity)
+	if !on || m.did(Soak) || !m.did(Affinity) && !m.needsAffinity() {
+		return 0
+	}
+	whole := m.rules.Rollout.AffinitySoak
+	since, known := m.now.FeatureSince(fleet.SessionAffinity).Get()
+	if !known {
+		return whole
+	}
+	left := since.Add(whole).Sub(m.at)
+	if left <= 0 {
+		return 0
+	}
+	return min(whole, (left + time.Minute - 1).Truncate(time.Minute))
 }
 
 // settle waits where new dynos were started: they have to be seen running before

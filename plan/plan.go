@@ -5,9 +5,9 @@
 // Invariants: a plan is made of what was read and of nothing guessed, so an unknown
 // part makes a refusal; every step says what it saw (From) and the absolute state it
 // wants (To), which makes carrying it out twice harmless; no step of any plan takes web
-// to 0, or starts a second web dyno before the session affinity that the rules require;
-// no step of [Enable] lowers a quantity or turns a protection off; an unknown price is
-// never zero.
+// to 0, or starts a second web dyno before the session affinity that the rules require
+// has been on for its soak, whoever turned it on; no step of [Enable] lowers a quantity
+// or turns a protection off; an unknown price is never zero.
 package plan
 
 import (
@@ -96,6 +96,9 @@ type Feature struct {
 	Name string `json:"name"`
 	On   bool   `json:"on"`
 }
+
+// waits says whether the step changes nothing.
+func (s Step) waits() bool { return s.Kind == Soak || s.Kind == Settle }
 
 // Equal says whether two states are the same.
 func (s State) Equal(other State) bool {
@@ -196,6 +199,9 @@ func After(app fleet.App, steps ...Step) fleet.App {
 			features := make(map[string]fleet.Feature, len(old)+1)
 			maps.Copy(features, old)
 			f := features[s.To.Feature.Name]
+			if f.Enabled != s.To.Feature.On {
+				f.Since = fleet.Value[time.Time]{} // some time from now
+			}
 			f.Enabled = s.To.Feature.On
 			features[s.To.Feature.Name] = f
 			app.Features = fleet.Known(features)

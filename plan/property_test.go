@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/zdd/audit"
 	"example.com/zdd/fleet"
@@ -26,7 +27,7 @@ func randomLine(r *rand.Rand) string {
 	line.WriteString(pick("", " worker=0", " worker=1", " worker=1 clock=1 webhooks=2"))
 	for _, word := range []string{"affinity", "preboot"} {
 		if r.IntN(2) == 0 {
-			line.WriteString(" " + word)
+			line.WriteString(" " + word + pick("", "", "", "=3m", "=9m30s", "=?"))
 		}
 	}
 	for _, word := range []string{"features=?", "sizes=?", "scaler=?", "addons=?", "formation=?", "release=?", "addon=judoscale:bronze", "scaler=1-3", "scaler=2-9", "maintenance", "release=pending", "crashed=web.1", "runtime=Java"} {
@@ -72,7 +73,8 @@ func state(app fleet.App) string {
 // TestWishProperties carries out one random order after the other on random apps, and
 // takes some of them back. It holds for all of them: web never goes to 0, no other
 // process type changes its number, no web dyno is added before the session affinity
-// that is required and its soak, session affinity that is required goes off with one
+// that is required and its soak, whichever order turned it on, and none is soaked for
+// longer than that; session affinity that is required goes off with one
 // web dyno only (an undo may go back to what was there), preboot goes on only where it
 // can, Eco and Basic are never mixed with others, limits hold, the cost of the steps is
 // that of the formation, and what costs or weakens needs an approval.
@@ -91,6 +93,9 @@ func TestWishProperties(t *testing.T) {
 			told.WriteString(", " + w.Line("shop"))
 			p := plan.For(app, rules, w, app.ReadAt)
 			seen[string(w.Verb)+" "+string(p.Outcome)]++
+			if len(p.Steps) > 0 && p.Steps[0].Kind == plan.Soak {
+				seen[string(w.Verb)+" soaks for an earlier order"]++
+			}
 			if err := holds(app, rules, w, p); err != nil {
 				t.Fatalf("%s: %v\n%s", told.String(), err, show(p))
 			}
@@ -117,7 +122,7 @@ func TestWishProperties(t *testing.T) {
 	for _, outcome := range []string{
 		"enable ready", "enable refused", "enable yours", "enable already-so", "disable ready", "disable refused", "disable yours", "disable already-so",
 		"affinity ready", "affinity refused", "affinity already-so", "preboot ready", "preboot refused", "preboot already-so",
-		"scale ready", "scale refused", "scale yours", "scale already-so", "undo ready", "undo refused", "undo already-so",
+		"scale ready", "scale refused", "scale yours", "scale already-so", "undo ready", "undo refused", "enable soaks for an earlier order", "scale soaks for an earlier order", "undo already-so",
 	} {
 		if seen[outcome] < apps/400 {
 			t.Errorf("%s came up %d times: the apps are not mixed well enough to prove anything", outcome, seen[outcome])
@@ -172,7 +177,7 @@ func holds(app fleet.App, rules policy.Rules, w plan.Wish, p plan.Plan) error {
 	case p.Instead.Verb != "" && !strings.Contains(p.Why[0], p.Instead.Line(p.Name)) && w.Size == "":
 		return fmt.Errorf("the way out %q is not in %q", p.Instead.Line(p.Name), p.Why[0])
 	}
-	now, soaked := app, true
+	now, owed := app, soakOf(app, rules)
 	var bill fleet.Money
 	var costs, weakens bool
 	for i, s := range p.Steps {
@@ -180,15 +185,18 @@ func holds(app fleet.App, rules policy.Rules, w plan.Wish, p plan.Plan) error {
 			return fmt.Errorf("step %d %s: the app shows %+v, From is %+v", i, s.Kind, got, s.From)
 		}
 		then := plan.After(now, s)
-		weaker, err := stepHolds(step{s, now, then, w, soaked}, rules)
+		weaker, err := stepHolds(step{s, now, then, w, owed <= 0}, rules)
 		if err != nil {
 			return fmt.Errorf("step %d %s: %w", i, s, err)
 		}
 		switch s.Kind {
 		case plan.Affinity:
-			soaked = false
+			owed = rules.Rollout.AffinitySoak
 		case plan.Soak:
-			soaked = s.Wait == rules.Rollout.AffinitySoak
+			if s.Wait < owed || s.Wait >= owed+time.Minute || s.Wait > rules.Rollout.AffinitySoak || owed <= 0 {
+				return fmt.Errorf("step %d waits %v, and %v are left", i, s.Wait, owed)
+			}
+			owed = 0
 		}
 		was, wasKnown := monthly(now, rules.Prices)
 		is, isKnown := monthly(then, rules.Prices)
@@ -208,6 +216,16 @@ func holds(app fleet.App, rules policy.Rules, w plan.Wish, p plan.Plan) error {
 		return fmt.Errorf("needs approval %t (%q), want %t", got, p.NeedsApproval(), want)
 	}
 	return ends(app, now, rules, w, p)
+}
+
+// soakOf is what is left of the soak of an app as it was read.
+func soakOf(app fleet.App, rules policy.Rules) time.Duration {
+	features, _ := app.Features.Get()
+	since, known := features[fleet.SessionAffinity].Since.Get()
+	if !known {
+		return rules.Rollout.AffinitySoak
+	}
+	return rules.Rollout.AffinitySoak - app.ReadAt.Sub(since)
 }
 
 // monthly counts what the whole formation costs by itself, dyno by dyno, as a bill would.

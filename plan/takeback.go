@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+
 	"example.com/zdd/fleet"
 	"example.com/zdd/policy"
 )
@@ -67,15 +69,23 @@ func (m *making) scaleTo(want int) {
 	switch {
 	case want > web.Quantity && !m.mayGrow(want):
 	case scaler.Active && (scaler.Min != want || web.Quantity != want):
-		m.leave("Change the range of Heroku's autoscaler, which is %d to %d web dynos: a minimum of %d is what counts. It is beside web at %s/resources in the dashboard. What is scaled by hand does not last while it is on.%s",
-			scaler.Min, scaler.Max, want, m.app.DashboardURL(), m.upTo(want-scaler.Min))
+		m.leave("Change the range of Heroku's autoscaler, which is %d to %d web dynos: a minimum of %d is what counts. It is beside web at %s/resources in the dashboard. What is scaled by hand does not last while it is on.%s%s",
+			scaler.Min, scaler.Max, want, m.app.DashboardURL(), m.notBefore(want-scaler.Min), m.upTo(want-scaler.Min))
 	case len(addons) > 0:
-		m.leave("Change the minimum of %s to %d web dynos: only its own settings show and change that (%s), and it undoes what is scaled by hand.%s",
-			join(codes(addons)), want, m.openAddOn(addons[0]), m.upTo(want-web.Quantity))
+		m.leave("Change the minimum of %s to %d web dynos: only its own settings show and change that (%s), and it undoes what is scaled by hand.%s%s",
+			join(codes(addons)), want, m.openAddOn(addons[0]), m.notBefore(want-web.Quantity), m.upTo(want-web.Quantity))
 	case want != web.Quantity:
 		m.scaleWeb(want)
 		m.settle()
 	}
+}
+
+// notBefore says that a person who adds dynos has to wait for the soak, too.
+func (m *making) notBefore(more int) string {
+	if more <= 0 || m.soak() == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Do that only once session affinity has been on for %s.", minutes(m.rules.Rollout.AffinitySoak))
 }
 
 // mayGrow refuses more web dynos where Heroku or the policy allows one only, and more

@@ -21,7 +21,7 @@ func (m *making) undo() {
 		m.refuse("What was done is recorded in a form that this version of zdd does not know. Nothing was changed.")
 		return
 	}
-	done := slices.DeleteFunc(slices.Clone(m.wish.Undo), func(s Step) bool { return s.Kind == Soak || s.Kind == Settle })
+	done := slices.DeleteFunc(slices.Clone(m.wish.Undo), Step.waits)
 	if len(done) == 0 {
 		return
 	}

@@ -53,7 +53,8 @@ func (w Wish) Line(app string) string {
 	return strings.Join(words, " ")
 }
 
-// For plans a wish, as of now: the hazards are those of that moment. It never fails:
+// For plans a wish, as of now: the hazards are those of that moment, and so is what is
+// left of the soak. It never fails:
 // what can't or must not be done is a plan that is Refused, with the safe order to
 // give Instead where there is one. Where something else scales the app, changing that
 // is left to a person (Yours). A part that could not be read and that a step would
@@ -66,25 +67,28 @@ func For(app fleet.App, rules policy.Rules, w Wish, now time.Time) Plan {
 	w.Size = strings.ToLower(strings.TrimSpace(w.Size))
 	p := under(app, rules, w, now)
 	for _, other := range rules.Others() {
-		if q := under(app, other, w, now); q.Hash != p.Hash || !slices.Equal(q.Why, p.Why) {
-			m := begin(app, rules, w)
+		if q := under(app, other, w, now); q.Hash != p.Hash || !slices.Equal(q.Why, p.Why) || !slices.EqualFunc(q.Steps, p.Steps, alike) {
+			m := begin(app, rules, w, now)
 			m.refuse("Could not read %s of %s, and the policy has an entry for a pipeline that would make another plan. Nothing was changed; try again.",
 				unreadPart("the pipeline", rules.Unsure), code(app.Name))
-			return m.finish(now)
+			return m.finish()
 		}
 	}
 	return p
 }
 
-func begin(app fleet.App, rules policy.Rules, w Wish) *making {
-	m := &making{app: app, rules: rules, wish: w, now: app, plan: Plan{App: app.ID, Name: app.Name, ReadAt: app.ReadAt}}
+// alike tells what the hash does not: whether two plans wait alike.
+func alike(a, b Step) bool { return a.Kind == b.Kind && a.Wait == b.Wait }
+
+func begin(app fleet.App, rules policy.Rules, w Wish, at time.Time) *making {
+	m := &making{app: app, rules: rules, wish: w, at: at, now: app, plan: Plan{App: app.ID, Name: app.Name, ReadAt: app.ReadAt}}
 	m.unpriced()
 	return m
 }
 
 // under plans a wish under rules that are sure.
 func under(app fleet.App, rules policy.Rules, w Wish, now time.Time) Plan {
-	m := begin(app, rules, w)
+	m := begin(app, rules, w, now)
 	switch w.Verb {
 	case ToEnable:
 		m.enable()
@@ -101,5 +105,5 @@ func under(app fleet.App, rules policy.Rules, w Wish, now time.Time) Plan {
 	default:
 		m.refuse("This version of zdd does not know the order %s. Nothing was changed.", code(string(w.Verb)))
 	}
-	return m.finish(now)
+	return m.finish()
 }

@@ -175,6 +175,23 @@ func TestWishTold(t *testing.T) {
 		{"standard-1x web=2 preboot features=?", preboot(false), nil},
 
 		{"standard-1x web=1 affinity", scale(3), nil},
+		{"standard-1x web=1 affinity=1s", scale(3), nil},
+		{"standard-1x web=1 affinity=3m20s", scale(2), nil},
+		{"standard-1x web=1 affinity=9m59s", scale(2), nil},
+		{"standard-1x web=1 affinity=10m", scale(2), nil},
+		{"standard-1x web=1 affinity=-1m", scale(2), nil},
+		{"standard-1x web=1 affinity=?", scale(2), nil},
+		{"standard-1x web=1 affinity=99999h", scale(2), nil},
+		{"standard-1x web=2 affinity=3m", scale(3), nil},
+		{"standard-1x web=3 affinity=3m", scale(2), nil},
+		{"standard-1x web=1 affinity=3m", scale(2), func(r *policy.Rules) { r.SessionAffinity = policy.Optional }},
+		{"standard-1x web=1 affinity=3m", scale(2), func(r *policy.Rules) { r.Rollout.AffinitySoak = 200 * time.Second }},
+		{"private-m web=1 affinity=3m space=private", scale(2), nil},
+		{"standard-1x web=1 affinity=3m", Wish{Verb: ToEnable}, nil},
+		{"basic web=1 affinity=3m", Wish{Verb: ToEnable, Size: "standard-1x"}, nil},
+		{"performance-m web=1 affinity=3m scaler=1-4", Wish{Verb: ToEnable}, nil},
+		{"performance-m web=1 affinity=3m scaler=1-4", scale(2), nil},
+		{"standard-1x web=1 affinity=3m addon=judoscale:bronze", scale(2), nil},
 		{"standard-1x web=1", scale(3), nil},
 		{"standard-1x web=1", scale(3), func(r *policy.Rules) { r.SessionAffinity = policy.Optional }},
 		{"standard-1x web=5 preboot", scale(3), nil},
@@ -238,6 +255,9 @@ func TestUndoTold(t *testing.T) {
 		{"standard-1x web=3 affinity preboot", Wish{Verb: ToDisable}, "standard-1x web=1", func(r *policy.Rules) { r.SessionAffinity = policy.Forbidden }},
 		{"standard-1x web=12 affinity preboot", Wish{Verb: ToDisable}, "standard-1x web=1", nil},
 		{"standard-1x web=3 affinity", Wish{Verb: ToScale, Web: 1}, "standard-1x web=1", nil},
+		{"standard-1x web=3 affinity", Wish{Verb: ToScale, Web: 1}, "standard-1x web=1 affinity", nil},
+		{"standard-1x web=3 affinity", Wish{Verb: ToScale, Web: 1}, "standard-1x web=1 affinity=3m", nil},
+		{"standard-1x web=3 affinity", Wish{Verb: ToDisable}, "standard-1x web=1 affinity=3m", nil},
 		{"standard-2x web=2 preboot", Wish{Verb: ToPreboot}, "basic web=1", nil},
 	} {
 		before, now := fleettest.App(c.before), fleettest.App(c.now)
@@ -314,6 +334,73 @@ func TestForNow(t *testing.T) {
 	}
 	if early.Outcome != Ready {
 		t.Errorf("during a hand-over: got %s, want ready: the rollout waits", early.Outcome)
+	}
+}
+
+// TestSoakAcrossTickets: what one ticket turned on, the next one waits for, for as long
+// as the rest of the soak. All along it is the same plan to whoever approves it.
+func TestSoakAcrossTickets(t *testing.T) {
+	const soak = 10 * time.Minute
+	for name, c := range map[string]struct {
+		line string
+		wish Wish // after affinity on
+	}{
+		"scale":  {"standard-1x web=1", Wish{Verb: ToScale, Web: 2}},
+		"enable": {"standard-1x web=1", Wish{Verb: ToEnable}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := fleettest.App(c.line)
+			rules := policy.Default().For(app)
+			on := For(app, rules, Wish{Verb: ToAffinity, On: true}, app.ReadAt)
+			after := After(app, on.Steps...)
+			wait := func(app fleet.App, now time.Time) time.Duration {
+				for i, s := range For(app, rules, c.wish, now).Steps {
+					if s.Kind == Soak && i == 0 {
+						return s.Wait
+					}
+				}
+				return 0
+			}
+			if got := wait(after, app.ReadAt); got != soak {
+				t.Errorf("in the plan for what comes after: got a soak of %v, want %v", got, soak)
+			}
+			turned := app.ReadAt.Add(5 * time.Second)
+			features, _ := after.Features.Get()
+			f := features[fleet.SessionAffinity]
+			f.Since = fleet.Known(turned)
+			after.Features = fleet.Known(map[string]fleet.Feature{fleet.SessionAffinity: f})
+			first := For(after, rules, c.wish, turned).Hash
+			for since, want := range map[time.Duration]time.Duration{
+				-time.Hour: soak, 0: soak, time.Second: soak, time.Minute: 9 * time.Minute, 8*time.Minute + time.Second: 2 * time.Minute,
+				soak - time.Second: time.Minute, soak: 0, 24 * time.Hour: 0,
+			} {
+				if got := wait(after, turned.Add(since)); got != want {
+					t.Errorf("after %v: got a soak of %v, want %v", since, got, want)
+				}
+				if got := For(after, rules, c.wish, turned.Add(since)).Hash; got != first {
+					t.Errorf("after %v: got another hash, want the same", since)
+				}
+			}
+		})
+	}
+}
+
+// TestSoakOfUnsureRules: where only one of the policy's entries wants a soak, none is
+// chosen.
+func TestSoakOfUnsureRules(t *testing.T) {
+	pol, err := policy.Parse("zdd.yml", []byte(`apps: { "pipeline:storefront": { session_affinity: optional } }`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]Outcome{
+		"standard-1x web=1 affinity=3m unnamed=production": Refused,
+		"standard-1x web=1 affinity=1h unnamed=production": Ready,
+		"standard-1x web=1 affinity=3m stage=production":   Ready,
+	} {
+		app := fleettest.App(line)
+		if p := For(app, pol.For(app), Wish{Verb: ToScale, Web: 2}, app.ReadAt); p.Outcome != want {
+			t.Errorf("%s: got %s %q, want %s", line, p.Outcome, p.Why, want)
+		}
 	}
 }
 
