@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint demo conformance fuzz ci
+.PHONY: help build test race lint demo conformance crash fuzz ci
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ demo: ## a fleet, a Slack and the bot on this machine, without credentials
 
 conformance: ## hold the simulators against the real Heroku CLI and Bolt (needs node 20 and the npm registry)
 	ZDD_CONFORMANCE=1 go test -count=1 ./conformance/...
+
+KILLS ?= 200
+crash: ## kill the bot while people use it, KILLS (200) times in each of three set-ups, and count the harm
+	ZDD_CRASH_KILLS=$(KILLS) go test -count=1 -timeout=3h -v -run='^TestCrash$$' ./cmd/bot
 
 FUZZTIME ?= 10s
 fuzz: ## each fuzz test for FUZZTIME (10s)

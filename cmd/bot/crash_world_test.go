@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -312,9 +313,13 @@ func (w *crashWorld) webUp(id string, like http.Header) int {
 	r.Header = like.Clone()
 	answer := httptest.NewRecorder()
 	w.heroku.ServeHTTP(answer, r)
+	var dynos []struct{ Type, State string }
+	if json.Unmarshal(answer.Body.Bytes(), &dynos) != nil {
+		return -1
+	}
 	up := 0
-	for dyno := range strings.SplitSeq(answer.Body.String(), `"command"`) {
-		if strings.Contains(dyno, `"state":"up"`) && strings.Contains(dyno, `"type":"web"`) {
+	for _, d := range dynos {
+		if d.Type == "web" && d.State == "up" {
 			up++
 		}
 	}

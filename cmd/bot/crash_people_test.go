@@ -1,0 +1,619 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	simslack "example.com/zdd/sim/slack"
+)
+
+// crashApp is an app and what people do with it.
+type crashApp struct {
+	name, shape string
+	story       string
+}
+
+// The stories.
+const (
+	storyPlain   = "enable, two approvers at once"
+	storyQuorum  = "enable what needs two approvals"
+	storyResize  = "enable a Basic app with a larger size"
+	storyDoIt    = "preboot on, which needs nobody's approval"
+	storyUndo    = "enable, then undo"
+	storyDeny    = "enable, denied"
+	storyCancel  = "enable, cancelled before anybody approved"
+	storyHalt    = "enable, stopped while it runs, resumed"
+	storyTwins   = "two wishes for one app at the same moment"
+	storySelf    = "enable, approved in vain by who asked, then by another"
+	storyTwoAsks = "two people ask for the same at the same moment"
+)
+
+// crashApps are n apps whose stories come in turns.
+func crashApps(n int) []crashApp {
+	turns := []string{
+		storyPlain, storyHalt, storyPlain, storyUndo, storyTwins, storyPlain, storyQuorum, storyDoIt, storyDeny,
+		storyPlain, storyResize, storySelf, storyPlain, storyCancel, storyTwoAsks, storyHalt,
+	}
+	var out []crashApp
+	for i := range n {
+		a := crashApp{name: fmt.Sprintf("app-%04d", i+1), shape: "web=1 size=standard-1x", story: turns[i%len(turns)]}
+		switch a.story {
+		case storyQuorum:
+			a.shape = "web=1 size=performance-m"
+		case storyResize:
+			a.shape = "web=1 worker=1 size=basic"
+		case storyDoIt:
+			a.shape = "web=2 size=standard-1x affinity=on"
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// The company's rules in the campaign. Stories that are not about the quorum stay below it.
+const crashPolicy = `
+people:
+  operators: [U0ASKER0, U0ASKER1, U0ASKER2, U0ASKER3]
+  approvers: [U0APPROVER, U0APPROVER2]
+approval: { channel: C0OPS, quorum: [{ above: 200, approvals: 2 }] }
+limits: { monthly_increase: 1000 }
+digest: { channel: C0OPS, timezone: Europe/Berlin }
+`
+
+// press is one thing that a person did, and what Slack heard of the bot about it.
+type press struct {
+	who, did       string // script name; enable, approve, …
+	app, ticket    string
+	envelope       string // empty: no link was live
+	acked, refused bool   // refused: the acknowledgement said "not accepted"
+	at             time.Time
+}
+
+// crowd are people who type and press, look at what Slack shows, and try again, as people do.
+type crowd struct {
+	world *crashWorld
+	http  *http.Client
+
+	mu      sync.Mutex
+	rnd     *rand.Rand
+	shown   int
+	events  []simslack.Event
+	acks    map[string]int       // by envelope: the index in events
+	tickets map[string]*sighting // by id
+	presses []*press
+	stuck   []string // stories that did not come to their end
+}
+
+// sighting is what messages and answers have shown of a ticket.
+type sighting struct {
+	id, line string // T-3, "enable app-0001"
+	state    ticketSeen
+	label    string // of the button that approves
+	end      string // how it ended: done, stopped, …
+}
+
+// ticketSeen is how far a ticket is, as its heading says.
+type ticketSeen int
+
+const (
+	seenPending ticketSeen = iota
+	seenApproved
+	seenRunning
+	seenOver
+)
+
+// heading is the first line of a message about a ticket.
+var heading = regexp.MustCompile(`(?m)^\W*(T-[0-9]+) · (.+?): (.+?)\W*$`)
+
+var approveLabel = regexp.MustCompile(`\[(Approve[^\]]*)\]`)
+
+func newCrowd(w *crashWorld, seed uint64) *crowd {
+	return &crowd{world: w, http: &http.Client{}, rnd: rand.New(rand.NewPCG(seed, 2)), acks: map[string]int{}, tickets: map[string]*sighting{}}
+}
+
+// watch follows what Slack shows until ctx ends.
+func (p *crowd) watch(ctx context.Context) error {
+	for ctx.Err() == nil {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/_control/log?since=%d&wait=1s", p.world.slackURL, p.shown), nil)
+		if err != nil {
+			return err
+		}
+		res, err := p.http.Do(req)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		var news []simslack.Event
+		err = json.NewDecoder(res.Body).Decode(&news)
+		_ = res.Body.Close()
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		p.mu.Lock()
+		for _, e := range news {
+			p.see(e)
+		}
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+func (p *crowd) see(e simslack.Event) {
+	p.shown = e.Seq
+	p.events = append(p.events, e)
+	if e.Kind == "ack" {
+		p.acks[e.Envelope] = len(p.events) - 1
+		return
+	}
+	found := heading.FindStringSubmatch(e.Text)
+	if e.By != "bot" || found == nil {
+		return
+	}
+	s := p.tickets[found[1]]
+	if s == nil {
+		s = &sighting{id: found[1], line: strings.Trim(found[2], "`")}
+		p.tickets[found[1]] = s
+	}
+	if label := approveLabel.FindStringSubmatch(e.Text); label != nil && !e.Ephemeral {
+		s.label = label[1]
+	}
+	if s.state = max(s.state, seenAs(found[3])); s.state == seenOver {
+		s.end = found[3]
+	}
+}
+
+func seenAs(word string) ticketSeen {
+	switch {
+	case strings.HasPrefix(word, "awaits"), strings.HasPrefix(word, "a preview"):
+		return seenPending
+	case strings.HasPrefix(word, "approved"):
+		return seenApproved
+	case strings.HasPrefix(word, "under way"), strings.HasPrefix(word, "stops after"):
+		return seenRunning
+	}
+	return seenOver
+}
+
+// about lists the tickets of that line, oldest first.
+func (p *crowd) about(line string) (ids []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, s := range p.tickets {
+		if s.line == line {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b string) int { return ticketNumber(a) - ticketNumber(b) })
+	return ids
+}
+
+func ticketNumber(id string) (n int) {
+	_, _ = fmt.Sscanf(id, "T-%d", &n) // 0 where it is none
+	return n
+}
+
+func (p *crowd) sees(ticket string) sighting {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.tickets[ticket]; s != nil {
+		return *s
+	}
+	return sighting{id: ticket}
+}
+
+// await looks until something is so, for as long as the limit is.
+func (p *crowd) await(ctx context.Context, limit time.Duration, so func() bool) bool {
+	until := time.Now().Add(limit)
+	for !so() {
+		if ctx.Err() != nil || time.Now().After(until) {
+			return so()
+		}
+		time.Sleep(look)
+	}
+	return true
+}
+
+func (p *crowd) dither(most time.Duration) {
+	p.mu.Lock()
+	d := time.Duration(p.rnd.Int64N(int64(most)))
+	p.mu.Unlock()
+	time.Sleep(d)
+}
+
+// coin is true as often as not.
+func (p *crowd) coin() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rnd.IntN(2) == 0
+}
+
+const (
+	// ackShown is when Slack has said that a command failed, or it has not.
+	ackShown = 3500 * time.Millisecond
+	// patience is how long a person waits for something to come of what was accepted.
+	patience = 15 * time.Second
+	// storyLimit is how long a person tries one thing at the most, kills or not.
+	storyLimit = 4 * time.Minute
+)
+
+// errNoButton says that what was to be pressed is not there.
+var errNoButton = errors.New("there is no such button")
+
+// do has a person do something: line is the simulator's, what the rest says.
+func (p *crowd) do(ctx context.Context, line string, what press) (*press, error) {
+	what.at = time.Now()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.world.slackURL+"/_control/do", strings.NewReader(line))
+	if err != nil {
+		return nil, err
+	}
+	res, err := p.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	var text bytes.Buffer
+	if _, err := io.Copy(&text, res.Body); err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		if strings.Contains(text.String(), "sees no button") {
+			return nil, errNoButton
+		}
+		return nil, errors.New(text.String())
+	}
+	p.world.happened(momentPressed, -1)
+	if words := strings.Fields(text.String()); len(words) > 2 && words[2] == "to" {
+		what.envelope = words[1]
+	}
+	done := &what
+	p.mu.Lock()
+	p.presses = append(p.presses, done)
+	p.mu.Unlock()
+	if done.envelope == "" {
+		return done, nil
+	}
+	p.await(ctx, ackShown, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		_, done.acked = p.acks[done.envelope]
+		return done.acked
+	})
+	if done.acked {
+		p.await(ctx, 100*time.Millisecond, func() bool { return p.turnedAway(done) })
+	}
+	return done, nil
+}
+
+// turnedAway looks whether a press was told "not accepted": a command with its
+// acknowledgement, a click by a message.
+func (p *crowd) turnedAway(d *press) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, acked := p.acks[d.envelope]
+	if !acked {
+		return false
+	}
+	for _, e := range p.events[i:] {
+		if e.To == d.who && e.By == "bot" && strings.Contains(strings.ToLower(e.Text), "not accepted") {
+			d.refused = true
+		}
+	}
+	return d.refused
+}
+
+// insist does something again and again until it is so, as people do who see an error,
+// or nothing.
+func (p *crowd) insist(ctx context.Context, line string, what press, so func() bool) error {
+	until := time.Now().Add(storyLimit)
+	for !so() {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case time.Now().After(until):
+			return fmt.Errorf("%s did %q for %s, in vain", what.who, line, storyLimit)
+		}
+		d, err := p.do(ctx, line, what)
+		switch {
+		case errors.Is(err, errNoButton): // somebody else was faster, or it is not yet there
+			p.await(ctx, time.Second, so)
+		case err != nil:
+			return err
+		case d.acked && !d.refused:
+			p.await(ctx, patience, func() bool { return so() || p.toldAfter(d) })
+			p.await(ctx, time.Second, so)
+		}
+		p.dither(600 * time.Millisecond)
+	}
+	return nil
+}
+
+// toldAfter says whether the person has had a private answer since, which names the
+// ticket or app.
+func (p *crowd) toldAfter(d *press) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, acked := p.acks[d.envelope]
+	return acked && slices.ContainsFunc(p.events[i:], func(e simslack.Event) bool { return d.answeredBy(e) })
+}
+
+// answeredBy says whether an event is an answer to the press, as far as a person can tell.
+func (d *press) answeredBy(e simslack.Event) bool {
+	if e.To != d.who || e.By != "bot" || !e.Ephemeral && e.Kind != "dm" {
+		return false
+	}
+	return d.ticket != "" && mentions(e.Text, d.ticket) || d.app != "" && mentions(e.Text, d.app)
+}
+
+// mentions says whether the text has the word, and not as the beginning of a longer one.
+func mentions(text, word string) bool {
+	for {
+		_, rest, found := strings.Cut(text, word)
+		if !found {
+			return false
+		}
+		if rest == "" || rest[0] < '0' || rest[0] > '9' {
+			return true
+		}
+		text = rest
+	}
+}
+
+// errNothing says that a person was told that there is nothing to do.
+var errNothing = errors.New("nothing to do")
+
+// ask makes a ticket of a command line, and finds it.
+func (p *crowd) ask(ctx context.Context, who, line, app string) (ticket string, err error) {
+	known, begun := p.about(line), time.Now()
+	needless := func() bool { return p.told(who, begun, "Nothing to do for", line) }
+	err = p.insist(ctx, "type "+who+" #general /zdd "+line, press{who: who, did: "ask", app: app}, func() bool { return len(p.about(line)) > len(known) || needless() })
+	if err != nil {
+		return "", err
+	}
+	if now := p.about(line); len(now) > len(known) {
+		return now[len(known)], nil
+	}
+	return "", errNothing
+}
+
+// told says whether a person has seen an answer since then that holds these words.
+func (p *crowd) told(who string, since time.Time, words ...string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range slices.Backward(p.events) {
+		if e.At.Before(since) {
+			return false
+		}
+		if e.To == who && e.By == "bot" && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(e.Text, w) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// decide has one person approve: by the button, once that is there, or by its text twin.
+func (p *crowd) decide(ctx context.Context, who, ticket string) error {
+	done := func() bool { return p.sees(ticket).state > seenPending }
+	what := press{who: who, did: "approve", ticket: ticket}
+	if label := p.sees(ticket).label; label != "" && p.coin() {
+		return p.insist(ctx, fmt.Sprintf("click %s %s on %s ·", who, label, ticket), what, done)
+	}
+	return p.insist(ctx, fmt.Sprintf("type %s #ops /zdd approve %s", who, ticket), what, done)
+}
+
+// approve has both approvers approve, at the same moment.
+func (p *crowd) approve(ctx context.Context, ticket string) error {
+	p.await(ctx, patience, func() bool { return p.sees(ticket).label != "" })
+	p.dither(400 * time.Millisecond)
+	var one, two error
+	var both sync.WaitGroup
+	both.Go(func() { one = p.decide(ctx, "approver", ticket) })
+	both.Go(func() { two = p.decide(ctx, "approver2", ticket) })
+	both.Wait()
+	return errors.Join(one, two)
+}
+
+// over waits for the end of a ticket.
+func (p *crowd) over(ctx context.Context, ticket string) error {
+	if p.await(ctx, storyLimit, func() bool { return p.sees(ticket).state == seenOver }) {
+		return nil
+	}
+	return fmt.Errorf("%s is not over after %s", ticket, storyLimit)
+}
+
+// enable is what most stories are: ask, approve, wait.
+func (p *crowd) enable(ctx context.Context, who, line, app string) (ticket string, err error) {
+	if ticket, err = p.ask(ctx, who, line, app); err != nil {
+		return "", err
+	}
+	if err = p.approve(ctx, ticket); err != nil {
+		return "", err
+	}
+	return ticket, p.over(ctx, ticket)
+}
+
+// live lives through an app's story.
+func (p *crowd) live(ctx context.Context, n int, a crashApp) {
+	if err := p.play(ctx, n, a); err != nil {
+		p.mu.Lock()
+		p.stuck = append(p.stuck, fmt.Sprintf("%s (%s): %v", a.name, a.story, err))
+		p.mu.Unlock()
+	}
+}
+
+func (p *crowd) play(ctx context.Context, n int, a crashApp) error {
+	who, line := crashAsker(n%crashAskers), "enable "+a.name
+	switch a.story {
+	case storyResize:
+		_, err := p.enable(ctx, who, line+" size=standard-1x", a.name)
+		return err
+	case storyDoIt:
+		ticket, err := p.ask(ctx, who, "preboot "+a.name+" on", a.name)
+		if err != nil {
+			return err
+		}
+		started := func() bool { return p.sees(ticket).state > seenPending }
+		if err := p.insist(ctx, fmt.Sprintf("type %s #general /zdd do %s", who, ticket), press{who: who, did: "do", ticket: ticket}, started); err != nil {
+			return err
+		}
+		return p.over(ctx, ticket)
+	case storyUndo:
+		ticket, err := p.enable(ctx, who, line, a.name)
+		if err != nil {
+			return err
+		}
+		undo := "undo " + ticket + " on " + a.name
+		err = p.insist(ctx, fmt.Sprintf("type %s #general /zdd undo %s", who, ticket), press{who: who, did: "ask", ticket: ticket, app: a.name}, func() bool { return len(p.about(undo)) > 0 })
+		if err != nil {
+			return err
+		}
+		if err := p.approve(ctx, p.about(undo)[0]); err != nil {
+			return err
+		}
+		return p.over(ctx, p.about(undo)[0])
+	case storyDeny, storyCancel:
+		ticket, err := p.ask(ctx, who, line, a.name)
+		if err != nil {
+			return err
+		}
+		order := press{who: "approver", did: "deny", ticket: ticket}
+		if a.story == storyCancel {
+			order = press{who: "admin", did: "cancel", ticket: ticket}
+		}
+		return p.insist(ctx, fmt.Sprintf("type %s #ops /zdd %s %s", order.who, order.did, ticket), order, func() bool { return p.sees(ticket).state == seenOver })
+	case storyHalt:
+		return p.halt(ctx, who, line, a.name)
+	case storyTwins:
+		return p.twins(ctx, n, line, a.name)
+	case storySelf:
+		ticket, err := p.ask(ctx, who, line, a.name)
+		if err != nil {
+			return err
+		}
+		if _, err := p.do(ctx, fmt.Sprintf("type %s #general /zdd approve %s", who, ticket), press{who: who, did: "approve", ticket: ticket}); err != nil {
+			return err
+		}
+		if err := p.approve(ctx, ticket); err != nil {
+			return err
+		}
+		return p.over(ctx, ticket)
+	case storyTwoAsks:
+		var other sync.WaitGroup
+		var err error
+		other.Go(func() {
+			_, err = p.do(ctx, "type "+crashAsker((n+1)%crashAskers)+" #general /zdd "+line, press{who: crashAsker((n + 1) % crashAskers), did: "ask", app: a.name})
+		})
+		_, enableErr := p.enable(ctx, who, line, a.name)
+		other.Wait()
+		return errors.Join(err, enableErr)
+	}
+	_, err := p.enable(ctx, who, line, a.name)
+	return err
+}
+
+// halt stops a ticket while it runs, and has it go on.
+func (p *crowd) halt(ctx context.Context, who, line, app string) error {
+	ticket, err := p.ask(ctx, who, line, app)
+	if err != nil {
+		return err
+	}
+	if err := p.approve(ctx, ticket); err != nil {
+		return err
+	}
+	p.dither(2 * time.Second)
+	if _, err := p.do(ctx, fmt.Sprintf("type admin #ops /zdd cancel %s", ticket), press{who: "admin", did: "cancel", ticket: ticket}); err != nil {
+		return err
+	}
+	if err := p.over(ctx, ticket); err != nil {
+		return err
+	}
+	switch p.sees(ticket).end {
+	case "stopped":
+	case "cancelled": // before it began, so there is nothing to go on with
+		_, err := p.enable(ctx, who, line, app)
+		return err
+	default:
+		return nil // it was done before the order came
+	}
+	begun := time.Now()
+	needless := func() bool { return p.told(who, begun, "Nothing is left to do") }
+	resumed := func() bool { return len(p.about(line)) > 1 || needless() }
+	if err := p.insist(ctx, fmt.Sprintf("type %s #general /zdd resume %s", who, ticket), press{who: who, did: "ask", ticket: ticket}, resumed); err != nil {
+		return err
+	}
+	if len(p.about(line)) < 2 {
+		return nil
+	}
+	next := p.about(line)[1]
+	// Under the old approval, or where that does not reach, under a new one.
+	p.await(ctx, 5*time.Second, func() bool { return p.sees(next).state > seenPending })
+	if p.sees(next).state == seenPending {
+		if err := p.approve(ctx, next); err != nil {
+			return err
+		}
+	}
+	return p.over(ctx, next)
+}
+
+// twins asks for two things that can't both be: one is done, the other is stale then.
+func (p *crowd) twins(ctx context.Context, n int, line, app string) error {
+	lines := []string{line, "affinity " + app + " on"}
+	errs := make([]error, len(lines))
+	var both sync.WaitGroup
+	for i, l := range lines {
+		both.Go(func() {
+			who := crashAsker((n + i) % crashAskers)
+			ticket, err := p.ask(ctx, who, l, app)
+			if err == nil && l == line {
+				err = p.approve(ctx, ticket)
+			} else if err == nil {
+				err = p.insist(ctx, fmt.Sprintf("type %s #general /zdd do %s", who, ticket), press{who: who, did: "do", ticket: ticket},
+					func() bool { return p.sees(ticket).state > seenPending })
+			}
+			if err == nil {
+				err = p.over(ctx, ticket)
+			}
+			if !errors.Is(err, errNothing) { // the other wish has made it true
+				errs[i] = err
+			}
+		})
+	}
+	both.Wait()
+	return errors.Join(errs...)
+}
+
+// lives has them live stories, so many at a time, until no more are to begin, and then ends
+// those that have begun. It returns how many were begun.
+func (p *crowd) lives(t testing.TB, apps []crashApp, atOnce int, noMore <-chan struct{}) (begun int) {
+	var lives sync.WaitGroup
+	room := make(chan struct{}, atOnce)
+	for n, a := range apps {
+		select {
+		case <-noMore:
+			lives.Wait()
+			return n
+		case room <- struct{}{}:
+		}
+		lives.Go(func() {
+			defer func() { <-room }()
+			p.live(t.Context(), n, a)
+		})
+	}
+	lives.Wait()
+	return len(apps)
+}

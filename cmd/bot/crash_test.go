@@ -1,0 +1,296 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/zdd/approval"
+	"example.com/zdd/chat"
+	"example.com/zdd/internal/pgtest"
+	"example.com/zdd/ledger"
+	"example.com/zdd/secret"
+	simslack "example.com/zdd/sim/slack"
+	"example.com/zdd/store"
+)
+
+// crashLedgerKey seals the campaign's ledger.
+const crashLedgerKey = "canary-ledger-key-0123456789"
+
+// A campaign is one set-up of the bot under fire.
+type campaign struct {
+	name     string
+	postgres bool
+	replicas int
+	kills    int
+	atOnce   int // people's stories at a time
+	seed     uint64
+	logs     string // folder for the processes' logs
+}
+
+// TestCrash kills the bot, the real process, again and again while people use it, and
+// then counts the harm from what the simulated Slack and Heroku have seen. Short, it is
+// part of every test; `make crash` runs it for longer:
+//
+//	ZDD_CRASH_KILLS  how often each set-up is killed; default 12
+//	ZDD_CRASH_SEED   of what is random; default 1
+//	ZDD_CRASH_LOGS   a folder that keeps the processes' logs
+//
+// The same seed does not give the same run: processes are as fast as they are.
+func TestCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts and kills processes for half a minute")
+	}
+	number := func(name string, otherwise int) int {
+		text := os.Getenv(name)
+		if text == "" {
+			return otherwise
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("%s is %q, want a number from 1", name, text)
+		}
+		return n
+	}
+	const few = 12
+	kills, seed := number("ZDD_CRASH_KILLS", few), number("ZDD_CRASH_SEED", 1)
+	all := []campaign{
+		{name: "sqlite-1", replicas: 1, atOnce: 8},
+		{name: "postgres-2", postgres: true, replicas: 2, atOnce: 8},
+	}
+	if kills > few {
+		all = append(all, campaign{name: "postgres-1", postgres: true, replicas: 1, atOnce: 8})
+	}
+	for _, c := range all {
+		c.kills, c.seed = kills, uint64(seed)
+		t.Run(c.name, func(t *testing.T) {
+			if kills <= few {
+				t.Parallel() // it waits most of the time
+			}
+			c.logs = t.TempDir()
+			if kept := os.Getenv("ZDD_CRASH_LOGS"); kept != "" {
+				c.logs = filepath.Join(kept, c.name)
+				if err := os.MkdirAll(c.logs, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.run(t)
+		})
+	}
+}
+
+// settling is how long the bot may take, when nothing goes wrong any more, to finish
+// all that it has accepted.
+const settling = 3 * time.Minute
+
+func (c campaign) run(t *testing.T) {
+	begun := time.Now()
+	apps := crashApps(2*c.kills + 4*c.atOnce)
+	w := newCrashWorld(t, apps, c.seed)
+	database, options := c.database(t)
+	k := &killer{world: w, rnd: rand.New(rand.NewPCG(c.seed, 3)), most: c.kills, replicas: c.processes(w, database)}
+	t.Cleanup(func() {
+		for _, r := range k.replicas {
+			r.kill()
+		}
+	})
+	for _, r := range k.replicas {
+		r.start(t)
+	}
+	p := newCrowd(w, c.seed)
+	watching, stopWatching := context.WithCancel(t.Context())
+	defer stopWatching()
+	watched := make(chan error, 1)
+	go func() { watched <- p.watch(watching) }()
+	noMore := make(chan struct{})
+	go func() {
+		defer close(noMore)
+		k.run(t)
+		w.calm.Store(true)
+	}()
+	lived := p.lives(t, apps, c.atOnce, noMore)
+	<-noMore
+	storm := time.Since(begun)
+
+	kept, err := store.Open(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	r := crashRecord{apps: apps[:lived], final: map[string]crashState{}}
+	r.work = settle(t.Context(), kept)
+	settled := time.Since(begun) - storm
+	for _, one := range k.replicas {
+		r.fell = append(r.fell, one.fell...)
+		if err := one.stopGently(); err != nil {
+			r.fell = append(r.fell, err.Error())
+		}
+	}
+	p.await(t.Context(), time.Minute, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.shown == len(w.slack.Events()) })
+	stopWatching()
+	if err := <-watched; err != nil {
+		t.Errorf("watch Slack: %v", err)
+	}
+	for _, a := range r.apps {
+		_, r.final[a.name] = w.state(a.name)
+	}
+	r.writes, r.presses, r.events, r.stuck = w.recorded(), p.presses, p.events, p.stuck
+	if err := r.read(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	errs, mishaps := readCrashLogs(t, c.logs)
+	r.fell = append(r.fell, mishaps...)
+
+	found := r.judge()
+	t.Logf("%s kills=%d stops=%d faults=%d+%d %s | %s | %s errors-logged=%d storm=%s settled=%s",
+		c.name, k.kills, k.stops, w.faults["heroku"], w.faults["slack"], r.size(), found, found.noted(), errs,
+		storm.Round(time.Second), settled.Round(100*time.Millisecond))
+	t.Logf("kills by moment: %v", k.at)
+	if found.harm() > 0 {
+		t.Errorf("harm was done:\n%s", strings.Join(found.what, "\n"))
+	}
+	done := slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return t.State == approval.Done })
+	if k.kills < c.kills || !done || len(r.writes) == 0 {
+		t.Errorf("got %d kills, and %s: nothing is shown by that", k.kills, r.size())
+	}
+}
+
+// processes are the replicas, none of which runs yet.
+func (c campaign) processes(w *crashWorld, database string) (all []*replica) {
+	for i := range c.replicas {
+		all = append(all, &replica{number: i, logs: c.logs, env: []string{
+			asBot + "=yes",
+			"SLACK_BOT_TOKEN=" + simslack.DefaultBotToken, "SLACK_APP_TOKEN=" + simslack.DefaultAppToken, "SLACK_API_URL=" + w.slackURL + "/api/",
+			"HEROKU_API_KEY=" + crashTokens()[i], "HEROKU_API_URL=" + w.herokuURL, "HEROKU_METRICS_URL=" + w.herokuURL,
+			"DATABASE_URL=" + database, "ZDD_POLICY_YAML=" + crashPolicy, "ZDD_LEDGER_KEY=" + crashLedgerKey,
+		}})
+	}
+	return all
+}
+
+// database makes an empty one: its DATABASE_URL, and how the count opens it.
+func (c campaign) database(t *testing.T) (url string, o store.Options) {
+	o.LedgerKey = ledger.NewKey(crashLedgerKey)
+	if c.postgres {
+		url = pgtest.URL(t)
+		o.URL = secret.New(url)
+		return url, o
+	}
+	o.Path = filepath.Join(t.TempDir(), "zdd.db")
+	return "sqlite:" + o.Path, o
+}
+
+// settle waits until the queue has nothing to do but what is due much later. It says
+// what is left.
+func settle(ctx context.Context, s *store.Store) (left string) {
+	kinds := []string{approval.WorkApply, approval.WorkLook, approval.WorkTell, chat.WorkCommand}
+	until := time.Now().Add(settling)
+	for {
+		_, found, err := s.NextJob(ctx, kinds)
+		switch {
+		case err == nil && !found:
+			return ""
+		case time.Now().After(until) && err != nil:
+			return err.Error()
+		case time.Now().After(until):
+			for _, kind := range kinds {
+				if at, found, _ := s.NextJob(ctx, []string{kind}); found {
+					left += fmt.Sprintf("%s (due %s) ", kind, at)
+				}
+			}
+			return left
+		}
+		time.Sleep(5 * look)
+	}
+}
+
+// read reads what the bot has stored.
+func (r *crashRecord) read(ctx context.Context, s *store.Store) (err error) {
+	if r.tickets, err = s.Tickets(ctx, approval.Filter{Limit: -1}); err != nil {
+		return err
+	}
+	r.requests = map[string]chat.Accepted{}
+	r.posts = map[string]bool{}
+	for _, t := range r.tickets {
+		posts, err := s.Posts(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		for _, p := range posts {
+			r.posts[p.Channel+" "+p.TS] = true
+		}
+	}
+	for _, d := range r.presses {
+		a, err := s.Request(ctx, d.envelope)
+		if err == nil {
+			r.requests[d.envelope] = a
+		} else if !errors.Is(err, chat.ErrNoRequest) {
+			return err
+		}
+	}
+	for e, err := range s.Ledger(ctx, 1) {
+		if err != nil {
+			return err
+		}
+		r.entries = append(r.entries, e)
+	}
+	var told []ledger.Head
+	for _, t := range r.tickets {
+		if t.Head == "" {
+			continue
+		}
+		head, err := ledger.ParseHead(t.Head)
+		if err != nil {
+			return err
+		}
+		told = append(told, head)
+	}
+	report, err := s.VerifyLedger(ctx, []ledger.Key{ledger.NewKey(crashLedgerKey)}, told...)
+	if err != nil {
+		return err
+	}
+	if report.Verdict() != ledger.Whole {
+		r.chain = report.String()
+	}
+	return nil
+}
+
+var mishap = regexp.MustCompile(`(?i)panic|DATA RACE|job given up|fatal error`)
+
+// readCrashLogs counts the errors that the processes logged, and finds what must never
+// be logged.
+func readCrashLogs(t *testing.T, folder string) (errs int, mishaps []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "replica-*.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(text) {
+			if bytes.Contains(line, []byte("level=ERROR")) {
+				errs++
+				t.Logf("%s: %s", filepath.Base(file), line)
+			}
+			if mishap.Match(line) {
+				mishaps = append(mishaps, filepath.Base(file)+": "+string(line))
+			}
+		}
+	}
+	return errs, mishaps
+}
