@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,7 +22,6 @@ import (
 	"example.com/zdd/chat"
 	"example.com/zdd/internal/pgtest"
 	"example.com/zdd/ledger"
-	"example.com/zdd/secret"
 	simslack "example.com/zdd/sim/slack"
 	"example.com/zdd/store"
 )
@@ -182,14 +182,16 @@ func (c campaign) processes(w *crashWorld, database string) (all []*replica) {
 
 // database makes an empty one: its DATABASE_URL, and how the count opens it.
 func (c campaign) database(t *testing.T) (url string, o store.Options) {
-	o.LedgerKey = ledger.NewKey(crashLedgerKey)
+	url = "sqlite:" + filepath.Join(t.TempDir(), "zdd.db")
 	if c.postgres {
 		url = pgtest.URL(t)
-		o.URL = secret.New(url)
-		return url, o
 	}
-	o.Path = filepath.Join(t.TempDir(), "zdd.db")
-	return "sqlite:" + o.Path, o
+	env := map[string]string{"DATABASE_URL": url, "ZDD_LEDGER_KEY": crashLedgerKey}
+	o, err := readConfig(func(name string) string { return env[name] }).storeOptions(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url, o
 }
 
 // settle waits until the queue has nothing to do but what is due much later. It says
