@@ -226,9 +226,9 @@ func costFacts(t approval.Ticket) []Fact {
 	unitsNow, unitsKnown := c.Units.Now.Get()
 	unitsThen, unitsThenKnown := c.Units.Then.Get()
 	switch {
-	case nowKnown && thenKnown && now == then:
+	case known && nowKnown && thenKnown && now == then:
 		return []Fact{{name, Line(now.String() + " a month, as before")}}
-	case nowKnown && thenKnown:
+	case known && nowKnown && thenKnown:
 		return []Fact{{name, Line(now.String() + " → " + then.String() + " a month")}, {"Difference", Line(signed(more) + " a month")}}
 	case known && more == 0:
 		return []Fact{{name, Line("as before; it is not known in money (" + c.Now.Why().Text + ")")}}

@@ -1,0 +1,157 @@
+package commands
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/zdd/approval"
+	"example.com/zdd/fleet"
+	"example.com/zdd/ledger"
+	"example.com/zdd/plan"
+)
+
+// aTicket asks for a second web dyno, and waits for one approval.
+func aTicket() approval.Ticket {
+	web := func(n int) plan.State {
+		return plan.State{Processes: []plan.Process{{Type: "web", Size: "standard-1x", Quantity: n}}}
+	}
+	cents := func(n int) fleet.Value[fleet.Money] { return fleet.Known(fleet.Money(n)) }
+	return approval.Ticket{
+		ID: "T-1", State: approval.Pending, Approvals: 1, Requester: "U0REQUESTER",
+		Wish: plan.Wish{Verb: plan.ToScale, Web: 2},
+		Plan: plan.Plan{
+			Name: "shop",
+			Steps: []plan.Step{
+				{Kind: plan.Scale, From: web(1), To: web(2), Cost: plan.Cost{Difference: cents(2500)}},
+				{Kind: plan.Settle, Wait: 6 * time.Minute},
+			},
+			Cost: plan.Cost{Now: cents(2500), Then: cents(5000), Difference: cents(2500)},
+		},
+	}
+}
+
+// rendered is all of a reply's text, its marks and its buttons, a part a line.
+func rendered(r Reply) string {
+	var b strings.Builder
+	for _, part := range r.Parts {
+		switch p := part.(type) {
+		case Heading:
+			b.WriteString(p.Text + "\n")
+		case Para:
+			b.WriteString(p.Text.String() + "\n")
+		case Note:
+			b.WriteString(p.Text.String() + "\n")
+		case List:
+			for _, item := range p.Items {
+				b.WriteString(string(item.Mark) + ": " + item.Text.String() + "\n")
+			}
+		case Facts:
+			for _, f := range p.Pairs {
+				b.WriteString(f.Name + ": " + f.Value.String() + "\n")
+			}
+		case Buttons:
+			for _, button := range p.Row {
+				b.WriteString("[" + button.Label + "] ")
+			}
+		}
+	}
+	return b.String()
+}
+
+func TestTicketReply(t *testing.T) {
+	unpriced := fleet.Unknown[fleet.Money](fleet.Reason{Kind: fleet.NotTold, Text: "Heroku gives no price"})
+	tests := map[string]struct {
+		change func(*approval.Ticket)
+		to     Audience
+		want   []string
+		not    []string
+	}{
+		"approvers":                   {to: ForApprovers, want: []string{"@U0REQUESTER asks for", "Cost: $25.00 → $50.00 a month", "to do: web 1 → 2", "[Approve $25.00/month] [Deny] [Details] [Cancel]"}},
+		"requester":                   {to: ForRequester, want: []string{"You asked for", "[Cancel]"}, not: []string{"Approve", "Spend"}},
+		"own voice":                   {func(t *approval.Ticket) { t.Own = true }, ForRequester, []string{"Your own yes counts", "[Spend $25.00/month] [Cancel]"}, nil},
+		"own voice, another's screen": {func(t *approval.Ticket) { t.Own = true }, ForAsker, []string{"[Cancel]"}, []string{"Spend", "Your own"}},
+		"own voice, given": {func(t *approval.Ticket) {
+			t.Own, t.Approvals, t.Votes = true, 2, []approval.Vote{{User: "U0REQUESTER", Self: true}}
+		}, ForRequester, []string{"1 of 2", "That is who asked; the policy allows it."}, []string{"Spend", "Your own"}},
+		"own voice, price unknown": {func(t *approval.Ticket) { t.Own, t.Plan.Cost.Difference = true, unpriced }, ForRequester, []string{"[Spend, price unknown]"}, []string{"$0"}},
+		"own voice, costs nothing": {func(t *approval.Ticket) { t.Own, t.Plan.Cost.Difference = true, fleet.Known(fleet.Money(-2500)) }, ForRequester, []string{"[Do it]"}, []string{"Spend"}},
+		"price unknown": {func(t *approval.Ticket) {
+			t.Plan.Cost = plan.Cost{Now: unpriced, Then: unpriced, Difference: unpriced, Units: plan.Units{Now: fleet.Known(1.5), Then: fleet.Known(3.0), Difference: fleet.Known(1.5)}}
+		}, ForApprovers, []string{"Cost: 1.5 → 3 dyno units a month. In money it is not known: Heroku gives no price.", "[Approve, price unknown]"}, []string{"$0"}},
+		"costs nothing": {func(t *approval.Ticket) {
+			t.Plan.Cost.Then, t.Plan.Cost.Difference = t.Plan.Cost.Now, fleet.Known(fleet.Money(0))
+		}, ForApprovers, []string{"Cost: $25.00 a month, as before"}, []string{"Difference"}},
+		"denied": {func(t *approval.Ticket) {
+			t.State, t.DecidedBy, t.Reason, t.Outcome = approval.Denied, "U0APPROVER", "not now", "Nothing was changed."
+		}, ForApprovers, []string{"@U0REQUESTER asked for", "not done: web 1 → 2", "Would have cost", "Denied by @U0APPROVER: “not now”. Nothing was changed.", "[Status]"}, []string{"Approve ", "to do"}},
+		"stopped by a person": {func(t *approval.Ticket) {
+			t.State, t.Halt, t.Outcome = approval.Stopped, "U0ADMIN", "It was cancelled while it ran."
+		}, ForApprovers, []string{"Stopped by @U0ADMIN. It was cancelled", "[Resume] [Status]"}, []string{"asked to stop"}},
+		"done": {func(t *approval.Ticket) {
+			t.State, t.Verdict = approval.Done, "not-ready"
+			begun := time.Unix(0, 0)
+			t.Progress = []approval.Progress{{Intended: begun, Done: begun.Add(time.Second)}, {Intended: begun, Done: begun.Add(65 * time.Minute)}}
+		}, ForApprovers, []string{"done: web 1 → 2 standard-1x (+$25.00 a month) · took 1s", "· took 1h5m", "The app is now not ready.", "[Undo] [Status]"}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			ticket := aTicket()
+			if tt.change != nil {
+				tt.change(&ticket)
+			}
+			got := rendered(TicketReply(ticket, tt.to))
+			for _, want := range tt.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("got:\n%s\nwant %q in it", got, want)
+				}
+			}
+			for _, not := range tt.not {
+				if strings.Contains(got, not) {
+					t.Errorf("got:\n%s\nwant no %q in it", got, not)
+				}
+			}
+		})
+	}
+}
+
+// The confirmation says the amount, and that one person alone decides.
+func TestSpendAsksOnceMore(t *testing.T) {
+	ticket := aTicket()
+	ticket.Own = true
+	b := spend(ticket)
+	if b.Run != "approve T-1" || b.Confirm.Title != "Spend $25.00/month?" || !strings.Contains(b.Confirm.Text, "You approve it alone") {
+		t.Errorf("got %+v, %+v", b, b.Confirm)
+	}
+	ticket.Approvals = 2
+	if b = spend(ticket); !strings.Contains(b.Confirm.Text, "Yours is one of 2 voices.") || strings.Contains(b.Confirm.Text, "alone") {
+		t.Errorf("for two voices: got %q", b.Confirm.Text)
+	}
+}
+
+func TestEntryText(t *testing.T) {
+	for want, e := range map[string]struct {
+		verb   string
+		detail map[string]any
+	}{
+		"asked enable shop":                           {ledger.Asked, map[string]any{"wish": "enable shop"}},
+		"approved (the requester's own voice counts)": {ledger.Approved, map[string]any{"self": true}},
+		"denied “not <!channel> now”":                 {ledger.Denied, map[string]any{"reason": "not\n<!channel> now"}},
+		"was refused approve":                         {ledger.Refused, map[string]any{"tried": "approve"}},
+		"asked to stop":                               {ledger.Cancelled, map[string]any{"halt": true}},
+		"cancelled":                                   {ledger.Cancelled, nil},
+		"done web 1 → 2 standard-1x":                  {ledger.StepDone, map[string]any{"what": "web 1 → 2 standard-1x"}},
+		"stopped web.2 crashed":                       {ledger.Stopped, map[string]any{"why": "`web.2` crashed"}},
+		"denied “" + strings.Repeat("x", 120) + "…”":  {ledger.Denied, map[string]any{"reason": strings.Repeat("x", 2000)}},
+	} {
+		detail, err := json.Marshal(e.detail)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := entryText(ledger.Entry{Seq: 7, Actor: "U1", Verb: e.verb, Ticket: "T-1", Name: "shop", Detail: detail}).String()
+		if !strings.Contains(got, "@U1 "+want+" · T-1 shop") {
+			t.Errorf("got %q, want %q in it", got, want)
+		}
+	}
+}
