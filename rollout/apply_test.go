@@ -85,7 +85,7 @@ func TestWaiting(t *testing.T) {
 			l, _ := errors.AsType[*later](err)
 			time.Sleep(time.Until(l.at))
 		}
-		want := `Until 00:10 UTC. There is no second dyno before that.
+		want := `Until 00:10 UTC. No dyno is added before that.
 Until 00:16 UTC at least, and until all 2 web dynos are up: 1 of 2 just now.
 Until 00:16 UTC at least, and until all 2 web dynos are up: 2 of 2 just now.`
 		if got := strings.Join(said, "\n"); got != want {
@@ -474,7 +474,18 @@ func TestHandOver(t *testing.T) {
 				s.world.change(func(*fleet.App) { s.world.born = []time.Time{time.Now()} }) // its dynos start now
 			})
 		}, 16 * time.Minute, 17 * time.Minute, "Release v43 is in its release phase"},
-		"a daily restart": {func(s *stage) { s.world.born = []time.Time{time.Now().Add(-time.Minute)} }, 5 * time.Minute, 6 * time.Minute, "All web dynos are new"},
+		"a release phase that ended before anybody looked": {func(s *stage) {
+			s.world.change(func(a *fleet.App) {
+				a.Release = fleet.Known(fleet.Release{Version: 43, Status: "succeeded", CreatedAt: time.Now().Add(-time.Hour), UpdatedAt: time.Now().Add(-2 * time.Minute)})
+			})
+		}, 4 * time.Minute, 4*time.Minute + time.Second, "Release v43 went out at 23:58 UTC on 31 December 1999, and preboot may still be handing over to it: I wait until 00:04 UTC"},
+		"dynos that can't be read, of which a restart would be seen": {func(s *stage) {
+			s.world.change(func(a *fleet.App) {
+				a.Dynos = fleet.Unknown[[]fleet.Dyno](fleet.Reason{Kind: fleet.Unavailable, Text: "Heroku did not answer"})
+			})
+			time.AfterFunc(3*time.Minute, func() { s.world.change(func(a *fleet.App) { a.Dynos = fleet.Known([]fleet.Dyno(nil)) }) })
+		}, 3 * time.Minute, 6 * time.Minute, "The dynos could not be read (Heroku did not answer). I keep trying until 02:00 UTC."},
+		"a daily restart": {func(s *stage) { s.world.born = []time.Time{time.Now().Add(-time.Minute)} }, 5 * time.Minute, 6 * time.Minute, "Web dynos were started at 23:59 UTC on 31 December 1999, and preboot may still be handing over to them: I wait until 00:05 UTC"},
 		"the lock, unforeseen": {func(s *stage) {
 			until := time.Now().Add(4 * time.Minute)
 			s.world.write = func() error {

@@ -184,7 +184,7 @@ func (u *run) proof(t *approval.Ticket, app fleet.App, now time.Time) string {
 	if d := now.Sub(begun); d >= time.Second {
 		took = "in " + span(d)
 	}
-	text := fmt.Sprintf("Done %s. Read back from Heroku at %s: %s.", took, clock(app.ReadAt), join(is))
+	text := fmt.Sprintf("Done %s. Read back from Heroku at %s: %s.", took, u.clock(app.ReadAt), join(is))
 	if len(already) > 0 {
 		text += fmt.Sprintf(" Somebody was faster than I with %s: it was so before I came to it.", join(already))
 	}

@@ -27,6 +27,7 @@ type desk struct {
 	tickets map[string]approval.Ticket
 	entries []ledger.Entry
 	work    []approval.Work
+	sealed  error // what storing an entry comes to; nil: they are stored
 }
 
 func (d *desk) Ticket(_ context.Context, id string) (approval.Ticket, error) {
@@ -71,6 +72,9 @@ func (d *desk) ChangeTicket(_ context.Context, id string, change func(*approval.
 	c, err := change(&t)
 	if err != nil {
 		return t, err
+	}
+	if len(c.Entries) > 0 && d.sealed != nil {
+		return t, d.sealed
 	}
 	for _, e := range c.Entries {
 		if err := e.Check(); err != nil {
@@ -312,6 +316,7 @@ type stage struct {
 	policy  policy.Policy
 	allowed func() (string, error)
 	cut     func(point string) bool
+	set     time.Duration        // how far the program's clock is set forward, or back
 	heard   func(waiting string) // hears what the ticket says after each turn that waits
 	runs    int
 	running *job // the one of this turn
@@ -343,7 +348,7 @@ func begin(t *testing.T, line string, wish plan.Wish) *stage {
 	s.desk = &desk{tickets: map[string]approval.Ticket{}}
 	s.ticket("T-1", wish)
 	s.cfg = rollout.Config{
-		Tickets: s.desk, Apps: s.world, Heroku: s.world, Head: s.desk.head,
+		Tickets: s.desk, Apps: s.world, Heroku: s.world, Head: s.desk.head, Now: s.clock,
 		Policy: func() policy.Policy { return s.policy },
 		Judge:  func(fleet.App) string { return "ready" },
 		Allowed: func(context.Context, approval.Ticket) (string, error) {
@@ -355,6 +360,9 @@ func begin(t *testing.T, line string, wish plan.Wish) *stage {
 	}
 	return s
 }
+
+// clock is the program's.
+func (s *stage) clock() time.Time { return time.Now().Add(s.set) }
 
 // ticket stores an approved ticket of the app as it is now.
 func (s *stage) ticket(id string, wish plan.Wish) {
@@ -396,7 +404,7 @@ func (s *stage) carryTicket(id string) approval.Ticket {
 			if s.heard != nil {
 				s.heard(s.now(id).Waiting)
 			}
-			time.Sleep(max(time.Until(l.at), time.Second))
+			time.Sleep(max(l.at.Sub(s.clock()), time.Second))
 		default:
 			if !errors.Is(err, errCrash) && !errors.Is(err, context.Canceled) {
 				s.Fatalf("the job failed: %v", err)

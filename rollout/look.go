@@ -46,6 +46,9 @@ func (r *Runner) Look(ctx context.Context, key string, job Job) error {
 	if t.State != approval.Done || slices.ContainsFunc(t.Later, made) {
 		return nil
 	}
+	if r.cfg.ReadOnly != "" {
+		return job.Later(r.now().Add(readOnlyPause), r.cfg.ReadOnly)
+	}
 	other, err := r.otherTicket(ctx, t, t.EndedAt)
 	if err != nil {
 		return err
@@ -170,7 +173,7 @@ func (u *run) sight(ctx context.Context) (sight, *trouble) {
 		}
 	}
 	out.text = fmt.Sprintf("%s. That came about between %s and %s. %s To plan it anew: %s.",
-		upper(join(found)), clock(last), clock(app.ReadAt), u.culprit(app, last, undone), u.again())
+		upper(join(found)), u.clock(last), u.clock(app.ReadAt), u.culprit(app, last, undone), u.again())
 	return out, nil
 }
 

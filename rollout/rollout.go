@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"example.com/zdd/approval"
@@ -64,7 +65,7 @@ type Heroku interface {
 	Apply(ctx context.Context, app fleet.ID, step plan.Step) error
 }
 
-// Config is what a Runner needs. All but Head, Timing, Now and Log is required.
+// Config is what a Runner needs. All but ReadOnly, Head, Timing, Now and Log is required.
 type Config struct {
 	Tickets Tickets
 	Apps    Apps
@@ -75,6 +76,10 @@ type Config struct {
 	// Policy is what is in force: by it the wish is planned again at the start, and no
 	// second web dyno starts without the session affinity that it requires.
 	Policy func() policy.Policy
+	// ReadOnly is why nothing may be changed, in sentences that say what mends it; empty:
+	// it may. Without the ledger's key, say, no step could be announced, nor an end be
+	// told: so tickets wait meanwhile, and say why.
+	ReadOnly string
 	// Judge is the app's verdict, in a word or two.
 	Judge func(app fleet.App) string
 	// Head is the end of the ledger. Nil: tickets end without it.
@@ -121,6 +126,8 @@ func (r *Runner) Apply(ctx context.Context, ticket string, job Job) error {
 		}
 		u := &run{Runner: r, job: job, t: t, log: r.log.With("ticket", t.ID, "app", t.Plan.Name)}
 		switch {
+		case r.cfg.ReadOnly != "" && (t.State == approval.Approved || t.State == approval.Running):
+			err = u.idle(ctx)
 		case t.State == approval.Approved:
 			err = u.start(ctx)
 		case t.State == approval.Running:
@@ -134,6 +141,19 @@ func (r *Runner) Apply(ctx context.Context, ticket string, job Job) error {
 			return err
 		}
 	}
+}
+
+// readOnlyPause is how often work that may not change anything looks whether it may by
+// now: what mends that is a restart of the bot.
+const readOnlyPause = 5 * time.Minute
+
+// idle waits until something may be changed again. It is no trouble that ends a ticket:
+// that could not be told in the ledger either.
+func (u *run) idle(ctx context.Context) error {
+	return u.conclude(ctx, func(context.Context) conclusion {
+		text := strings.TrimSuffix(u.cfg.ReadOnly, " Nothing was changed.") // earlier steps may have
+		return u.since(u.wait(text, u.now().Add(readOnlyPause)), time.Time{})
+	})
 }
 
 // headless says whether a ticket that ended here does not tell the ledger's head yet.

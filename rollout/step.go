@@ -145,13 +145,16 @@ func (u *run) soaked(i int, app fleet.App, soak time.Duration) (c conclusion, ov
 	value := app.FeatureSince(fleet.SessionAffinity)
 	since, known := value.Get()
 	now, until := u.now(), since.Add(soak/time.Duration(u.timing.Hurry))
+	if since.Sub(now) > soak { // the clock was set back, and tells nothing of what was before
+		known, value = false, fleet.Unknown[time.Time](fleet.Reason{Kind: fleet.NotTold, Text: "it lies in the future, by my clock"})
+	}
 	switch whole := func(s plan.Step) bool { return s.Kind == plan.Soak && s.Wait >= soak }; {
 	case !known && !slices.ContainsFunc(u.t.Plan.Steps[:i], whole):
 		return u.onTrouble(unread("since when session affinity is on", value.Why())), true
 	case !known || !now.Before(until):
 		return c, false
 	}
-	text := fmt.Sprintf("Until %s, so that visitors get the affinity cookie first: session affinity was last switched at %s. There are no more dynos before that.", clock(until), clock(since))
+	text := fmt.Sprintf("Until %s, so that visitors get the affinity cookie first: session affinity was last switched at %s. There are no more dynos before that.", u.clock(until), u.clock(since))
 	return u.since(u.wait(text, earlier(now.Add(u.timing.Blocked), until)), time.Time{}), true
 }
 

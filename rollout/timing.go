@@ -6,15 +6,18 @@ import (
 	"time"
 )
 
+// handOver is how long before the end that plan.HandOver tells a hand-over began.
+const handOver = 6 * time.Minute
+
 // Timing holds every wait and bound of a rollout, but for soak and settle: how long
 // those last is in the plan, and was approved with it. Zero fields take their defaults.
 type Timing struct {
 	// Hurry divides soak and settle. Default 1, and nothing else where visitors are real:
 	// only a demo that nobody would watch for that long sets it, and says so.
 	Hurry int
-	// HandOver is how long after a release of an app with preboot its old dynos may
-	// still serve and its formation be locked. Default 6 min: 3:11 to 5:08 were measured
-	// with the default boot time-out, the rest is margin.
+	// HandOver is how long after new dynos of an app with preboot began to start its old
+	// ones may still serve and its formation be locked. Default what plan.HandOver counts
+	// with, 6 min, which is also the most; less is for a Heroku that is hurried itself.
 	HandOver time.Duration
 	// Blocked is how often a rollout looks whether what stands in its way has gone.
 	// Default 30 s: a look is about ten calls of the account's 75 a minute.
@@ -57,7 +60,7 @@ type Timing struct {
 
 func (t Timing) withDefaults() Timing {
 	t.Hurry = max(t.Hurry, 1)
-	t.HandOver = cmp.Or(t.HandOver, 6*time.Minute)
+	t.HandOver = min(cmp.Or(t.HandOver, handOver), handOver)
 	t.Blocked = cmp.Or(t.Blocked, 30*time.Second)
 	t.Settle = cmp.Or(t.Settle, 20*time.Second)
 	t.SettleMost = cmp.Or(t.SettleMost, 30*time.Minute)

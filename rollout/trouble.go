@@ -69,7 +69,7 @@ func (p *trouble) words() string {
 // onTrouble is what a turn comes to that met trouble: wait and try again, or the end.
 func (u *run) onTrouble(p *trouble) conclusion {
 	now := u.now()
-	since := cmp.Or(u.t.Trouble, now)
+	since := past(u.t.Trouble, now)
 	switch {
 	case p.ended != nil:
 		return conclusion{err: p.ended}
@@ -82,7 +82,7 @@ func (u *run) onTrouble(p *trouble) conclusion {
 	// The pause grows with the time that it lasts, so it needs no count that would have
 	// to be kept. Rollouts are few: nothing is won by spreading them.
 	pause := max(p.after, min(max(now.Sub(since)/2, u.timing.Retry), u.timing.RetryMost))
-	c := u.wait(fmt.Sprintf("%s. I keep trying until %s.", upper(p.text), clock(last)), earlier(now.Add(pause), last))
+	c := u.wait(fmt.Sprintf("%s. I keep trying until %s.", upper(p.text), u.clock(last)), earlier(now.Add(pause), last))
 	return u.since(c, since)
 }
 

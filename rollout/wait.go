@@ -15,14 +15,13 @@ import (
 // soak waits, from when the wait was noted. Nothing is asked of Heroku meanwhile: the
 // next step looks whether all is still as it was left.
 func (u *run) soak(ctx context.Context, i int) error {
-	step, now := u.t.Plan.Steps[i], u.now()
-	begun := cmp.Or(u.t.Progress[i].Intended, now)
+	step, now, begun := u.t.Plan.Steps[i], u.now(), u.begun(i)
 	over := begun.Add(u.lasts(step))
 	return u.conclude(ctx, func(context.Context) conclusion {
 		if !now.Before(over) {
 			return u.waited(i, begun)
 		}
-		text := fmt.Sprintf("Until %s. There is no second dyno before that.", clock(over))
+		text := fmt.Sprintf("Until %s. No dyno is added before that.", u.clock(over))
 		return u.begin(i, begun, u.wait(text, earlier(now.Add(u.timing.Glance), over)))
 	})
 }
@@ -32,9 +31,17 @@ func (u *run) lasts(step plan.Step) time.Duration {
 	return step.Wait / time.Duration(u.timing.Hurry)
 }
 
+// begun is when a wait began: now, if it has not. One that is told to begin later than
+// now was noted before the clock was set back, and is begun again, as nobody knows how
+// much of it is over.
+func (u *run) begun(i int) time.Time { return past(u.t.Progress[i].Intended, u.now()) }
+
+// past is at, but now where that is not set, or in the future.
+func past(at, now time.Time) time.Time { return earlier(cmp.Or(at, now), now) }
+
 // begin notes when a wait began.
 func (u *run) begin(i int, begun time.Time, c conclusion) conclusion {
-	if u.intended(i) {
+	if u.t.Progress[i].Intended.Equal(begun) {
 		return c
 	}
 	change := c.change
@@ -73,19 +80,21 @@ func (u *run) settle(ctx context.Context, i int) error {
 		if over {
 			return c
 		}
-		if c, blocked := u.blocked(app, "before the next step"); blocked {
-			return u.begin(i, u.now(), c)
-		}
-		now := u.now()
-		begun := cmp.Or(u.t.Progress[i].Intended, now)
+		now, begun := u.now(), u.begun(i)
 		least := begun.Add(u.lasts(u.t.Plan.Steps[i]))
+		last := least.Add(u.timing.SettleMost)
+		if up >= want || !now.Before(last) { // dynos that start are what this waits for, and no hand-over
+			if c, blocked := u.blocked(app, "before the next step"); blocked {
+				return u.begin(i, begun, c)
+			}
+		}
 		switch {
 		case up >= want && !now.Before(least):
 			return u.waited(i, begun)
-		case !now.Before(least.Add(u.timing.SettleMost)):
+		case !now.Before(last):
 			return u.surprise(fmt.Sprintf("Only %d of %d web dynos are up after %s. Look at %s", up, want, span(now.Sub(begun)), logs(app)))
 		}
-		text := fmt.Sprintf("Until %s at least, and until %s up: %d of %d just now.", clock(least), dynosAre(want), up, want)
+		text := fmt.Sprintf("Until %s at least, and until %s up: %d of %d just now.", u.clock(least), dynosAre(want), up, want)
 		next := now.Add(u.timing.Settle)
 		if now.Before(least) {
 			next = earlier(next, least)
@@ -118,7 +127,7 @@ func (u *run) dynos(app fleet.App) (up, want int, c conclusion, over bool) {
 		switch {
 		case d.Type != "web":
 		case d.State == "crashed":
-			text := fmt.Sprintf("%s crashed at %s. Look at %s", code(d.Name), clock(d.Since), logs(app))
+			text := fmt.Sprintf("%s crashed at %s. Look at %s", code(d.Name), u.clock(d.Since), logs(app))
 			return 0, 0, u.surprise(text), true
 		case d.State == "up":
 			up++
@@ -138,45 +147,45 @@ func (u *run) blocked(app fleet.App, before string) (c conclusion, blocked bool)
 	if !known && !app.InSpace() {
 		return u.onTrouble(unread("the features", app.Features.Why())), true
 	}
+	if on && !app.InSpace() && !app.Dynos.IsKnown() { // they may be those of a restart, which makes no release
+		return u.onTrouble(unread("the dynos", app.Dynos.Why())), true
+	}
 	now := u.now()
 	soon := now.Add(u.timing.Blocked)
-	switch text, until := u.handOver(app, release, on, now); {
+	switch text, until := u.handOver(app, now); {
 	case release.Status == "pending":
 		return u.hold(fmt.Sprintf("Release v%d is in its release phase", release.Version), "I wait for its end "+before, soon), true
 	case text != "":
-		return u.hold(text, fmt.Sprintf("I wait until %s %s", clock(until), before), earlier(soon, until)), true
+		return u.hold(text, fmt.Sprintf("I wait until %s %s", u.clock(until), before), earlier(soon, until)), true
 	}
 	return c, false
 }
 
-// handOver says whether old dynos may still serve beside new ones, and until when at
-// the latest. A release is dated from when it was made, and hands over only after its
-// release phase, which may take long; a daily restart hands over without any release.
-// In both cases it shows in that every web dyno is young.
-func (u *run) handOver(app fleet.App, release fleet.Release, preboot bool, now time.Time) (text string, until time.Time) {
-	if !preboot || app.InSpace() {
+// handOver says what hands over and until when at the latest, by the rule that the plan
+// told of it by. text is empty where nothing does. It tells no age, as it is a change of
+// every message when it changes.
+func (u *run) handOver(app fleet.App, now time.Time) (text string, until time.Time) {
+	busy, until, _ := plan.HandOver(app, now)
+	began := until.Add(-handOver)
+	until = began.Add(u.timing.HandOver)
+	if !busy || !now.Before(until) {
 		return "", time.Time{}
 	}
-	if until = release.CreatedAt.Add(u.timing.HandOver); release.Version > 0 && release.Status == "succeeded" && now.Before(until) {
-		return fmt.Sprintf("Release v%d went out at %s, and preboot may still be handing over to it", release.Version, clock(release.CreatedAt)), until
+	release, _ := app.Release.Get()
+	at := release.CreatedAt
+	if release.UpdatedAt.After(at) {
+		at = release.UpdatedAt
 	}
-	var oldest time.Time
-	dynos, _ := app.Dynos.Get()
-	for _, d := range dynos {
-		if d.Type == "web" && (oldest.IsZero() || d.Since.Before(oldest)) {
-			oldest = d.Since
-		}
+	if release.Status == "succeeded" && !at.Before(began) { // of a release of the future now is what counts
+		return fmt.Sprintf("Release v%d went out at %s, and preboot may still be handing over to it", release.Version, u.clock(at)), until
 	}
-	if until = oldest.Add(u.timing.HandOver); !oldest.IsZero() && now.Before(until) {
-		return "All web dynos are new, and preboot may still be handing over to them", until
-	}
-	return "", time.Time{}
+	return fmt.Sprintf("Web dynos were started at %s, and preboot may still be handing over to them", u.clock(began)), until
 }
 
 // hold waits for what stands in the way, as long as a rollout may get nowhere.
 func (u *run) hold(what, how string, until time.Time) conclusion {
 	now := u.now()
-	since := cmp.Or(u.t.Trouble, now)
+	since := past(u.t.Trouble, now)
 	if now.Sub(since) >= u.timing.Trouble {
 		return u.surprise(fmt.Sprintf("It could not go on for %s. %s", span(now.Sub(since)), what))
 	}

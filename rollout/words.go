@@ -37,8 +37,17 @@ func upper(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// clock is a time of day. What people do next is minutes away, so it has no date.
-func clock(t time.Time) string { return t.UTC().Format("15:04 UTC") }
+// clock is a time of day, with the date where that is not today's.
+func (r *Runner) clock(t time.Time) string {
+	t, now := t.UTC(), r.now()
+	switch {
+	case t.Year() != now.Year():
+		return t.Format("15:04 UTC on 2 January 2006")
+	case t.YearDay() != now.YearDay():
+		return t.Format("15:04 UTC on 2 January")
+	}
+	return t.Format("15:04 UTC")
+}
 
 // span is a duration in words that need no reading: 45s, 6m, 1h 20m.
 func span(d time.Duration) string {
