@@ -389,6 +389,33 @@ func TestStillAllowed(t *testing.T) {
 	}
 }
 
+// TestRefusedAgain: who has no say can't fill the ledger by trying on and on; another
+// person, another try or another reason is told.
+func TestRefusedAgain(t *testing.T) {
+	b := newBench(t, everyday)
+	b.ask("enable", "UASK")
+	b.kinds["UX"] = "a guest"
+	try := func(user string) {
+		_, _, err := b.Approve(t.Context(), "T-1", person(user))
+		wantNo(t, err, "")
+	}
+	for range 5 {
+		try("UX")
+		b.after(11 * time.Minute)
+	}
+	wantVerbs(t, b, "asked UASK, refused UX")
+	b.kinds["UY"] = "a guest"
+	try("UY")
+	_, err := b.Deny(t.Context(), "T-1", person("UX"), "")
+	wantNo(t, err, "a guest")
+	b.kinds["UX"] = "deactivated"
+	try("UX")
+	wantVerbs(t, b, "asked UASK, refused UX, refused UY, refused UX, refused UX")
+	b.after(time.Hour + time.Second)
+	try("UY")
+	wantVerbs(t, b, "asked UASK, refused UX, refused UY, refused UX, refused UX, refused UY")
+}
+
 // TestStillAllowedByMore: a vote too many is none that is missed, and people who can't
 // be looked up are not taken for gone.
 func TestStillAllowedByMore(t *testing.T) {

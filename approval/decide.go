@@ -30,6 +30,10 @@ type deciding func(t *Ticket, spent []Ticket, now time.Time) (Change, *No)
 // a *No.
 func (d *Desk) decide(ctx context.Context, was Ticket, by Person, tried string, do deciding) (t Ticket, err error) {
 	var refused *No
+	told, err := d.refusedLately(ctx, was, by, tried)
+	if err != nil {
+		return Ticket{}, fmt.Errorf("%s %s: %w", tried, was.ID, err)
+	}
 	err = d.cfg.Store.Tx(ctx, func(tx *sql.Tx) error {
 		spent, err := d.spent(ctx, tx, was)
 		if err != nil {
@@ -39,7 +43,7 @@ func (d *Desk) decide(ctx context.Context, was Ticket, by Person, tried string, 
 		t, err = d.cfg.Store.ChangeTicketTx(ctx, tx, was.ID, func(t *Ticket) (change Change, err error) {
 			now := d.now()
 			change, refused = do(t, spent, now)
-			if refused != nil && change.Entries == nil {
+			if refused != nil && change.Entries == nil && !slices.Contains(told, refused.Text) {
 				change = refusal(*t, now, by, tried, refused)
 			}
 			return change, nil

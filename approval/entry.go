@@ -1,6 +1,7 @@
 package approval
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -48,6 +49,28 @@ func entry(t Ticket, at time.Time, actor, verb string, about detail) ledger.Entr
 		panic(err)
 	}
 	return ledger.Entry{At: at, Actor: actor, Verb: verb, App: string(t.Plan.App), Name: t.Plan.Name, Ticket: t.ID, Detail: text}
+}
+
+// refusedLately is why the person was refused the same with this ticket before, within
+// the hour. That is not told again: the ledger is kept for ever, and nobody who has no
+// say is to fill it. Tries at the same moment may be told each.
+func (d *Desk) refusedLately(ctx context.Context, t Ticket, by Person, tried string) (why []string, err error) {
+	const newest = 500 // what an hour of one app comes to, and more
+	all, err := d.cfg.Store.LedgerOf(ctx, string(t.Plan.App), 0, newest)
+	if err != nil {
+		return nil, err
+	}
+	since := d.now().Add(-time.Hour)
+	for _, e := range all {
+		if e.Verb != ledger.Refused || e.Actor != by.ID || e.Ticket != t.ID || e.At.Before(since) {
+			continue
+		}
+		var was detail
+		if err := json.Unmarshal(e.Detail, &was); err == nil && was.Tried == tried { // what another version wrote is no repetition
+			why = append(why, was.Why)
+		}
+	}
+	return why, nil
 }
 
 // refusal tells that somebody tried something with the ticket and was refused.

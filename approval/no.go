@@ -14,7 +14,7 @@ import (
 
 // No is an answer to a person who asked for something, or decided something, that is
 // not done: it says why, that nothing was changed, and what to do next. Of a No about a
-// ticket the ledger has an entry. It is no failure of the program.
+// ticket the ledger has an entry, of the same one again and again one an hour. It is no failure of the program.
 type No struct {
 	Text  string // sentences; backticks mark code
 	Paste string // YAML for the policy that would make it possible; empty: that is not what is wanting

@@ -249,6 +249,26 @@ func TestResumePrice(t *testing.T) {
 	}
 }
 
+// TestResumeRest: where what is done already lowered the cost, the rest alone adds more
+// than the whole, and is judged as what it is.
+func TestResumeRest(t *testing.T) {
+	b := newBench(t, everyday)
+	b.ask("web=4", "UASK")
+	b.approve("T-1", "UYES")
+	b.approve("T-1", "UYES2")
+	b.end("T-1", approval.Stopped, 0)
+	if _, err := b.store.ChangeTicket(t.Context(), "T-1", func(t *approval.Ticket) (approval.Change, error) {
+		t.Plan.Cost.Difference, t.Votes = fleet.Known(fleet.Money(-5_00)), t.Votes[:1]
+		return approval.Change{}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := b.Resume(t.Context(), b.resumeFor("T-1", "UOPS"))
+	if err != nil || got.State != approval.Pending || got.Approvals != 2 {
+		t.Errorf("got %s with %d approvals, %v, want it to wait for 2", got.State, got.Approvals, err)
+	}
+}
+
 // TestLostAnswer: a write of which the answer was lost, and which took effect, is no
 // longer among what is left, and counts towards the quorum of the next increase all the
 // same.

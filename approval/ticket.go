@@ -163,6 +163,9 @@ type Store interface {
 	Tickets(ctx context.Context, f Filter) ([]Ticket, error)
 	// TicketsTx is Tickets under the lock: until tx ends nobody else changes any.
 	TicketsTx(ctx context.Context, tx *sql.Tx, f Filter) ([]Ticket, error)
+	// LedgerOf reads at most limit of the ledger's entries about the app with that UUID, the
+	// newest first, from the one before the number before on; 0: from the end.
+	LedgerOf(ctx context.Context, app string, before int64, limit int) ([]ledger.Entry, error)
 }
 
 // Filter selects tickets, newest first. Zero fields select all.
