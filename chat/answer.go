@@ -83,7 +83,7 @@ func (b *Bot) ways(a ask, public bool) []way {
 	post := way{name: "chat.postMessage", send: func(ctx context.Context, m Message) error { return b.post(ctx, a.channel, a.thread, m) }}
 	direct := way{name: "chat.postMessage", send: func(ctx context.Context, m Message) error { return b.post(ctx, a.user, "", m) }, elsewhere: a.channel != ""}
 	var out []way
-	if a.response != "" {
+	if !a.response.IsZero() {
 		out = append(out, respond)
 	}
 	switch {

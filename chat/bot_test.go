@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/zdd/secret"
 	"example.com/zdd/sim/play"
 	"example.com/zdd/sim/slack"
 )
@@ -289,7 +290,7 @@ func TestPressesWhileBusyAreExcused(t *testing.T) {
 		s.do("type requester #ops /zdd hold 1")
 		s.do("type requester #ops /zdd hold 2")
 		s.do("fault next 4 response_url slow 3s") // all hands are busy
-		for _, who := range strings.Fields("requester approver approver2 admin multiguest approver approver requester") {
+		for who := range strings.FieldsSeq("requester approver approver2 admin multiguest approver approver requester") {
 			s.do("click " + who + " Again")
 		}
 		const one = ": I am busy with other requests, so this one was not accepted and nothing was changed."
@@ -385,7 +386,7 @@ func TestGroups(t *testing.T) {
 		sim := slack.New(slack.Options{})
 		network := &play.Network{}
 		stop := network.Serve("slack.test", sim)
-		g, err := NewGroups(Config{APIURL: "http://slack.test/api/", BotToken: slack.DefaultBotToken, AppToken: slack.DefaultAppToken, Dial: network.Dial})
+		g, err := NewGroups(Config{APIURL: "http://slack.test/api/", BotToken: secret.New(slack.DefaultBotToken), AppToken: secret.New(slack.DefaultAppToken), Dial: network.Dial})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -211,12 +211,12 @@ func New(cfg Config) (*Bot, error) {
 
 // filled checks the places and tokens and sets the defaults.
 func (c Config) filled() (Config, error) {
-	c.BotToken = secret.Text(strings.TrimSpace(c.BotToken.Reveal()))
-	c.AppToken = secret.Text(strings.TrimSpace(c.AppToken.Reveal()))
+	c.BotToken = secret.New(strings.TrimSpace(c.BotToken.Reveal()))
+	c.AppToken = secret.New(strings.TrimSpace(c.AppToken.Reveal()))
 	switch {
-	case c.BotToken == "":
+	case c.BotToken.IsZero():
 		return c, errors.New("no bot token: set SLACK_BOT_TOKEN to the Bot User OAuth Token (xoxb-…) of the app's page \"OAuth & Permissions\"")
-	case c.AppToken == "":
+	case c.AppToken.IsZero():
 		return c, errors.New("no app-level token: set SLACK_APP_TOKEN to one (xapp-…) with the scope connections:write, made on the app's page \"Basic Information\"")
 	case strings.HasPrefix(c.BotToken.Reveal(), "xapp-") && strings.HasPrefix(c.AppToken.Reveal(), "xox"):
 		return c, errors.New("the two Slack tokens are swapped: SLACK_BOT_TOKEN begins with xoxb- and SLACK_APP_TOKEN with xapp-")

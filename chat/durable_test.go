@@ -17,6 +17,7 @@ import (
 	"example.com/zdd/commands"
 	"example.com/zdd/jobs"
 	"example.com/zdd/policy"
+	"example.com/zdd/secret"
 	"example.com/zdd/sim/play"
 	"example.com/zdd/sim/slack"
 	"example.com/zdd/store"
@@ -67,7 +68,7 @@ func TestOnTheRealStoreAndQueue(t *testing.T) {
 			pol := policy.Default()
 			pol.Approval.Channel = "C0OPS"
 			bot, err := chat.New(chat.Config{
-				APIURL: "http://slack.test/api", BotToken: slack.DefaultBotToken, AppToken: slack.DefaultAppToken, Dial: network.Dial,
+				APIURL: "http://slack.test/api", BotToken: secret.New(slack.DefaultBotToken), AppToken: secret.New(slack.DefaultAppToken), Dial: network.Dial,
 				Commands: grammar, Requests: s, Wake: func() { queue.Wake() },
 				Telling: chat.Telling{
 					Tickets: reader(func(context.Context, string) (approval.Ticket, error) { return tk, nil }),

@@ -108,7 +108,7 @@ func routeSlash(env envelope) (routed, error) {
 		ask: ask{
 			line: p.Text, via: commands.Slash,
 			user: p.UserID, team: p.TeamID, teams: nonEmpty(p.TeamID),
-			channel: p.ChannelID, response: secret.Text(p.ResponseURL),
+			channel: p.ChannelID, response: secret.New(p.ResponseURL),
 		},
 	}, nil
 }
@@ -162,7 +162,7 @@ func routeInteractive(env envelope) (routed, error) {
 	if action.Value == "" {
 		return r, nil // a link's button
 	}
-	r.ask.line, r.ask.response = action.Value, secret.Text(p.ResponseURL)
+	r.ask.line, r.ask.response = action.Value, secret.New(p.ResponseURL)
 	r.ask.channel = first(p.Channel.ID, p.Container.ChannelID)
 	r.ask.thread = first(p.Container.ThreadTS, p.Message.ThreadTS)
 	r.ask.pressed = Pressed{Channel: r.ask.channel, TS: p.Container.MessageTS, Ephemeral: p.Container.IsEphemeral}

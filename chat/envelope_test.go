@@ -7,6 +7,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"example.com/zdd/commands"
+	"example.com/zdd/secret"
 )
 
 func TestSpoken(t *testing.T) {
@@ -40,7 +41,7 @@ func TestRoute(t *testing.T) {
 		want          ask
 	}{
 		"slash": {typeSlash, `{"text":"status shop","user_id":"U1","team_id":"T1","channel_id":"C1","response_url":"https://h/x"}`, true,
-			ask{line: "status shop", via: commands.Slash, user: "U1", team: "T1", channel: "C1", response: "https://h/x"}},
+			ask{line: "status shop", via: commands.Slash, user: "U1", team: "T1", channel: "C1", response: secret.New("https://h/x")}},
 		"mention in a thread": {typeEvents, `{"event_id":"Ev1","team_id":"T1","event":{"type":"app_mention","user":"U1","text":"<@UBOT> help","channel":"C1","ts":"2.0","thread_ts":"1.0"}}`, true,
 			ask{line: "help", via: commands.Mention, user: "U1", team: "T1", channel: "C1", thread: "1.0"}},
 		"direct":             {typeEvents, `{"event":{"type":"message","user":"U1","text":"help","channel":"D1","channel_type":"im","ts":"2.0"}}`, true, ask{line: "help", via: commands.Direct, user: "U1", channel: "D1"}},
@@ -52,7 +53,7 @@ func TestRoute(t *testing.T) {
 		"in a channel":       {typeEvents, `{"event":{"type":"message","user":"U1","text":"help","channel":"C1","channel_type":"channel"}}`, false, ask{}},
 		"home":               {typeEvents, `{"event":{"type":"app_home_opened","user":"U1"}}`, false, ask{}},
 		"button": {typeInteract, `{"type":"block_actions","user":{"id":"U1","team_id":"T1"},"channel":{"id":"C1"},"container":{"thread_ts":"1.0"},"response_url":"https://h/x","actions":[{"action_id":"run:0","value":"status shop"}]}`, true,
-			ask{line: "status shop", via: commands.Press, user: "U1", team: "T1", channel: "C1", thread: "1.0", response: "https://h/x"}},
+			ask{line: "status shop", via: commands.Press, user: "U1", team: "T1", channel: "C1", thread: "1.0", response: secret.New("https://h/x")}},
 		"share":             {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"team":{"id":"T1"},"container":{"channel_id":"C1"},"actions":[{"action_id":"share:1","value":"help"}]}`, true, ask{line: "help", via: commands.Press, share: true, user: "U1", team: "T1", channel: "C1"}},
 		"link":              {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":"open:0"}]}`, false, ask{}},
 		"somebody's button": {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":"approve","value":"x"}]}`, false, ask{}},
@@ -90,7 +91,7 @@ func same(a, b ask) bool {
 	if b.pressed == (Pressed{}) {
 		a.pressed = b.pressed // not every case is about it
 	}
-	return a.line == b.line && a.note == b.note && a.pressed == b.pressed && a.via == b.via && a.share == b.share && a.user == b.user && a.team == b.team && a.channel == b.channel && a.thread == b.thread && a.response == b.response
+	return a.line == b.line && a.note == b.note && a.pressed == b.pressed && a.via == b.via && a.share == b.share && a.user == b.user && a.team == b.team && a.channel == b.channel && a.thread == b.thread && a.response.Reveal() == b.response.Reveal()
 }
 
 func FuzzRoute(f *testing.F) {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/zdd/secret"
 	"example.com/zdd/sim/play"
 	"example.com/zdd/sim/slack"
 )
@@ -283,7 +284,7 @@ func TestFatalErrors(t *testing.T) {
 						t.Fatal(err)
 					}
 					res.Body.Close()
-					bot, err := New(Config{APIURL: "http://slack.test/api/", BotToken: canaryBot, AppToken: canaryApp, Dial: network.Dial, Commands: &grammar{}})
+					bot, err := New(Config{APIURL: "http://slack.test/api/", BotToken: secret.New(canaryBot), AppToken: secret.New(canaryApp), Dial: network.Dial, Commands: &grammar{}})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -312,7 +313,7 @@ func TestSlackDownAtTheStartIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := &play.Network{}
 		var log lockedBuffer
-		bot, err := New(Config{APIURL: "http://slack.test/api/", BotToken: canaryBot, AppToken: canaryApp, Dial: network.Dial, Commands: &grammar{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		bot, err := New(Config{APIURL: "http://slack.test/api/", BotToken: secret.New(canaryBot), AppToken: secret.New(canaryApp), Dial: network.Dial, Commands: &grammar{}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -445,13 +446,13 @@ func TestPressesDuringAStopAreExcused(t *testing.T) {
 }
 
 func TestNewRefusesInWords(t *testing.T) {
-	good := Config{BotToken: "xoxb-1", AppToken: "xapp-1", Commands: &grammar{}}
+	good := Config{BotToken: secret.New("xoxb-1"), AppToken: secret.New("xapp-1"), Commands: &grammar{}}
 	tests := map[string]struct {
 		change func(*Config)
 		want   string
 	}{
-		"no bot token": {func(c *Config) { c.BotToken = " " }, "SLACK_BOT_TOKEN"},
-		"no app token": {func(c *Config) { c.AppToken = "" }, "connections:write"},
+		"no bot token": {func(c *Config) { c.BotToken = secret.New(" ") }, "SLACK_BOT_TOKEN"},
+		"no app token": {func(c *Config) { c.AppToken = secret.Text{} }, "connections:write"},
 		"swapped":      {func(c *Config) { c.BotToken, c.AppToken = c.AppToken, c.BotToken }, "swapped"},
 		"app twice":    {func(c *Config) { c.BotToken = c.AppToken }, "xoxb-"},
 		"bot twice":    {func(c *Config) { c.AppToken = c.BotToken }, "xapp-"},
@@ -468,7 +469,7 @@ func TestNewRefusesInWords(t *testing.T) {
 		})
 	}
 	cfg := good
-	cfg.BotToken = "  xoxb-1\n"
+	cfg.BotToken = secret.New("  xoxb-1\n")
 	if _, err := New(cfg); err != nil {
 		t.Errorf("pasted with a line break: got %v", err)
 	}

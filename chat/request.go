@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -99,7 +98,7 @@ func newAddresses() addresses {
 }
 
 func (a addresses) keep(key string, url secret.Text, at time.Time) {
-	if url != "" {
+	if !url.IsZero() {
 		a.all.Add(key, address{url, at})
 	}
 }
@@ -109,7 +108,7 @@ func (a addresses) find(key string) secret.Text {
 	if kept, ok := a.all.Get(key); ok && time.Since(kept.at) < responseLife {
 		return kept.url
 	}
-	return ""
+	return secret.Text{}
 }
 
 // newKey is a name that nobody guesses.
@@ -138,7 +137,11 @@ func (b *Bot) take(ctx context.Context, env envelope, r routed, at time.Time) (i
 		return false, errors.New("nothing to store requests with")
 	}
 	// Before the job can run, so that it can answer.
-	b.responses.keep(r.ids[0], cmp.Or(r.ask.response, b.responses.find(r.key)), at)
+	response := r.ask.response
+	if response.IsZero() {
+		response = b.responses.find(r.key) // of the press that opened the dialog
+	}
+	b.responses.keep(r.ids[0], response, at)
 	request := r.accepted(env, at)
 	isNew, err = b.written(ctx, env, b.cfg.Timing.Record, func(ctx context.Context) (bool, error) { return b.cfg.Requests.AcceptRequest(ctx, request) })
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"example.com/zdd/approval"
 	"example.com/zdd/commands"
+	"example.com/zdd/secret"
 	"example.com/zdd/sim/play"
 	"example.com/zdd/sim/slack"
 )
@@ -166,7 +167,7 @@ func playStory(t *testing.T, opts slack.Options, tune func(*Config), f func(*sta
 		stop := s.net.Serve("slack.test", s.sim)
 		s.web = s.net.Client()
 		cfg := Config{
-			APIURL: "http://slack.test/api", BotToken: canaryBot, AppToken: canaryApp, Dial: s.net.Dial, Registerer: s.registry,
+			APIURL: "http://slack.test/api", BotToken: secret.New(canaryBot), AppToken: secret.New(canaryApp), Dial: s.net.Dial, Registerer: s.registry,
 			Commands: s.grammar, Envelopes: s.memory, Requests: s.memory, Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		}
 		if tune != nil {

@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/zdd/secret"
 	"example.com/zdd/sim/play"
 	"example.com/zdd/sim/slack"
 )
@@ -109,7 +110,7 @@ func TestLinksOverTLS(t *testing.T) {
 		var serving sync.WaitGroup
 		listener := network.Listen("slack.test")
 		serving.Go(func() { srv.Serve(tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{cert}})) })
-		cfg := Config{APIURL: "https://slack.test/api/", BotToken: slack.DefaultBotToken, AppToken: slack.DefaultAppToken, Dial: network.Dial, Roots: roots, Commands: &grammar{}}
+		cfg := Config{APIURL: "https://slack.test/api/", BotToken: secret.New(slack.DefaultBotToken), AppToken: secret.New(slack.DefaultAppToken), Dial: network.Dial, Roots: roots, Commands: &grammar{}}
 		bot, err := New(cfg)
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"example.com/zdd/fleet"
 	"example.com/zdd/heroku"
 	"example.com/zdd/plan"
+	"example.com/zdd/secret"
 	simheroku "example.com/zdd/sim/heroku"
 )
 
@@ -363,7 +364,7 @@ func TestApplyUnsureOfItself(t *testing.T) {
 		})
 	}
 	for self, ok := range map[string]bool{"": true, "zdd-bot": true, string(newID): true, "zdd bot": false, "../account": false} {
-		if _, err := heroku.New(heroku.Config{Key: canary, Self: self}); (err == nil) != ok {
+		if _, err := heroku.New(heroku.Config{Key: secret.New(canary), Self: self}); (err == nil) != ok {
 			t.Errorf("self %q: got %v", self, err)
 		}
 	}

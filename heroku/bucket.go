@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/zdd/fleet"
+	"example.com/zdd/secret"
 )
 
 // Heroku's limit (Platform API reference, "Rate Limits"): a bucket an account, shared
@@ -116,7 +117,7 @@ func (b *bucket) take(ctx context.Context) *fleet.Problem {
 		}
 		timer.Stop()
 		if err := context.Cause(ctx); err != nil {
-			return connectionProblem(ctx, err, "")
+			return connectionProblem(ctx, err, secret.Text{})
 		}
 	}
 }

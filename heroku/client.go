@@ -244,7 +244,7 @@ func parsePlace(text string, log *slog.Logger) (place, error) {
 }
 
 func checkKey(key secret.Text) error {
-	if key == "" {
+	if key.IsZero() {
 		return errors.New("the Heroku API key is not set")
 	}
 	for _, r := range key.Reveal() {

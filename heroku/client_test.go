@@ -48,7 +48,7 @@ func (l *locked) Write(p []byte) (int, error) {
 }
 
 func TestNew(t *testing.T) {
-	key := secret.Text(canary)
+	key := secret.New(canary)
 	tests := map[string]struct {
 		cfg  heroku.Config
 		want string // part of the error; empty: none
@@ -59,8 +59,8 @@ func TestNew(t *testing.T) {
 		"loopback":            {heroku.Config{Key: key, URL: "http://127.0.0.1:5000"}, ""},
 		"explicit http":       {heroku.Config{Key: key, URL: "http://simulator:5000"}, ""},
 		"no key":              {heroku.Config{}, "key is not set"},
-		"key with a newline":  {heroku.Config{Key: key + "\n"}, "pasted"},
-		"key with quotes":     {heroku.Config{Key: "“" + key + "”"}, "pasted"},
+		"key with a newline":  {heroku.Config{Key: secret.New(canary + "\n")}, "pasted"},
+		"key with quotes":     {heroku.Config{Key: secret.New("“" + canary + "”")}, "pasted"},
 		"Heroku in the clear": {heroku.Config{Key: key, URL: "http://api.heroku.com"}, "https:// only"},
 		"no scheme":           {heroku.Config{Key: key, URL: "api.heroku.com"}, "must begin with https://"},
 		"host and port":       {heroku.Config{Key: key, URL: "localhost:5000"}, "must begin with https://"},
@@ -243,12 +243,12 @@ func TestCanary(t *testing.T) {
 	}
 	// Heroku's tokens of the older shape look like the ids of apps: they are known only
 	// because the client knows its own.
-	for _, token := range []secret.Text{canary, "99999999-aaaa-4bbb-8ccc-dddddddddddd"} {
+	for _, token := range []string{canary, "99999999-aaaa-4bbb-8ccc-dddddddddddd"} {
 		for name, handler := range handlers {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var log strings.Builder
-					c := client(t, handler, heroku.Config{Key: token, Log: logger(&log)})
+					c := client(t, handler, heroku.Config{Key: secret.New(token), Log: logger(&log)})
 					var seen strings.Builder
 					for _, err := range errorsOf(t.Context(), c) {
 						for e := err; e != nil; e = errors.Unwrap(e) {
@@ -262,8 +262,8 @@ func TestCanary(t *testing.T) {
 					}
 					fmt.Fprintf(&seen, "%+v %#v", c, c)
 					for place, text := range map[string]string{"errors": seen.String(), "log": log.String(), "global log": global.String()} {
-						if strings.Contains(text, string(token)) {
-							t.Errorf("the token is in the %s:\n%s", place, excerpt(text, string(token)))
+						if strings.Contains(text, token) {
+							t.Errorf("the token is in the %s:\n%s", place, excerpt(text, token))
 						}
 					}
 				})
@@ -308,7 +308,7 @@ func errorsOf(ctx context.Context, c *heroku.Client) []error {
 
 // The same where there is no server at all.
 func TestNoServer(t *testing.T) {
-	c, err := heroku.New(heroku.Config{Key: canary, URL: "http://127.0.0.1:1"})
+	c, err := heroku.New(heroku.Config{Key: secret.New(canary), URL: "http://127.0.0.1:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -442,7 +442,7 @@ func TestMetrics(t *testing.T) {
 		if left := got["zdd_heroku_rate_remaining"]; left < 4400 || left >= 4500 {
 			t.Errorf("rate remaining: got %v, want a little less than 4500", left)
 		}
-		if _, err := heroku.New(heroku.Config{Key: canary, Registerer: reg}); err == nil {
+		if _, err := heroku.New(heroku.Config{Key: secret.New(canary), Registerer: reg}); err == nil {
 			t.Error("a second client on one registry: got no error")
 		}
 	})

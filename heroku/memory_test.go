@@ -63,8 +63,8 @@ func clientOf(t testing.TB, m *memory, server *http.Server, cfg heroku.Config) *
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = server.Serve(m) }) // ends when m does
 	cfg.Dial = m.dial
-	if cfg.Key == "" {
-		cfg.Key = secret.Text(canary)
+	if cfg.Key.IsZero() {
+		cfg.Key = secret.New(canary)
 	}
 	if cfg.URL == "" {
 		cfg.URL = "http://localhost:5000"

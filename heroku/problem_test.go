@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"example.com/zdd/fleet"
+	"example.com/zdd/secret"
 )
 
 func TestConnectionProblem(t *testing.T) {
@@ -42,7 +43,7 @@ func TestConnectionProblem(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := connectionProblem(tt.ctx, tt.err, "")
+			p := connectionProblem(tt.ctx, tt.err, secret.Text{})
 			if p.Kind != fleet.Unavailable || p.Message != tt.message || !errors.Is(p.Err, tt.cause) {
 				t.Errorf("got %+v because of %v, want %q because of %v", p, p.Err, tt.message, tt.cause)
 			}
@@ -92,7 +93,7 @@ func TestUntrustedServer(t *testing.T) {
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.StartTLS()
 	defer server.Close()
-	c, err := New(Config{Key: "HRKU-test-token", URL: server.URL})
+	c, err := New(Config{Key: secret.New("HRKU-test-token"), URL: server.URL})
 	if err != nil {
 		t.Fatal(err)
 	}

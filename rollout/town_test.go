@@ -90,7 +90,7 @@ func inTown(t *testing.T, text string, test func(*town)) {
 		serving.Go(func() { _ = server.Serve(network) })
 		town.later(func() { _ = server.Close(); serving.Wait() })
 		town.heroku, err = heroku.New(heroku.Config{
-			URL: "http://localhost:5000", MetricsURL: "http://localhost:5000", Key: secret.Text(simheroku.DefaultToken), Dial: network.dial,
+			URL: "http://localhost:5000", MetricsURL: "http://localhost:5000", Key: secret.New(simheroku.DefaultToken), Dial: network.dial,
 		})
 		if err != nil {
 			t.Fatal(err)

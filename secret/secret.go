@@ -12,16 +12,38 @@ import (
 // shown stands where a secret was.
 const shown = "[redacted]"
 
-// Text is a secret. Every way of printing, logging or encoding it shows
-// "[redacted]", or nothing at all where it is empty.
-type Text string
+// Text is a secret. Every way of printing, logging or encoding it shows "[redacted]", or
+// nothing at all where it is empty. The zero value is empty. It holds the secret behind a
+// pointer, because fmt calls no methods of what is in unexported fields: there "%+v" of
+// the struct around it shows an address. For the same reason two of them can't be
+// compared; their Reveal can.
+type Text struct {
+	_ [0]func() // not comparable
+	s *string   // nil: empty
+}
+
+// New makes a secret of what was read from where secrets are kept.
+func New(s string) Text {
+	if s == "" {
+		return Text{}
+	}
+	return Text{s: &s}
+}
 
 // Reveal is the secret itself, for the one place that must send it.
-func (t Text) Reveal() string { return string(t) }
+func (t Text) Reveal() string {
+	if t.s == nil {
+		return ""
+	}
+	return *t.s
+}
+
+// IsZero says whether it is empty.
+func (t Text) IsZero() bool { return t.s == nil }
 
 // String hides the secret; an empty one shows as empty, so that "not set" can be seen.
 func (t Text) String() string {
-	if t == "" {
+	if t.IsZero() {
 		return ""
 	}
 	return shown
@@ -53,8 +75,8 @@ var userinfo = regexp.MustCompile(`([a-z][a-z0-9+.-]*://)[^\s/@"']*@`)
 // found only when it is given.
 func Redact(s string, known ...Text) string {
 	for _, k := range known {
-		if len(k) >= 4 { // shorter ones would blank out innocent text
-			s = strings.ReplaceAll(s, string(k), shown)
+		if plain := k.Reveal(); len(plain) >= 4 { // shorter ones would blank out innocent text
+			s = strings.ReplaceAll(s, plain, shown)
 		}
 	}
 	s = userinfo.ReplaceAllString(s, "${1}"+shown+"@")

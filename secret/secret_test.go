@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -10,9 +11,16 @@ import (
 
 func TestTextNeverShows(t *testing.T) {
 	const canary = "HRKU-canary-0123456789"
-	s := Text(canary)
+	s := New(canary)
+	type hidden struct {
+		k    Text
+		more []Text
+		byID map[string]Text
+		deep *struct{ k Text }
+	}
+	in := hidden{s, []Text{s}, map[string]Text{"k": s}, &struct{ k Text }{s}}
 	var log strings.Builder
-	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "key", s, "in", struct{ K Text }{s})
+	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "key", s, "in", struct{ K Text }{s}, "hidden", in)
 	encoded, err := json.Marshal(map[string]any{"k": s})
 	if err != nil {
 		t.Fatal(err)
@@ -22,8 +30,21 @@ func TestTextNeverShows(t *testing.T) {
 			t.Errorf("got %q, want no canary", got)
 		}
 	}
-	if got := fmt.Sprint(Text("")); got != "" {
-		t.Errorf("empty secret: got %q, want nothing", got)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%p", "%t"} {
+		for _, v := range []any{s, in, &in, in.deep, *in.deep, in.more, in.byID} {
+			got := fmt.Sprintf(verb, v)
+			if strings.Contains(got, "canary") || strings.Contains(strings.ToLower(got), hex.EncodeToString([]byte("canary"))) {
+				t.Errorf("%s of %T: got %q, want no canary", verb, v, got)
+			}
+		}
+	}
+	for name, empty := range map[string]Text{"zero": {}, "of nothing": New("")} {
+		if got := fmt.Sprint(empty); got != "" || !empty.IsZero() || empty.Reveal() != "" {
+			t.Errorf("%s: got %q, zero %v, want an empty one that prints nothing", name, got, empty.IsZero())
+		}
+	}
+	if s.IsZero() || s.Reveal() != canary {
+		t.Error("the secret is lost")
 	}
 }
 
@@ -42,7 +63,7 @@ func TestRedact(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := Redact(tt.in, "01234567-89ab-cdef-0123-456789abcdef", "xy"); got != tt.want {
+			if got := Redact(tt.in, New("01234567-89ab-cdef-0123-456789abcdef"), New("xy"), Text{}); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -24,7 +24,7 @@ var ErrAway = errors.New("the database is away")
 // A URL that can never work is ErrURL, as for Open. A SQLite file is not waited for:
 // it is opened at once, and what keeps it from opening does not pass by itself.
 func Later(ctx context.Context, o Options) (*Store, error) {
-	if o.URL == "" {
+	if o.URL.IsZero() {
 		return Open(ctx, o)
 	}
 	config, err := postgresConfig(o.URL)

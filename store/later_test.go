@@ -19,7 +19,7 @@ func TestLater(t *testing.T) {
 	}
 	envelope := store.Envelope{ID: "E1", Kind: "slash_commands", At: time.Now()}
 
-	gone, err := store.Later(t.Context(), store.Options{URL: "postgres://zdd:hunter2@127.0.0.1:1/zdd"})
+	gone, err := store.Later(t.Context(), store.Options{URL: secret.New("postgres://zdd:hunter2@127.0.0.1:1/zdd")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestLater(t *testing.T) {
 		t.Errorf("before it arrives: got %v, want ErrAway", err)
 	}
 
-	s, err := store.Later(t.Context(), store.Options{URL: secret.Text(at.String())})
+	s, err := store.Later(t.Context(), store.Options{URL: secret.New(at.String())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestLaterOnSQLiteIsNow(t *testing.T) {
 }
 
 func TestLaterRefusesWhatCanNeverWork(t *testing.T) {
-	if _, err := store.Later(t.Context(), store.Options{URL: "mysql://u:hunter2@h/d"}); !errors.Is(err, store.ErrURL) {
+	if _, err := store.Later(t.Context(), store.Options{URL: secret.New("mysql://u:hunter2@h/d")}); !errors.Is(err, store.ErrURL) {
 		t.Errorf("got %v, want ErrURL", err)
 	}
 }

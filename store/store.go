@@ -86,7 +86,7 @@ type Store struct {
 // PostgreSQL can't be used in a bubble: its socket freezes the fake clock.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	log := cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	if o.URL != "" {
+	if !o.URL.IsZero() {
 		db, err := openPostgres(o.URL)
 		if err != nil {
 			return nil, err

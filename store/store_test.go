@@ -30,7 +30,7 @@ func TestSQLite(t *testing.T) {
 
 func TestPostgres(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Options {
-		return store.Options{URL: secret.Text(pgtest.URL(t))}
+		return store.Options{URL: secret.New(pgtest.URL(t))}
 	})
 }
 
@@ -39,7 +39,7 @@ func TestPostgres(t *testing.T) {
 // counts no envelope twice.
 func TestPostgresConnectionsLost(t *testing.T) {
 	at := pgtest.URL(t)
-	s, err := store.Open(t.Context(), store.Options{URL: secret.Text(at)})
+	s, err := store.Open(t.Context(), store.Options{URL: secret.New(at)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestPostgresConnectionsLost(t *testing.T) {
 const canary = "c4n4rycafe"
 
 func TestURLRefused(t *testing.T) {
-	for name, url := range map[string]secret.Text{
+	for name, url := range map[string]string{
 		"another database":   "mysql://user:" + canary + "@127.0.0.1/db",
 		"keywords":           "host=127.0.0.1 password=" + canary,
 		"nothing but secret": canary,
@@ -92,7 +92,7 @@ func TestURLRefused(t *testing.T) {
 		"password as option": "postgres://127.0.0.1/db?sslmode=perhaps&password=" + canary,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := store.Open(t.Context(), store.Options{URL: url})
+			s, err := store.Open(t.Context(), store.Options{URL: secret.New(url)})
 			if err == nil {
 				s.Close()
 				t.Fatal("got a store, want an error")
@@ -106,14 +106,14 @@ func TestURLRefused(t *testing.T) {
 }
 
 func TestServerGone(t *testing.T) {
-	for name, url := range map[string]secret.Text{
+	for name, url := range map[string]string{
 		// Port 1 is reserved (tcpmux) and not listened on: refused at once.
 		"refused":   "postgres://user:" + canary + "@127.0.0.1:1/db",
 		"no socket": "postgres://user:" + canary + "@/db?host=/nonexistent",
 		"option":    "postgres:///db?host=127.0.0.1&port=1&user=user&password=" + canary,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := store.Open(t.Context(), store.Options{URL: url})
+			s, err := store.Open(t.Context(), store.Options{URL: secret.New(url)})
 			if err == nil {
 				s.Close()
 				t.Fatal("got a store, want an error")
@@ -130,7 +130,7 @@ func TestServerGone(t *testing.T) {
 }
 
 func TestOptionsHideTheURL(t *testing.T) {
-	o := store.Options{URL: "postgres://user:" + canary + "@127.0.0.1/db"}
+	o := store.Options{URL: secret.New("postgres://user:" + canary + "@127.0.0.1/db")}
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("open", "store", o)
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("open", "store", &o)

@@ -59,14 +59,14 @@ func readConfig(getenv func(string) string) config {
 		slackURL += "/" // slack-go pastes the method right behind it
 	}
 	return config{
-		slackBot:     secret.Text(env("SLACK_BOT_TOKEN")),
-		slackApp:     secret.Text(env("SLACK_APP_TOKEN")),
-		herokuKey:    secret.Text(env("HEROKU_API_KEY")),
+		slackBot:     secret.New(env("SLACK_BOT_TOKEN")),
+		slackApp:     secret.New(env("SLACK_APP_TOKEN")),
+		herokuKey:    secret.New(env("HEROKU_API_KEY")),
 		slackURL:     slackURL,
 		herokuURL:    strings.TrimSuffix(cmp.Or(env("HEROKU_API_URL"), "https://api.heroku.com"), "/"),
 		metricURL:    strings.TrimSuffix(cmp.Or(env("HEROKU_METRICS_URL"), "https://api.metrics.heroku.com"), "/"),
-		database:     secret.Text(env("DATABASE_URL")),
-		ledgerKey:    secret.Text(env("ZDD_LEDGER_KEY")),
+		database:     secret.New(env("DATABASE_URL")),
+		ledgerKey:    secret.New(env("ZDD_LEDGER_KEY")),
 		policyFile:   env("ZDD_POLICY"),
 		policyText:   getenv("ZDD_POLICY_YAML"),
 		selfApp:      env("ZDD_SELF_APP"),
@@ -89,7 +89,7 @@ func (c config) missing(names ...string) error {
 	var lines []string
 	for _, s := range settings() {
 		for _, name := range names {
-			if s.Name == name && have[name] == "" {
+			if s.Name == name && have[name].IsZero() {
 				lines = append(lines, fmt.Sprintf("%s is not set. %s", name, s.Meaning))
 			}
 		}

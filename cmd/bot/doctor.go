@@ -127,7 +127,7 @@ func printInForce(w io.Writer, pol policy.Policy) {
 }
 
 func examineHeroku(ctx context.Context, cfg config, pol policy.Policy, o outside) []finding {
-	if cfg.herokuKey == "" {
+	if cfg.herokuKey.IsZero() {
 		return []finding{{bad, "HEROKU_API_KEY is not set", "heroku authorizations:create --scope read,write --description zdd\nheroku config:set HEROKU_API_KEY=… --app <the bot's app>"}}
 	}
 	client, err := newHeroku(cfg, pol, o, slog.New(slog.DiscardHandler), nil)

@@ -68,7 +68,7 @@ func examineSlack(ctx context.Context, cfg config, pol policy.Policy, o outside)
 		}))
 	var found []finding
 	found = append(found, examineAppToken(ctx, cfg, api))
-	if cfg.slackBot == "" {
+	if cfg.slackBot.IsZero() {
 		return append(found, finding{bad, "SLACK_BOT_TOKEN is not set", whereIs("SLACK_BOT_TOKEN")})
 	}
 	if f, ok := tokenKind("SLACK_BOT_TOKEN", cfg.slackBot.Reveal(), "xoxb-"); !ok {
@@ -85,7 +85,7 @@ func examineSlack(ctx context.Context, cfg config, pol policy.Policy, o outside)
 }
 
 func examineAppToken(ctx context.Context, cfg config, api *slack.Client) finding {
-	if cfg.slackApp == "" {
+	if cfg.slackApp.IsZero() {
 		return finding{bad, "SLACK_APP_TOKEN is not set", whereIs("SLACK_APP_TOKEN")}
 	}
 	if f, ok := tokenKind("SLACK_APP_TOKEN", cfg.slackApp.Reveal(), "xapp-"); !ok {

@@ -133,7 +133,7 @@ func (p people) Kind(ctx context.Context, user, team string) (ok bool, why strin
 // where it may.
 func (c config) readOnly() string {
 	switch {
-	case c.ledgerKey == "":
+	case c.ledgerKey.IsZero():
 		return "I can look but not change anything: `ZDD_LEDGER_KEY` is not set, so nobody could prove afterwards who decided what. Whoever runs me can set it to a long random text, such as `openssl rand -hex 32` prints, and restart me. Nothing was changed."
 	case c.dyno != "" && c.self() == "":
 		return "I can look but not change anything: I run on a Heroku dyno and don't know which app is my own, so I could switch myself off. Whoever runs me can run `heroku labs:enable runtime-dyno-metadata`, or set `ZDD_SELF_APP` to my app's name. Nothing was changed."

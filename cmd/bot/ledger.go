@@ -54,7 +54,7 @@ func openExisting(ctx context.Context, cfg config) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if path := cmp.Or(options.Path, store.DefaultPath); options.URL == "" {
+	if path := cmp.Or(options.Path, store.DefaultPath); options.URL.IsZero() {
 		if _, err := os.Stat(path); err != nil {
 			return nil, fmt.Errorf("there is no database at %s: set DATABASE_URL to the bot's, or run this where the bot runs", path)
 		}
@@ -74,7 +74,7 @@ func verifyLedger(ctx context.Context, cfg config, opened *store.Store, head str
 		known = append(known, h)
 	}
 	var keys []ledger.Key
-	if cfg.ledgerKey != "" {
+	if !cfg.ledgerKey.IsZero() {
 		keys = append(keys, ledger.NewKey(cfg.ledgerKey.Reveal()))
 	}
 	report, err := opened.VerifyLedger(ctx, keys, known...)

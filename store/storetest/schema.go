@@ -33,7 +33,7 @@ func testOpen(t *testing.T, o store.Options) {
 		t.Errorf("got schema version %d, %v, want %d", after, err, before)
 	}
 	want := store.SQLite
-	if o.URL != "" {
+	if !o.URL.IsZero() {
 		want = store.Postgres
 	}
 	if got := s.Dialect(); got != want {
