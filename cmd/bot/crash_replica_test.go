@@ -167,7 +167,7 @@ const (
 	// one that is always killed while it starts does nothing that could go wrong.
 	connecting = 30 * time.Second
 	// momentWait is how long the killer waits for the moment that it has chosen.
-	momentWait = 3 * time.Second
+	momentWait = 2 * time.Second
 )
 
 // run strikes until it has killed often enough. Every replica runs when it returns.
