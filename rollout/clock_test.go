@@ -93,7 +93,7 @@ func TestReadOnly(t *testing.T) {
 				for range 24 {
 					err := s.turn("T-1")
 					l, waits := errors.AsType[*later](err)
-					if !waits || l.at.Sub(time.Now()) < 5*time.Minute {
+					if !waits || time.Until(l.at) < 5*time.Minute {
 						t.Fatalf("got %v, want that it waits for five minutes", err)
 					}
 					got := s.now("T-1")

@@ -43,12 +43,13 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	})
 	runner := rollout.New(rollout.Config{
 		Tickets: state, Apps: apps, Heroku: apps,
-		Allowed: e.desk.StillAllowed,
-		Policy:  inForce,
-		Judge:   func(app fleet.App) string { return string(audit.Judge(app, pol.For(app), o.now()).Verdict) },
-		Head:    state.LedgerHead,
-		Timing:  o.Rollout,
-		Log:     log,
+		Allowed:  e.desk.StillAllowed,
+		Policy:   inForce,
+		Judge:    func(app fleet.App) string { return string(audit.Judge(app, pol.For(app), o.now()).Verdict) },
+		Head:     state.LedgerHead,
+		Timing:   o.Rollout,
+		ReadOnly: cfg.readOnly(),
+		Log:      log,
 	})
 	queue := func(workers int, handlers map[string]jobs.Handler) *jobs.Queue {
 		return jobs.New(jobs.Config{

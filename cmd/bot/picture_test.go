@@ -64,15 +64,16 @@ func TestTicketPictureIsCurrent(t *testing.T) {
 		if err := chat.Terminal(&out, withoutButtons(reply), chat.Style{Width: 104, Zone: time.UTC}); err != nil {
 			t.Fatal(err)
 		}
-		text := strings.TrimRight(out.String(), "\n") + "\n\n"
+		var text strings.Builder
+		text.WriteString(strings.TrimRight(out.String(), "\n") + "\n\n")
 		for _, part := range reply.Parts {
 			if row, ok := part.(commands.Buttons); ok {
 				for _, b := range row.Row {
-					text += "[" + b.Label + "] "
+					text.WriteString("[" + b.Label + "] ")
 				}
 			}
 		}
-		current(t, "enable.svg", drawSVG("/zdd enable shop", text))
+		current(t, "enable.svg", drawSVG("/zdd enable shop", text.String()))
 	})
 }
 
