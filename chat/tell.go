@@ -196,7 +196,7 @@ func (n *news) excuse(channel, code string, reached int) string {
 	}
 	s := fmt.Sprintf("I could not post in the approval channel `%s` (%s).", channel, why)
 	switch {
-	case n.ticket.Approvals == 0:
+	case n.ticket.Approvals == 0, n.ticket.State != approval.Pending: // nobody is asked any more
 	case reached == 0:
 		s += " I could not reach an approver directly either."
 	default:
