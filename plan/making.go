@@ -93,7 +93,7 @@ func (m *making) scaleWeb(to int) {
 // 0 where nothing has to wait.
 func (m *making) soak() time.Duration {
 	on, _ := m.now.Feature(fleet.SessionAffinity)
-	if !on || m.did(Soak) || !m.did(Affinity) && !m.needsAffinity() {
+	if !on || !m.did(Affinity) && !m.needsAffinity() {
 		return 0
 	}
 	whole := m.rules.Rollout.AffinitySoak

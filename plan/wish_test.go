@@ -253,6 +253,7 @@ func TestUndoTold(t *testing.T) {
 		{"basic web=1 worker=1", Wish{Verb: ToEnable, Size: "standard-1x"}, "standard-1x web=2 worker=1 cron=1 affinity preboot", nil},
 		{"standard-1x web=3 affinity preboot", Wish{Verb: ToDisable}, "standard-1x web=1", nil},
 		{"standard-1x web=3 affinity preboot", Wish{Verb: ToDisable}, "standard-1x web=1", func(r *policy.Rules) { r.SessionAffinity = policy.Forbidden }},
+		{"standard-1x web=3 affinity preboot", Wish{Verb: ToDisable}, "standard-1x web=1", func(r *policy.Rules) { r.SessionAffinity = policy.Optional }},
 		{"standard-1x web=12 affinity preboot", Wish{Verb: ToDisable}, "standard-1x web=1", nil},
 		{"standard-1x web=3 affinity", Wish{Verb: ToScale, Web: 1}, "standard-1x web=1", nil},
 		{"standard-1x web=3 affinity", Wish{Verb: ToScale, Web: 1}, "standard-1x web=1 affinity", nil},

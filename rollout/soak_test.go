@@ -68,6 +68,8 @@ func TestSoakAcrossTickets(t *testing.T) {
 			state: approval.Done, from: 10 * time.Second, to: 11 * time.Second},
 		"not told for a while": {line: "standard-1x web=1 affinity", wish: two, act: func(s *stage) { s.untold(30 * time.Minute) },
 			state: approval.Done, from: 30 * time.Minute, to: 33 * time.Minute, say: "Since when session affinity is on could not be read (Heroku does not tell)."},
+		"not told after a part of the soak": {line: "standard-1x web=1 affinity=3m", wish: two, act: func(s *stage) { s.untold(30 * time.Minute) }, soaks: true,
+			state: approval.Done, from: 30 * time.Minute, to: 33 * time.Minute, say: "Since when session affinity is on could not be read"},
 		"not told any more": {line: "standard-1x web=1 affinity", wish: two, act: func(s *stage) { s.untold(24 * time.Hour) },
 			state: approval.Failed, say: "It got nowhere for 2h: since when session affinity is on could not be read"},
 		"cancelled while it waits": {line: "standard-1x web=1 affinity", wish: two, act: func(s *stage) { s.again(); time.AfterFunc(time.Minute, s.halt) },
