@@ -433,6 +433,7 @@ func TestPressesDuringAStopAreExcused(t *testing.T) {
 		s.want(time.Second, answered)
 		s.memory.set(func(m *memory) { m.hang = true })
 		s.do("type approver #ops /zdd enable shop") // keeps the links up until it is acknowledged
+		time.Sleep(10 * time.Millisecond)           // it has arrived: what comes at the very moment of the stop is nobody's
 		s.cancel()
 		time.Sleep(1200 * time.Millisecond) // so that the excuse takes longer than the acknowledgement
 		for range 3 {
