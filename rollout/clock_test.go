@@ -37,7 +37,7 @@ func TestClockSetBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := begin(t, "standard-1x web=1", enable())
-				tt.act(s, func() { s.set = -24 * time.Hour })
+				tt.act(s, func() { s.set.Store(int64(-24 * time.Hour)) })
 				begun := time.Now()
 				got := s.carry()
 				if took := time.Since(begun); got.State != tt.state || took < tt.from || took > tt.to {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -316,7 +317,7 @@ type stage struct {
 	policy  policy.Policy
 	allowed func() (string, error)
 	cut     func(point string) bool
-	set     time.Duration        // how far the program's clock is set forward, or back
+	set     atomic.Int64         // nanoseconds: how far the program's clock is set forward, or back
 	heard   func(waiting string) // hears what the ticket says after each turn that waits
 	runs    int
 	running *job // the one of this turn
@@ -362,7 +363,7 @@ func begin(t *testing.T, line string, wish plan.Wish) *stage {
 }
 
 // clock is the program's.
-func (s *stage) clock() time.Time { return time.Now().Add(s.set) }
+func (s *stage) clock() time.Time { return time.Now().Add(time.Duration(s.set.Load())) }
 
 // ticket stores an approved ticket of the app as it is now.
 func (s *stage) ticket(id string, wish plan.Wish) {
