@@ -35,7 +35,8 @@ func TestACrashBetweenAcceptAndPerform(t *testing.T) {
 		s.queue.handlers[WorkCommand] = nil // the program dies before the queue gets to it
 		s.memory.set(func(m *memory) { m.slow = time.Second })
 		s.do("type requester #ops /zdd enable shop")
-		s.cancel() // while it is stored
+		time.Sleep(10 * time.Millisecond) // it has arrived
+		s.cancel()                        // while it is stored
 		if err := s.stop(); err != nil {
 			t.Fatal(err)
 		}
