@@ -158,7 +158,7 @@ func TestOnlyTheNewestRevisionIsTold(t *testing.T) {
 		s.do("fault next 1 chat.postMessage 503") // whether it was posted is not known
 		s.tell(ticket(1, approval.Pending))
 		s.want(time.Second, "dm→requester: T-1 rev 1")
-		s.tell(ticket(3, approval.Cancelled)) // while the job of the first waits to try again
+		s.tell(ticket(3, approval.Cancelled))                // while the job of the first waits to try again
 		s.want(2*time.Minute, "update→requester: T-1 rev 3") // and nothing in #ops, where nobody heard of it
 		s.wantDone()
 	})
