@@ -278,6 +278,23 @@ func (s *Server) handle(r *http.Request, d delivery) answer {
 		a.header = map[string]string{}
 	}
 	maps.Copy(a.header, limits)
+	return s.encoded(x, a)
+}
+
+// encoded is an answer whose body is text already: it is written without the lock,
+// while other requests change what the body was made of.
+func (s *Server) encoded(x *exchange, a answer) answer {
+	if _, isHTML := a.body.(string); isHTML {
+		return a
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(a.body); err != nil {
+		s.log.Error("encode answer", "path", x.path, "err", err)
+		a.status = http.StatusInternalServerError
+	}
+	a.body = b.Bytes()
 	return a
 }
 
@@ -352,19 +369,14 @@ func (s *Server) write(rw http.ResponseWriter, r *http.Request, d delivery, a an
 	for k, v := range a.header {
 		h.Set(k, v)
 	}
-	var text []byte
-	if html, isHTML := a.body.(string); isHTML {
-		text = []byte(html)
+	text, done := a.body.([]byte)
+	if !done {
+		a = s.encoded(d.x, a) // what a fault says, or a refusal: nothing of the world is in it
+		text, done = a.body.([]byte)
+	}
+	if !done {
+		text = []byte(a.body.(string))
 		h.Set("Content-Type", "text/html; charset=utf-8")
-	} else {
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(a.body); err != nil {
-			s.log.Error("encode answer", "path", d.x.path, "err", err)
-			a.status = http.StatusInternalServerError
-		}
-		text = b.Bytes()
 	}
 	if a.status/100 == 2 && r.Method == http.MethodGet {
 		etag := fmt.Sprintf(`"%x"`, sha256.Sum256(text))[:34] + `"`

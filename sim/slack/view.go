@@ -78,7 +78,7 @@ func (s *Server) viewJSON(v *view) object {
 		"clear_on_close": false, "notify_on_close": false, "submit_disabled": false,
 	}
 	maps.Copy(o, v.body)
-	o["state"] = object{"values": v.state}
+	o["state"] = object{"values": values(v.state)}
 	o["hash"] = v.hash
 	o["root_view_id"] = v.root
 	o["previous_view_id"] = nil
@@ -86,6 +86,17 @@ func (s *Server) viewJSON(v *view) object {
 		o["previous_view_id"] = v.previous
 	}
 	return o
+}
+
+// values is a copy of what was entered so far: an answer is written without the lock,
+// while the person goes on filling in the view.
+func values(state map[string]any) object {
+	copied := object{}
+	for block, actions := range state {
+		entered, _ := actions.(object)
+		copied[block] = maps.Clone(entered)
+	}
+	return copied
 }
 
 func (s *Server) showView(v *view, kind string) {
