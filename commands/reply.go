@@ -14,7 +14,8 @@ type Reply struct {
 	Parts   []Part
 }
 
-// Part is one piece of a Reply: Heading, Para, List, Facts, Pre, Note, Buttons or Divider.
+// Part is one piece of a Reply: Heading, Para, List, Facts, Pre, Note, Buttons, Divider,
+// Table or Chart.
 type Part interface{ part() }
 
 type (
@@ -34,7 +35,26 @@ type (
 	Buttons struct{ Row []Button }
 	// Divider parts what does not belong together.
 	Divider struct{}
+	// Table is rows of cells under their column's name. Renderers that have no room for
+	// all rows say how many they leave out.
+	Table struct {
+		Head []string
+		Rows [][]Text // each as long as Head
+	}
+	// Chart is numbers over time, or over anything else in order.
+	Chart struct {
+		Title  string
+		Alt    string   // what the chart shows, in a sentence, for who does not see it; required
+		Labels []string // along the axis, one for each value
+		Series []Series
+	}
 )
+
+// Series is one line, or one colour of bars, of a Chart.
+type Series struct {
+	Name   string
+	Values []float64 // one for each of the Chart's Labels
+}
 
 func (Heading) part() {}
 func (Para) part()    {}
@@ -44,6 +64,8 @@ func (Pre) part()     {}
 func (Note) part()    {}
 func (Buttons) part() {}
 func (Divider) part() {}
+func (Table) part()   {}
+func (Chart) part()   {}
 
 // Item is one line of a List, with what explains it below.
 type Item struct {

@@ -1,0 +1,75 @@
+package audit
+
+import (
+	"time"
+
+	"example.com/zdd/fleet"
+)
+
+// Standing is how one app stood in the newest scan that had it in scope. It is what
+// is kept of an app from night to night; the app itself is read anew each time.
+type Standing struct {
+	App      fleet.ID `json:"app"`
+	Name     string   `json:"name"`
+	Team     string   `json:"team,omitzero"`    // empty: owned by a person
+	Stage    string   `json:"stage,omitzero"`   // of its pipeline; empty: in none, or not known
+	Owner    string   `json:"owner,omitzero"`   // Slack user or user group id, by the policy's `apps`
+	Channel  string   `json:"channel,omitzero"` // Slack channel id, by the policy's `apps`
+	Verdict  Verdict  `json:"verdict"`
+	Marks    []Mark   `json:"marks"` // one a check, in the order of Checks
+	Increase Increase `json:"increase"`
+	// Size is what `enable` has to be given as size=…, because the app's tier can't be
+	// made ready as it is; empty: nothing.
+	Size string `json:"size,omitzero"`
+	// Yours is what a person has to do that no plan can, such as raising an autoscaler's
+	// minimum, in a sentence; empty: nothing.
+	Yours  string       `json:"yours,omitzero"`
+	Unread fleet.Reason `json:"unread,omitzero"` // why the app as a whole could not be read; zero: it could
+	// ReadAt is when the scan of Night read it. Where Unread says that it could not, it is
+	// when it tried; the marks' own times tell what is known from before.
+	ReadAt time.Time `json:"read_at"`
+	Night  string    `json:"night"`         // the id of that scan
+	Gone   time.Time `json:"gone,omitzero"` // since when no scan has found it in scope any more; zero: the last one did
+}
+
+// Increase is what making an app ready would add to its monthly cost: known, zero where
+// it is ready, or unknown.
+type Increase = fleet.Value[fleet.Money]
+
+// Mark is what one check said of an app, and since when.
+type Mark struct {
+	Check    string    `json:"check"`
+	Outcome  Outcome   `json:"outcome"`
+	Required bool      `json:"required"`
+	Evidence string    `json:"evidence"`
+	Since    time.Time `json:"since"` // the first read at which it was Outcome, and has been ever since
+	// Known is the newest outcome that was not Unknown, and KnownAt when it was last read
+	// to be so: what a later outcome is compared with. Empty: none yet.
+	Known   Outcome   `json:"known,omitzero"`
+	KnownAt time.Time `json:"known_at,omitzero"`
+	// Passed says that the check has passed at some time: failing now it regressed, and is
+	// not new.
+	Passed bool `json:"passed,omitzero"`
+	// Told is the owner who was last mentioned for its failing; empty: nobody was. Zeroed
+	// when it fails no more.
+	Told string `json:"told,omitzero"`
+}
+
+// Fails says whether the mark counts against the app.
+func (m Mark) Fails() bool { return m.Required && m.Outcome == Fail }
+
+// Turn is one check of one app that came out otherwise than the last time that it was
+// known: it happened between the two reads. Feature and formation changes make no
+// release on Heroku, so nobody is named.
+type Turn struct {
+	App      fleet.ID  `json:"app"`
+	Name     string    `json:"name"` // of the app, then
+	Check    string    `json:"check"`
+	From     Outcome   `json:"from,omitzero"` // empty: it was not known before
+	To       Outcome   `json:"to"`
+	Required bool      `json:"required"`       // To counted for the verdict
+	Evidence string    `json:"evidence"`       // for To
+	After    time.Time `json:"after,omitzero"` // the last read that said From; zero: there was none
+	Before   time.Time `json:"before"`         // the read that said To
+	Night    string    `json:"night"`
+}
