@@ -15,7 +15,7 @@ type Reply struct {
 }
 
 // Part is one piece of a Reply: Heading, Para, List, Facts, Pre, Note, Buttons, Divider,
-// Table or Chart.
+// Grid or Chart.
 type Part interface{ part() }
 
 type (
@@ -35,9 +35,9 @@ type (
 	Buttons struct{ Row []Button }
 	// Divider parts what does not belong together.
 	Divider struct{}
-	// Table is rows of cells under their column's name. Renderers that have no room for
+	// Grid is rows of cells under their column's name. Renderers that have no room for
 	// all rows say how many they leave out.
-	Table struct {
+	Grid struct {
 		Head []string
 		Rows [][]Text // each as long as Head
 	}
@@ -64,7 +64,7 @@ func (Pre) part()     {}
 func (Note) part()    {}
 func (Buttons) part() {}
 func (Divider) part() {}
-func (Table) part()   {}
+func (Grid) part()    {}
 func (Chart) part()   {}
 
 // Item is one line of a List, with what explains it below.
