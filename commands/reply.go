@@ -72,6 +72,10 @@ type Item struct {
 	Mark   Mark
 	Text   Text
 	Detail []Text // each on a line of its own
+	// Button belongs to this line and stands beside it: in Slack the item is a section of
+	// its own with the button as its accessory, on a terminal its line to type follows the
+	// details. Items without one that follow each other need no block of their own. nil: none.
+	Button *Button
 }
 
 // Fact is a named value.
