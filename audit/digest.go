@@ -71,6 +71,7 @@ type Line struct {
 	Checks   []string  `json:"checks,omitzero"`   // ids of those that Kind is about, in the order of Checks
 	Evidence []string  `json:"evidence,omitzero"` // a sentence for each of Checks
 	Days     int       `json:"days,omitzero"`     // Still: for how many nights it has failed by now
+	After    time.Time `json:"after,omitzero"`    // Regressed, Fixed: the last read that said otherwise of any of Checks (Mark.KnownAt, as it was); zero: not told
 	Why      string    `json:"why,omitzero"`      // Unread: why, in words
 	Increase Increase  `json:"increase,omitzero"`
 	Size     string    `json:"size,omitzero"`  // see Standing
