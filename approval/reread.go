@@ -60,7 +60,7 @@ func (d *Desk) reread(ctx context.Context, pol policy.Policy, t Ticket) (changed
 	if then, ok := difference(t.Plan, app); ok {
 		return fmt.Sprintf("`%s` has changed since %s was asked for: %s", app.Name, t.ID, then), nil, nil
 	}
-	if part, why := missing(app); part != "" {
+	if part, why := plan.Unread(app); part != "" {
 		return "", again(nil, "I could not read %s of `%s` again (%s).", part, t.Plan.Name, why.Text), nil
 	}
 	if now.Outcome == plan.Refused && len(now.Why) > 0 {
@@ -115,33 +115,6 @@ func amount(v fleet.Value[fleet.Money]) string {
 		return m.String()
 	}
 	return "unknown"
-}
-
-// missing is the first part that was not read of those that a plan's hash stands on.
-func missing(app fleet.App) (part string, why fleet.Reason) {
-	autoscaler := plan.AutoscalerOf(app)
-	shield := fleet.Known(false)
-	if app.Space != nil {
-		shield = app.Space.Shield // prices depend on it
-	}
-	for _, p := range []struct {
-		name  string
-		known bool
-		why   fleet.Reason
-	}{
-		{"the formation", app.Formation.IsKnown(), app.Formation.Why()},
-		{"the features", app.Features.IsKnown(), app.Features.Why()},
-		{"the prices", app.Sizes.IsKnown(), app.Sizes.Why()},
-		{"the price", shield.IsKnown(), shield.Why()},
-		{"the add-ons", app.AddOns.IsKnown(), app.AddOns.Why()},
-		{"the autoscaler", autoscaler.IsKnown(), autoscaler.Why()},
-		{"the pipeline", app.Pipeline.IsKnown(), app.Pipeline.Why()}, // the policy may have rules for it
-	} {
-		if !p.known {
-			return p.name, p.why
-		}
-	}
-	return "", fleet.Reason{}
 }
 
 // difference says what of that which the steps start from is another by now. Of several

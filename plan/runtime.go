@@ -115,3 +115,31 @@ func Floor(app fleet.App, want int) (floor fleet.Value[int], low bool) {
 	}
 	return fleet.Known(web.Quantity), low
 }
+
+// Unread is the first part that was not read of those that a plan's hash stands on, in
+// words that go with "could not read"; empty: all were.
+func Unread(app fleet.App) (part string, why fleet.Reason) {
+	autoscaler := AutoscalerOf(app)
+	shield := fleet.Known(false)
+	if app.Space != nil {
+		shield = app.Space.Shield // its dynos cost more
+	}
+	for _, p := range []struct {
+		name  string
+		known bool
+		why   fleet.Reason
+	}{
+		{"the formation", app.Formation.IsKnown(), app.Formation.Why()},
+		{"the features", app.Features.IsKnown(), app.Features.Why()},
+		{"the prices", app.Sizes.IsKnown(), app.Sizes.Why()},
+		{"the kind of space", shield.IsKnown(), shield.Why()},
+		{"the add-ons", app.AddOns.IsKnown(), app.AddOns.Why()},
+		{"the autoscaler", autoscaler.IsKnown(), autoscaler.Why()},
+		{"the pipeline", app.Pipeline.IsKnown(), app.Pipeline.Why()}, // the policy may have rules for it
+	} {
+		if !p.known {
+			return p.name, p.why
+		}
+	}
+	return "", fleet.Reason{}
+}

@@ -28,8 +28,8 @@ func (u *run) start(ctx context.Context) error {
 			if u.t.Policy != "" && u.t.Policy != pol.Digest() { // whatever else has changed
 				return u.stale("The policy has changed since this was asked for")
 			}
-			if p := unreadParts(app); p != nil { // it may be the same plan, once that is known
-				return u.onTrouble(p)
+			if part, why := plan.Unread(app); part != "" { // it may be the same plan, once that is known
+				return u.onTrouble(unread(part, why))
 			}
 			differs, told := whatDiffers(u.t.Plan, again, app)
 			if !told {
@@ -61,28 +61,6 @@ func (u *run) start(ctx context.Context) error {
 			return u.tell(ledger.Started, map[string]any{"hash": t.Plan.Hash, "steps": stepNames(t.Plan.Steps)})
 		}}
 	})
-}
-
-// unreadParts is the first part of the app that a plan stands on and that was not read;
-// nil: all were.
-func unreadParts(app fleet.App) *trouble {
-	for _, part := range []struct {
-		name  string
-		known bool
-		why   fleet.Reason
-	}{
-		{"the formation", app.Formation.IsKnown(), app.Formation.Why()},
-		{"the features", app.Features.IsKnown(), app.Features.Why()},
-		{"the dyno sizes and their prices", app.Sizes.IsKnown(), app.Sizes.Why()},
-		{"the add-ons", app.AddOns.IsKnown(), app.AddOns.Why()},
-		{"whether Heroku's autoscaler is on", plan.AutoscalerOf(app).IsKnown(), plan.AutoscalerOf(app).Why()},
-		{"the pipeline", app.Pipeline.IsKnown(), app.Pipeline.Why()}, // the policy may have rules for it
-	} {
-		if !part.known {
-			return unread(part.name, part.why)
-		}
-	}
-	return nil
 }
 
 // whatDiffers says as exactly as can be told from the plans why what would be done now
