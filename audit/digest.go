@@ -48,12 +48,14 @@ type Changes struct {
 	Unread    int `json:"unread"`    // could not be judged tonight
 }
 
-// Group is what concerns one owner, or one team where nobody is named as owner.
+// Group is what concerns one owner, or one team where nobody is named as owner, in one
+// channel: an owner or a team whose apps are told in several has a group in each.
 type Group struct {
 	Owner   string `json:"owner,omitzero"`   // Slack user or user group id
 	Team    string `json:"team,omitzero"`    // where there is no Owner; empty too: personal apps
 	Channel string `json:"channel,omitzero"` // Slack channel id, where the policy names one of its own
-	// Mention says that something here is new to the owner. Never on a baseline night.
+	// Mention says that something here is new to the owner: listed as new, regressed or
+	// newly theirs. Never on a baseline night.
 	Mention bool   `json:"mention,omitzero"`
 	Counts  Counts `json:"counts"` // of all the group's apps
 	Lines   []Line `json:"lines"`  // what is listed of them, the worst first
@@ -68,11 +70,11 @@ type Line struct {
 	Was      string    `json:"was,omitzero"`      // its name the night before, where that was another
 	From     string    `json:"from,omitzero"`     // its team the night before, where that was another; "-": it was personal
 	Kind     LineKind  `json:"kind"`              //
-	Checks   []string  `json:"checks,omitzero"`   // ids of those that Kind is about, in the order of Checks
+	Checks   []string  `json:"checks,omitzero"`   // ids of those that Kind is about, in the order of Checks: New, Regressed: that began to fail; Still, Owner: that fail; Fixed: that did
 	Evidence []string  `json:"evidence,omitzero"` // a sentence for each of Checks
 	Days     int       `json:"days,omitzero"`     // Still: for how many nights it has failed by now
 	After    time.Time `json:"after,omitzero"`    // Regressed, Fixed: the last read that said otherwise of any of Checks (Mark.KnownAt, as it was); zero: not told
-	Why      string    `json:"why,omitzero"`      // Unread: why, in words
+	Why      string    `json:"why,omitzero"`      // Unread, Gone: why, in words
 	Increase Increase  `json:"increase,omitzero"`
 	Size     string    `json:"size,omitzero"`  // see Standing
 	Yours    string    `json:"yours,omitzero"` // see Standing

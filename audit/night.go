@@ -25,8 +25,13 @@ type Night struct {
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"` // of the scan
 	Posted   time.Time `json:"posted,omitzero"`   // of the digest, everywhere; zero also where there is no channel
-	Coverage Coverage  `json:"coverage"`
-	Counts   Counts    `json:"counts"`
+	Coverage Coverage  `json:"coverage"` // zero until the scan has ended
+	Counts   Counts    `json:"counts"`   // the same
+	// Again is when the scan goes, or went, once more through the lists and the apps that
+	// it could not read at first; zero: the first pass is not over.
+	Again    time.Time     `json:"again,omitzero"`
+	Calls    int           `json:"calls,omitzero"`    // to Heroku until now
+	Expected time.Duration `json:"expected,omitzero"` // see Digest
 	Digest   *Digest   `json:"-"` // made when the scan ended; nil before, and where it is not asked for
 	Version  int64     `json:"-"` // raised by each write
 }
@@ -93,7 +98,9 @@ type Store interface {
 	// Tx runs do in one transaction. do uses nothing but tx.
 	Tx(ctx context.Context, do func(tx *sql.Tx) error) error
 	// BeginNight stores a new night with Version 1 and its work. made is false, and
-	// nothing is stored, where there is one with that ID. Of any number of callers one gets true.
+	// nothing is stored, where its ID, or one of the dates that it missed, is a night
+	// already or was missed by one: each date is told of once. Of any number of callers
+	// one gets true.
 	BeginNight(ctx context.Context, n Night, work ...Work) (made bool, err error)
 	// SaveNight stores the night, its Digest too unless it is nil, and work, as part of
 	// tx, where the stored one has n.Version, which is raised; else ErrNightChanged.

@@ -23,13 +23,38 @@ type Standing struct {
 	Size string `json:"size,omitzero"`
 	// Yours is what a person has to do that no plan can, such as raising an autoscaler's
 	// minimum, in a sentence; empty: nothing.
-	Yours  string       `json:"yours,omitzero"`
-	Unread fleet.Reason `json:"unread,omitzero"` // why the app as a whole could not be read; zero: it could
+	Yours string `json:"yours,omitzero"`
+	// Unread is why the app could not be judged: it, or a part of it that decides, could
+	// not be read. Zero: it was judged, which includes what Heroku tells nobody.
+	Unread fleet.Reason `json:"unread,omitzero"`
 	// ReadAt is when the scan of Night read it. Where Unread says that it could not, it is
 	// when it tried; the marks' own times tell what is known from before.
 	ReadAt time.Time `json:"read_at"`
 	Night  string    `json:"night"`         // the id of that scan
 	Gone   time.Time `json:"gone,omitzero"` // since when no scan has found it in scope any more; zero: the last one did
+	// Failing says that the app was not ready when it was last judged, which the nights
+	// after that on which it can't be judged leave as it is.
+	Failing bool `json:"failing,omitzero"`
+	// Fresh says that it was found on the first night ever and could not be judged since:
+	// what it is first found to fail is no more news than what that night judged.
+	Fresh bool `json:"fresh,omitzero"`
+	// News is what the last scan that had something to tell of the app found changed.
+	News News `json:"news,omitzero"`
+}
+
+// News is what one scan has to tell of an app beyond how it stands. It is decided when the
+// app is held against the night before, and kept with what it follows from, so that a
+// scan that is interrupted tells everything, and tells it once.
+type News struct {
+	Night   string    `json:"night"`            // the id of that scan
+	Kind    LineKind  `json:"kind,omitzero"`    // empty: the app is not listed
+	Checks  []string  `json:"checks,omitzero"`  // see Line
+	Was     string    `json:"was,omitzero"`     // see Line
+	From    string    `json:"from,omitzero"`    // see Line
+	Days    int       `json:"days,omitzero"`    // see Line
+	After   time.Time `json:"after,omitzero"`   // see Line
+	Why     string    `json:"why,omitzero"`     // see Line
+	Mention bool      `json:"mention,omitzero"` // the owner is mentioned for it
 }
 
 // Increase is what making an app ready would add to its monthly cost: known, zero where
@@ -50,8 +75,12 @@ type Mark struct {
 	// Passed says that the check has passed at some time: failing now it regressed, and is
 	// not new.
 	Passed bool `json:"passed,omitzero"`
-	// Told is the owner who was last mentioned for its failing; empty: nobody was. Zeroed
-	// when it fails no more.
+	// Failing is since when it counts against the app, by the first read that found so,
+	// without one since then that found otherwise: one that finds nothing out changes
+	// nothing. Zero: it does not.
+	Failing time.Time `json:"failing,omitzero"`
+	// Told is the owner who was last told of its failing: mentioned or, on a baseline
+	// night, listed. Empty: nobody was. Zeroed when it fails no more.
 	Told string `json:"told,omitzero"`
 }
 
