@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"example.com/zdd/chat"
@@ -29,7 +30,8 @@ func (s *Store) AcceptRequest(ctx context.Context, a chat.Accepted) (first bool,
 		if first, err = recordEnvelope(ctx, tx, Envelope{ID: a.ID, Kind: a.Kind, At: a.At}); err != nil || !first {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO requests (id, at, body) VALUES ($1, $2, $3)`, a.ID, a.At.UnixMilli(), string(body)); err != nil {
+		sealed := s.key.Mark(requestMark, body) + " " + string(body)
+		if _, err := tx.ExecContext(ctx, `INSERT INTO requests (id, at, body) VALUES ($1, $2, $3)`, a.ID, a.At.UnixMilli(), sealed); err != nil {
 			return err
 		}
 		return s.EnqueueJob(ctx, tx, jobs.Spec{Kind: chat.WorkCommand, Key: a.ID, At: a.At})
@@ -40,8 +42,13 @@ func (s *Store) AcceptRequest(ctx context.Context, a chat.Accepted) (first bool,
 	return first, nil
 }
 
+// requestMark is the purpose of the mark in front of a request. A request is carried out
+// as the person it names, so who can write the database, and has not the ledger's key,
+// must not be able to make one.
+const requestMark = "request"
+
 // Request reads what was accepted; chat.ErrNoRequest where nothing was, or it is
-// forgotten.
+// forgotten, or is not as this bot has written it.
 func (s *Store) Request(ctx context.Context, id string) (chat.Accepted, error) {
 	var body string
 	err := s.db.QueryRowContext(ctx, `SELECT body FROM requests WHERE id = $1`, id).Scan(&body)
@@ -51,9 +58,16 @@ func (s *Store) Request(ctx context.Context, id string) (chat.Accepted, error) {
 	if err != nil {
 		return chat.Accepted{}, fmt.Errorf("read request %s: %w", id, withContext(ctx, err))
 	}
+	mark, text, _ := strings.Cut(body, " ")
+	if !s.key.Marked(mark, requestMark, []byte(text)) {
+		return chat.Accepted{}, fmt.Errorf("read request %s: it was altered, or the ledger's key was changed since: %w", id, chat.ErrNoRequest)
+	}
 	var a chat.Accepted
-	if err := json.Unmarshal([]byte(body), &a); err != nil {
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
 		return chat.Accepted{}, fmt.Errorf("read request %s: %w", id, err)
+	}
+	if a.ID != id {
+		return chat.Accepted{}, fmt.Errorf("read request %s: it was stored as %s: %w", id, a.ID, chat.ErrNoRequest)
 	}
 	return a, nil
 }

@@ -18,7 +18,8 @@ func allowed() map[string][]string {
 		"fleet":  {},
 		"ledger": {},
 		"jobs":   {},
-		"policy": {"fleet"},
+		// schedule: what a schedule may be is said in one place.
+		"policy": {"fleet", "schedule"},
 		// When a night is due, on wall clocks that summer time bends: no more than that.
 		"schedule": {},
 		"plan":     {"fleet", "policy"},
@@ -33,7 +34,8 @@ func allowed() map[string][]string {
 		"rollout": {"plan", "fleet", "approval", "ledger", "policy"},
 		"watch":   {"fleet", "policy", "ledger"},
 		// The interfaces that it implements are declared where they are used.
-		"store": {"approval", "audit", "chat", "jobs", "ledger", "rollout", "secret", "watch"},
+		// fleet: what is kept of apps is kept by their ids.
+		"store": {"approval", "audit", "chat", "fleet", "jobs", "ledger", "rollout", "secret", "watch"},
 
 		// What people talk to. commands does not import heroku, chat does not
 		// import either of them: they meet in cmd/bot.

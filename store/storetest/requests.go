@@ -64,6 +64,30 @@ func testRequests(t *testing.T, o store.Options) {
 		}
 	}
 
+	// Who writes the database can't have anything done in somebody's name.
+	tamper := func(query string, args ...any) {
+		t.Helper()
+		if err := s.Tx(t.Context(), func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(t.Context(), query, args...)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const set = `UPDATE requests SET body = replace(body, $1, $2) WHERE id = 'E1'`
+	tamper(set, "deny T-1", "approve T-1")
+	wantGone("E1")
+	tamper(set, "approve T-1", "deny T-1")
+	tamper(set, "U0REQUESTER", "U0APPROVER")
+	wantGone("E1")
+	tamper(set, "U0APPROVER", "U0REQUESTER")
+	tamper(`INSERT INTO requests (id, at, body) SELECT 'E9', at, body FROM requests WHERE id = 'E1'`)
+	wantGone("E9")
+	tamper(`DELETE FROM requests WHERE id = 'E9'`)
+	if got, err := s.Request(t.Context(), "E1"); err != nil || got.ID != "E1" {
+		t.Errorf("as it was again: got %+v, %v", got, err)
+	}
+
 	// Its job is there, due at once; and as long as it is not done, nothing is forgotten.
 	later := a.At.Add(48 * time.Hour)
 	forget := func(want int64) {

@@ -43,6 +43,14 @@ func Run(t *testing.T, place func(t *testing.T) store.Options) {
 		{"requests race", testRequestsRace},
 		{"posts", testPosts},
 		{"posts race", testPostsRace},
+		{"nights", testNights},
+		{"nights race", testNightsRace},
+		{"first look", testFirstLook},
+		{"standings", testStandings},
+		{"standings many", testStandingsMany},
+		{"turns", testTurns},
+		{"prune", testPrune},
+		{"migrate", testMigrate},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, place(t)) })
 	}
