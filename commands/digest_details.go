@@ -1,0 +1,360 @@
+package commands
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/zdd/audit"
+	"example.com/zdd/plan"
+)
+
+const (
+	// pageSize is how much a thread's message holds, in characters with buttons reckoned
+	// in: Slack refuses blocks of more than about 13,200, and escapes make texts longer.
+	pageSize = 8000
+	// buttonSize is what a button takes of it: a section of its own, ids, the line to run.
+	buttonSize = 350
+	// manyLines is how many apps of one owner are shown one by one. Where there are more,
+	// wholeLines are, and the others are named by what they lack: nobody reads the three
+	// hundredth time that preboot is off.
+	manyLines, wholeLines = 20, 10
+	// namesAtOnce is how many apps one item names.
+	namesAtOnce = 40
+)
+
+// section is one owner's part of the thread.
+type section struct {
+	head  Text // with the mention, if any
+	again Text // the same for the next page
+	name  string
+	items []Item
+}
+
+// details is the thread: by owner, several on a page where they are small.
+func (m digestMessage) details() []Reply {
+	rung := map[string]bool{} // each once, however many groups are theirs
+	var sections []section
+	for _, g := range m.groups {
+		if len(g.Lines) == 0 {
+			continue
+		}
+		here := g.Channel == "" || g.Channel == m.view.Home || g.Channel == m.view.Channel
+		ring := g.Mention && g.Owner != "" && here && !m.Baseline && !rung[g.Owner]
+		if ring {
+			rung[g.Owner] = true
+		}
+		s := sectionOf(g, m.dates)
+		if ring {
+			s.head = append(Line(mention(g.Owner)), s.head...)
+		} else {
+			s.head = append(Line(quietly(g)), s.head...)
+		}
+		if !here {
+			s.head = append(s.head, Line(" · told in ", MentionChannel(g.Channel))...)
+		}
+		s.again = Line(quietly(g), ", continued")
+		sections = append(sections, s)
+	}
+	return pages(sections)
+}
+
+// mention rings the owner, a person or a user group.
+func mention(owner string) Span {
+	if strings.HasPrefix(owner, "S") {
+		return Span{Kind: Group, S: owner}
+	}
+	return MentionUser(owner)
+}
+
+// quietly names a group's owner without ringing anybody.
+func quietly(g audit.Group) Text {
+	switch {
+	case g.Owner != "":
+		return Line("Owner ", Code(g.Owner))
+	case g.Team != "":
+		return Line("Team ", Bold(g.Team))
+	}
+	return Line(Bold("Personal apps"))
+}
+
+// sectionOf is a group without its owner's name.
+func sectionOf(g audit.Group, dates dates) section {
+	s := section{head: Line(": " + readyOf(g.Counts)), name: quietly(g).String()}
+	lines := slices.SortedStableFunc(slices.Values(g.Lines), worse)
+	var bad, fixed, gone, unread []audit.Line
+	for _, l := range lines {
+		switch {
+		case failing(l.Kind):
+			bad = append(bad, l)
+		case l.Kind == audit.LineFixed:
+			fixed = append(fixed, l)
+		case l.Kind == audit.LineGone:
+			gone = append(gone, l)
+		default:
+			unread = append(unread, l)
+		}
+	}
+	whole := bad
+	if len(bad) > manyLines {
+		whole = bad[:wholeLines]
+	}
+	for _, l := range whole {
+		s.items = append(s.items, lineItem(l, dates))
+	}
+	s.items = append(s.items, alike(bad[len(whole):], MarkFail, func(l audit.Line) string {
+		what := strings.ToLower(strings.Join(titles(l.Checks), ", "))
+		if word := kindWord(l); word != "" {
+			return word + ": " + what
+		}
+		return what
+	})...)
+	if g.Quiet > 0 {
+		also := "more "
+		if len(bad) == 0 {
+			also = ""
+		}
+		s.items = append(s.items, Item{Mark: MarkFail, Text: Line(fmt.Sprintf("%d %sas before, not listed tonight.", g.Quiet, also))})
+	}
+	s.items = append(s.items, alike(fixed, MarkPass, func(l audit.Line) string { return "fixed: " + strings.ToLower(strings.Join(titles(l.Checks), ", ")) })...)
+	s.items = append(s.items, alike(gone, MarkNone, func(audit.Line) string { return "gone, deleted or out of scope now; failed before" })...)
+	s.items = append(s.items, alike(unread, MarkUnknown, func(l audit.Line) string { return "not read: " + orUnsaid(l.Why) })...)
+	return s
+}
+
+func orUnsaid(why string) string {
+	if why == "" {
+		return "no reason was told"
+	}
+	return brief(why, 120)
+}
+
+// lineItem is one app that fails, with what helps.
+func lineItem(l audit.Line, dates dates) Item {
+	text := appName(l)
+	if word := kindWord(l); word != "" {
+		text = append(text, Line(" ", Bold(word))...)
+	}
+	text = append(text, Line(":")...)
+	for _, e := range l.Evidence {
+		text = append(text, Line(" ")...)
+		text = append(text, shortly(e)...)
+		text = append(text, Line(".")...)
+	}
+	item := Item{Mark: MarkFail, Text: text, Button: fixLine(l)}
+	if !l.After.IsZero() && l.Kind == audit.LineRegressed {
+		item.Text = append(item.Text, Line(" It was fine "+dates.moment(l.After)+".")...)
+	}
+	if l.Yours != "" {
+		item.Detail = []Text{append(Line("Yours to do: "), Prose(l.Yours)...)}
+		return item
+	}
+	if getting := remedyText(l); len(getting) > 0 {
+		item.Detail = []Text{getting}
+	}
+	return item
+}
+
+// appName is the app, and what it was called and whose it was the night before.
+func appName(l audit.Line) Text {
+	text := Line(Code(l.Name))
+	var was Text
+	if l.Was != "" {
+		was = Line("was ", Code(l.Was))
+	}
+	if l.From != "" {
+		from := "of team " + brief(l.From, 60)
+		if l.From == "-" {
+			from = "a personal app"
+		}
+		if was == nil {
+			was = Line("was " + from)
+		} else {
+			was = append(was, Line(", "+from)...)
+		}
+	}
+	if was == nil {
+		return text
+	}
+	return Line(text, " (", was, ")")
+}
+
+// kindWord is why the app is listed; empty where it is for nothing but failing.
+func kindWord(l audit.Line) string {
+	switch l.Kind {
+	case audit.LineRegressed:
+		return "regressed"
+	case audit.LineNew:
+		return "new"
+	case audit.LineFixed:
+		return "fixed"
+	case audit.LineOwner:
+		return "as before, with a new owner"
+	case audit.LineStill:
+		if l.Days <= 1 {
+			return "still, for a night"
+		}
+		return fmt.Sprintf("still, for %d nights", l.Days)
+	}
+	return ""
+}
+
+// remedyText is what getting ready takes.
+func remedyText(l audit.Line) Text {
+	text := Line("Getting ready ")
+	if l.Size != "" {
+		text = append(text, Line("takes "+l.Size+" dynos and ")...)
+	}
+	switch more, known := l.Increase.Get(); {
+	case !known:
+		return append(text, Line("costs an unknown amount: "+brief(l.Increase.Why().Text, 120)+".")...)
+	case more == 0:
+		return append(text, Line("costs nothing more.")...)
+	case more < 0:
+		return append(text, Line("saves "+(-more).String()+" a month.")...)
+	default:
+		return append(text, Line("adds "+more.String()+" a month.")...)
+	}
+}
+
+// priceText is an increase in a cell.
+func priceText(v audit.Increase) Text {
+	switch more, known := v.Get(); {
+	case !known:
+		return Line("not known")
+	case more == 0:
+		return Line("nothing")
+	default:
+		return Line(signed(more))
+	}
+}
+
+// fixLine opens the plan that makes the app ready; nil where a plan can't. It never acts.
+func fixLine(l audit.Line) *Button {
+	if !failing(l.Kind) || l.Yours != "" || l.App == "" {
+		return nil
+	}
+	return &Button{Label: "Fix…", Run: plan.Wish{Verb: plan.ToEnable, Size: l.Size}.Line(string(l.App))}
+}
+
+// alike names apps that one sentence holds of, by sentence, in the order of the first of each.
+func alike(lines []audit.Line, mark Mark, say func(audit.Line) string) []Item {
+	var order []string
+	by := map[string][]audit.Line{}
+	for _, l := range lines {
+		what := say(l)
+		if _, known := by[what]; !known {
+			order = append(order, what)
+		}
+		by[what] = append(by[what], l)
+	}
+	var items []Item
+	for _, what := range order {
+		all := by[what]
+		first := true
+		for part := range slices.Chunk(all, namesAtOnce) {
+			text := Line(Bold(capital(what)))
+			switch {
+			case !first:
+				text = append(text, Line(", more of them")...)
+			case len(all) > 1:
+				text = append(text, Line(fmt.Sprintf(" (%d)", len(all)))...)
+			}
+			first = false
+			for i, l := range part {
+				sep := ", "
+				if i == 0 {
+					sep = " · "
+				}
+				text = append(text, Line(sep)...)
+				text = append(text, appName(l)...)
+			}
+			items = append(items, Item{Mark: mark, Text: text})
+		}
+	}
+	return items
+}
+
+// titles are the checks as people know them: Session affinity.
+func titles(ids []string) []string {
+	all := audit.Checks()
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = id
+		if at := slices.IndexFunc(all, func(c audit.Check) bool { return c.ID == id }); at >= 0 {
+			names[i] = all[at].Title
+		}
+	}
+	return names
+}
+
+// shortly is a finding's evidence up to what explains it: whoever wants to know why asks
+// for the app's status.
+func shortly(evidence string) Text {
+	text := Prose(strings.TrimSuffix(evidence, "."))
+	for i, s := range text {
+		if before, _, cut := strings.Cut(s.S, ": "); cut && s.Kind == Plain {
+			return append(slices.Clone(text[:i]), Span{S: before})
+		}
+	}
+	return text
+}
+
+// pages sets sections one after the other, on as many replies as it takes.
+func pages(sections []section) []Reply {
+	var out []Reply
+	var names []string
+	used := 0
+	open := func() {
+		out = append(out, Reply{})
+		names, used = nil, 0
+	}
+	add := func(head Text, name string) {
+		if len(out) == 0 || used > pageSize*3/4 { // a heading alone at the foot of a page helps nobody
+			open()
+		}
+		page := &out[len(out)-1]
+		if len(page.Parts) > 0 {
+			page.Parts = append(page.Parts, Divider{})
+		}
+		page.Parts = append(page.Parts, Para{head}, List{})
+		names = append(names, name)
+		page.Summary = "Details: " + brief(joined(names), 200)
+		used += size(head)
+	}
+	for _, s := range sections {
+		add(s.head, s.name)
+		for i, item := range s.items {
+			n := itemSize(item)
+			if used+n > pageSize && i > 0 {
+				used = pageSize
+				add(s.again, s.name)
+			}
+			page := &out[len(out)-1]
+			list := page.Parts[len(page.Parts)-1].(List)
+			list.Items = append(list.Items, item)
+			page.Parts[len(page.Parts)-1] = list
+			used += n
+		}
+	}
+	return out
+}
+
+func itemSize(i Item) int {
+	n := size(i.Text) + 20 // its mark
+	for _, d := range i.Detail {
+		n += size(d)
+	}
+	if i.Button != nil {
+		n += buttonSize
+	}
+	return n
+}
+
+func size(t Text) int {
+	n := 0
+	for _, s := range t {
+		n += len([]rune(s.S)) + 2
+	}
+	return n
+}
