@@ -45,7 +45,7 @@ func Examine(ctx context.Context, o Options) (e Examination, err error) {
 	}
 	// goose writes a row for each migration, and another that says so when one is undone;
 	// ours are never undone.
-	if err := s.db.QueryRowContext(ctx, `SELECT max(version_id) FROM goose_db_version`).Scan(&e.Schema); err != nil {
+	if err := s.db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version`).Scan(&e.Schema); err != nil {
 		return e, fmt.Errorf("read the schema's version: %w", withContext(ctx, err))
 	}
 	if there, err := s.hasTable(ctx, "ledger_head"); err != nil || !there {

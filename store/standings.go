@@ -160,11 +160,11 @@ func insert(ctx context.Context, tx *sql.Tx, query string, rows [][]any) error {
 
 // standingText is a standing as it is stored.
 func standingText(s audit.Standing) (string, error) {
-	s.ReadAt, s.Gone = stored(s.ReadAt), stored(s.Gone)
+	s.ReadAt, s.Gone, s.News.After = stored(s.ReadAt), stored(s.Gone), stored(s.News.After)
 	s.Marks = slices.Clone(s.Marks)
 	for i := range s.Marks {
 		m := &s.Marks[i]
-		m.Since, m.KnownAt = stored(m.Since), stored(m.KnownAt)
+		m.Since, m.KnownAt, m.Failing = stored(m.Since), stored(m.KnownAt), stored(m.Failing)
 	}
 	text, err := json.Marshal(s)
 	return string(text), err

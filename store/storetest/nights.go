@@ -50,6 +50,29 @@ func wantNight(t *testing.T, s *store.Store, want audit.Night) {
 	}
 }
 
+// setTimes sets every time in what is pointed to, so that a field that is added later is
+// in the tests too.
+func setTimes(what any, at time.Time) {
+	var walk func(v reflect.Value)
+	walk = func(v reflect.Value) {
+		switch {
+		case v.Type() == reflect.TypeFor[time.Time]():
+			v.Set(reflect.ValueOf(at))
+		case v.Kind() == reflect.Struct:
+			for field, value := range v.Fields() {
+				if field.IsExported() {
+					walk(value)
+				}
+			}
+		case v.Kind() == reflect.Slice:
+			for i := range v.Len() {
+				walk(v.Index(i))
+			}
+		}
+	}
+	walk(reflect.ValueOf(what).Elem())
+}
+
 // wantNights checks which nights there are since a time.
 func wantNights(t *testing.T, s *store.Store, since time.Time, limit int, want ...string) {
 	t.Helper()
@@ -156,7 +179,9 @@ func testSaveNight(t *testing.T, s *store.Store, n audit.Night) {
 	at := time.Date(2026, 3, 30, 4, 31, 2, 123456789, time.FixedZone("", 7200))
 	full := n
 	full.Version, full.State, full.Baseline = 1, audit.Scanned, true
-	full.Started, full.Finished, full.Posted = at, at.Add(time.Minute), at.Add(2*time.Minute)
+	slot := full.Slot
+	setTimes(&full, at)
+	full.Slot = slot
 	full.Coverage = audit.Coverage{Seen: 7, InScope: 5, Judged: 3, Out: map[string]int{"review": 2}, Unread: map[string]int{"two-factor": 2}, Gaps: []string{`teams: "x" <&> ü`}}
 	full.Counts = audit.Counts{Ready: 1, NotReady: 1, Unknown: 2, NotApplicable: 1, Increase: 25_00, Unpriced: 1}
 	full.Digest = &audit.Digest{
@@ -194,9 +219,8 @@ func testSaveNight(t *testing.T, s *store.Store, n audit.Night) {
 	}
 	want := full
 	want.Version = 2
-	for _, t := range []*time.Time{&want.Started, &want.Finished, &want.Posted} {
-		*t = t.UTC().Truncate(time.Millisecond)
-	}
+	setTimes(&want, at.UTC().Truncate(time.Millisecond))
+	want.Slot = slot
 	wantNight(t, s, want)
 
 	// A night that is saved without its digest keeps the one that it has.

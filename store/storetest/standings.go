@@ -59,12 +59,14 @@ func testStandings(t *testing.T, o store.Options) {
 	full := audit.Standing{
 		App: shop, Name: "shop", Team: "acme", Stage: "production", Owner: "U1", Channel: "C1", Verdict: audit.VerdictNotReady, Size: "standard-1x",
 		Yours: "Raise the autoscaler's minimum.", Increase: fleet.Unknown[fleet.Money](fleet.Reason{Kind: fleet.Forbidden, Text: "no"}),
-		Unread: fleet.Reason{Kind: fleet.RateLimited, Text: "later"}, ReadAt: at, Night: "2026-03-30", Gone: at,
+		Unread: fleet.Reason{Kind: fleet.RateLimited, Text: "later"}, Night: "2026-03-30", Failing: true,
+		News: audit.News{Night: "2026-03-30", Kind: audit.LineStill, Checks: []string{"preboot"}, Days: 7, Mention: true},
 		Marks: []audit.Mark{
-			{Check: "preboot", Outcome: audit.Unknown, Required: true, Evidence: "\"<!channel>\" \x00 ü '; DROP TABLE standings; --", Since: at, Known: audit.Fail, KnownAt: at, Passed: true, Told: "U1"},
-			{Check: "web-dynos", Outcome: audit.Pass, Since: at},
+			{Check: "preboot", Outcome: audit.Unknown, Required: true, Evidence: "\"<!channel>\" \x00 ü '; DROP TABLE standings; --", Known: audit.Fail, Passed: true, Told: "U1"},
+			{Check: "web-dynos", Outcome: audit.Pass},
 		},
 	}
+	setTimes(&full, at)
 	marks := slices.Clone(full.Marks)
 	// A hyphen comes before digits and letters, on both.
 	others := []audit.Standing{standing("shop2"), standing("shop-a"), standing("shop0")}
@@ -75,9 +77,7 @@ func testStandings(t *testing.T, o store.Options) {
 		t.Error("saving a standing wrote into it")
 	}
 	want := full
-	ms := at.UTC().Truncate(time.Millisecond)
-	want.ReadAt, want.Gone = ms, ms
-	want.Marks[0].Since, want.Marks[0].KnownAt, want.Marks[1].Since = ms, ms, ms
+	setTimes(&want, at.UTC().Truncate(time.Millisecond))
 	wantStandings(t, s, want, others[1], others[2], others[0])
 	if got, found, err := s.Standing(t.Context(), shop); err != nil || !found || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, %v, want %+v", got, found, err, want)
