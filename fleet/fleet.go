@@ -88,6 +88,7 @@ type Release struct {
 	Version     int       `json:"version"`
 	Status      string    `json:"status,omitzero"` // pending, succeeded, failed, expired
 	Description string    `json:"description,omitzero"`
+	By          string    `json:"by,omitzero"` // the email of who made it; empty: not told, or not read
 	Current     bool      `json:"current"`
 	CreatedAt   time.Time `json:"created_at,omitzero"`
 	UpdatedAt   time.Time `json:"updated_at,omitzero"` // when its status last changed: the end of a release phase; zero: not told

@@ -174,6 +174,8 @@ type couplingInfo struct {
 	Stage string `json:"stage"`
 }
 
+func (x couplingInfo) whole() bool { return x.Pipeline.ID != "" && x.Stage != "" }
+
 // readCoupling takes a 404 for "in no pipeline", as the CLI does, unless it is the
 // app itself that Heroku did not find.
 func (r *reading) readCoupling(ctx context.Context) (couplingInfo, error) {
@@ -182,7 +184,7 @@ func (r *reading) readCoupling(ctx context.Context) (couplingInfo, error) {
 	if p, ok := errors.AsType[*fleet.Problem](err); ok && p.Kind == fleet.NotFound && !errors.Is(p, missing("app")) {
 		return couplingInfo{}, nil
 	}
-	if err == nil && (info.Pipeline.ID == "" || info.Stage == "") {
+	if err == nil && !info.whole() {
 		err = errForm
 	}
 	return info, err

@@ -8,35 +8,52 @@ import (
 	"example.com/zdd/fleet"
 )
 
-// readAutoscaler asks the metrics host for web's own autoscaler, where the dyno's tier
-// can have one. The host is undocumented (the CLI's ps:autoscale asks it): anything
-// unexpected reads as unknown, and its refusal of the token says nothing of the API's.
+// readAutoscaler is web's own autoscaler, asked for where the dyno's tier can have one.
 func (r *reading) readAutoscaler(ctx context.Context) fleet.Value[fleet.Autoscaler] {
-	none := fleet.Known(fleet.Autoscaler{})
-	unknown := fleet.Unknown[fleet.Autoscaler]
 	raw, known := r.formation.Get()
 	i := slices.IndexFunc(raw, func(p formationRow) bool { return p.Type == "web" })
-	switch {
-	case generation(fleet.Generation(r.app.Generation), r.formation) == fleet.Fir:
-		return none // Fir has no autoscaling (Dev Center, "Generations")
-	case !known:
-		return unknown(r.formation.Why())
-	case i < 0:
-		return none
-	case raw[i].App.ID != "" && raw[i].App.ID != r.app.ID:
-		return unknown(changedHands())
+	if i >= 0 && raw[i].App.ID != "" && raw[i].App.ID != r.app.ID {
+		return fleet.Unknown[fleet.Autoscaler](changedHands())
 	}
-	size := fleet.SizeNamed(raw[i].Size)
-	switch {
-	case size.Tier == fleet.OtherTier:
-		return unknown(fleet.Reason{Kind: fleet.NotTold, Text: "this version of zdd does not know " + clean(size.Name, r.c.inner.key) + " dynos, nor whether they autoscale"})
-	case !size.MayAutoscale():
-		return none
+	app := fleet.App{ID: fleet.ID(r.app.ID), Name: r.asked, Generation: generation(fleet.Generation(r.app.Generation), r.formation)}
+	app.Formation = fleet.Unknown[[]fleet.Process](r.formation.Why())
+	if known {
+		app.Formation = fleet.Known(processes(raw))
+	}
+	if without, told := r.c.autoscalerOf(app); told {
+		return without
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.c.timing.Monitor)
 	defer cancel()
+	return r.c.readMonitor(ctx, app)
+}
+
+// autoscalerOf is what the formation alone tells of Heroku's own autoscaling; told is
+// false where the metrics host has to be asked.
+func (c *Client) autoscalerOf(app fleet.App) (_ fleet.Value[fleet.Autoscaler], told bool) {
+	none := fleet.Known(fleet.Autoscaler{})
+	web, hasWeb := app.Web()
+	switch size := fleet.SizeNamed(web.Size); {
+	case app.Generation == fleet.Fir:
+		return none, true // Fir has no autoscaling (Dev Center, "Generations")
+	case !app.Formation.IsKnown():
+		return fleet.Unknown[fleet.Autoscaler](app.Formation.Why()), true
+	case !hasWeb:
+		return none, true
+	case size.Tier == fleet.OtherTier:
+		return fleet.Unknown[fleet.Autoscaler](fleet.Reason{Kind: fleet.NotTold, Text: "this version of zdd does not know " + clean(size.Name, c.inner.key) + " dynos, nor whether they autoscale"}), true
+	case !size.MayAutoscale():
+		return none, true
+	}
+	return fleet.Value[fleet.Autoscaler]{}, false
+}
+
+// readMonitor asks the metrics host. It is undocumented (the CLI's ps:autoscale asks
+// it): anything unexpected reads as unknown, and its refusal of the token says nothing of
+// the API's.
+func (c *Client) readMonitor(ctx context.Context, app fleet.App) fleet.Value[fleet.Autoscaler] {
 	var entries []json.RawMessage
-	err := r.c.metrics.Get(ctx, &entries, "/apps/"+r.app.ID+"/formation/web/monitors", nil, nil)
+	err := c.metrics.Get(ctx, &entries, "/apps/"+string(app.ID)+"/formation/web/monitors", nil, nil)
 	if err == nil && entries == nil {
 		err = errForm
 	}
@@ -45,9 +62,9 @@ func (r *reading) readAutoscaler(ctx context.Context) fleet.Value[fleet.Autoscal
 		found, err = scaleMonitor(entries)
 	}
 	if err != nil {
-		p := r.c.problem(ctx, "read autoscaling", r.asked, err)
-		r.c.notices.once(ctx, r.c.log, "the metrics host does not tell about autoscaling; it stays unknown", p)
-		return unknown(p.Reason())
+		p := c.problem(ctx, "read autoscaling", app.Name, err)
+		c.notices.once(ctx, c.log, "the metrics host does not tell about autoscaling; it stays unknown", p)
+		return fleet.Unknown[fleet.Autoscaler](p.Reason())
 	}
 	return fleet.Known(found)
 }

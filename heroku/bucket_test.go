@@ -14,10 +14,10 @@ func TestBucketStartsFullAndRefills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBucket(time.Now(), defaultReserve)
 		for range 100 {
-			if p := b.take(t.Context()); p != nil {
+			if p := b.take(t.Context(), 1); p != nil {
 				t.Fatal(p)
 			}
-			b.answered(time.Now(), -1)
+			b.answered(time.Now(), -1, b.sending())
 		}
 		if got, want := b.left(time.Now()), 4400; got != want {
 			t.Errorf("after 100 calls: got %d, want %d", got, want)
@@ -37,16 +37,16 @@ func TestBucketLearns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBucket(time.Now(), defaultReserve)
 		for range 3 {
-			if p := b.take(t.Context()); p != nil {
+			if p := b.take(t.Context(), 1); p != nil {
 				t.Fatal(p)
 			}
 		}
-		b.answered(time.Now(), 1000) // someone else uses the account too; two calls of ours may not be counted yet
+		b.answered(time.Now(), 1000, b.sending()) // someone else uses the account too; two calls of ours may not be counted yet
 		if got, want := b.left(time.Now()), 998; got != want {
 			t.Errorf("two calls still under way: got %d, want %d", got, want)
 		}
-		b.answered(time.Now(), -1) // no header
-		b.answered(time.Now(), 997)
+		b.answered(time.Now(), -1, b.sending()) // no header
+		b.answered(time.Now(), 997, b.sending())
 		if got, want := b.left(time.Now()), 997; got != want {
 			t.Errorf("all answered: got %d, want %d", got, want)
 		}
@@ -98,7 +98,7 @@ func TestBucketRanks(t *testing.T) {
 					defer cancel()
 				}
 				began := time.Now()
-				p := b.take(ctx)
+				p := b.take(ctx, 1)
 				if got := time.Since(began).Round(time.Millisecond); got != tt.waits {
 					t.Errorf("waited: got %v, want %v", got, tt.waits)
 				}
@@ -121,7 +121,7 @@ func TestBucketWaitEndsWhenTold(t *testing.T) {
 		done := make(chan time.Duration)
 		go func() {
 			began := time.Now()
-			if p := b.take(Background(t.Context())); p != nil {
+			if p := b.take(Background(t.Context()), 1); p != nil {
 				t.Error(p)
 			}
 			done <- time.Since(began)
@@ -143,7 +143,7 @@ func TestBucketWaitEndsWithContext(t *testing.T) {
 			time.Sleep(time.Second)
 			cancel()
 		}()
-		p := b.take(ctx)
+		p := b.take(ctx, 1)
 		if p == nil || !errors.Is(p, context.Canceled) {
 			t.Errorf("got %v, want cancelled", p)
 		}
@@ -181,7 +181,7 @@ func TestBucketCrowd(t *testing.T) {
 		done := make(chan struct{})
 		for range 75 {
 			go func() {
-				if p := b.take(Background(t.Context())); p != nil {
+				if p := b.take(Background(t.Context()), 1); p != nil {
 					t.Error(p)
 				}
 				done <- struct{}{}

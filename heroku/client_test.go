@@ -297,7 +297,7 @@ func errorsOf(ctx context.Context, c *heroku.Client) []error {
 	note(err)
 	_, err = c.Skew(ctx)
 	note(err)
-	for _, err := range c.ReadApps(ctx, heroku.AppFilter{Teams: []string{"acme"}, Personal: true}) {
+	for _, err := range c.ReadApps(ctx, fleet.Filter{Teams: []string{"acme"}, Personal: true}) {
 		note(err)
 	}
 	for _, step := range []plan.Step{toggled(plan.Preboot, true), toggled(plan.Affinity, false), scaled(2), resized("web=standard-1x")} {
@@ -347,7 +347,7 @@ func TestReserve(t *testing.T) {
 		read(t, c, "shop")
 		// With time enough, background work waits for its share.
 		began := time.Now()
-		for app, err := range c.ReadApps(heroku.Background(t.Context()), heroku.AppFilter{Personal: true}) {
+		for app, err := range c.ReadApps(heroku.Background(t.Context()), fleet.Filter{Personal: true}) {
 			if p, _ := errors.AsType[*fleet.Problem](err); p == nil || p.Kind != fleet.RateLimited {
 				t.Errorf("a page has %v at most: got %v %v", 25*time.Second, app.Name, err)
 			}

@@ -103,6 +103,9 @@ type releaseRow struct {
 	Current     bool      `json:"current"`
 	CreatedAt   time.Time `json:"created_at"`
 	UpdatedAt   time.Time `json:"updated_at"`
+	User        struct {
+		Email string `json:"email"`
+	} `json:"user"`
 }
 
 func (x releaseRow) whole() bool { return x.Version > 0 && x.Status != "" && !x.CreatedAt.IsZero() }
@@ -111,10 +114,17 @@ func latest(raw []releaseRow) fleet.Release {
 	var newest fleet.Release
 	for _, x := range raw { // a server that knows no order=desc answers with them all
 		if x.Version > newest.Version {
-			newest = fleet.Release{ID: x.ID, Version: x.Version, Status: x.Status, Description: x.Description, Current: x.Current, CreatedAt: x.CreatedAt, UpdatedAt: x.UpdatedAt}
+			newest = x.fleet()
 		}
 	}
 	return newest
+}
+
+func (x releaseRow) fleet() fleet.Release {
+	return fleet.Release{
+		ID: x.ID, Version: x.Version, Status: x.Status, Description: x.Description, By: x.User.Email,
+		Current: x.Current, CreatedAt: x.CreatedAt, UpdatedAt: x.UpdatedAt,
+	}
 }
 
 type dynoRow struct {
@@ -140,6 +150,7 @@ func dynosOf(raw []dynoRow) []fleet.Dyno {
 }
 
 type addonRow struct {
+	owner
 	Service named  `json:"addon_service"`
 	Plan    named  `json:"plan"`
 	Name    string `json:"name"`
@@ -192,6 +203,7 @@ type appInfo struct {
 	CreatedAt   time.Time  `json:"created_at"`
 	ReleasedAt  *time.Time `json:"released_at"`
 	ArchivedAt  *time.Time `json:"archived_at"`
+	Joined      *bool      `json:"joined"` // in a team's list only
 }
 
 type named struct {

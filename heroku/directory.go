@@ -109,7 +109,7 @@ func (c *Client) renew(ctx context.Context, under *renewal) {
 
 func (c *Client) listDirectory(ctx context.Context) (directory, error) {
 	var d directory
-	for app, err := range c.ReadApps(ctx, AppFilter{}) {
+	for app, err := range c.ReadApps(ctx, fleet.Filter{}) {
 		if err != nil {
 			d.gap = err
 			continue

@@ -15,7 +15,7 @@ import (
 	simheroku "example.com/zdd/sim/heroku"
 )
 
-func names(t *testing.T, c *heroku.Client, filter heroku.AppFilter) []string {
+func names(t *testing.T, c *heroku.Client, filter fleet.Filter) []string {
 	t.Helper()
 	var out []string
 	for app, err := range c.ReadApps(t.Context(), filter) {
@@ -33,14 +33,14 @@ func TestNoAppIsMissed(t *testing.T) {
 	for _, n := range []int{199, 200, 201, 260, 1000, 1001, 2345} {
 		synctest.Test(t, func(t *testing.T) {
 			c, sim := simulated(t, simheroku.Options{Fleet: simheroku.GenerateFleet(n, 1)}, heroku.Config{})
-			for what, filter := range map[string]heroku.AppFilter{"the team": {Teams: []string{"acme"}}, "all": {}} {
+			for what, filter := range map[string]fleet.Filter{"the team": {Teams: []string{"acme"}}, "all": {}} {
 				got := names(t, c, filter)
 				if len(got) != n || len(slices.Compact(got)) != n {
 					t.Errorf("%d apps, of %s: got %d", n, what, len(got))
 				}
 			}
 			sim.ResetCalls()
-			_ = names(t, c, heroku.AppFilter{Teams: []string{"acme"}})
+			_ = names(t, c, fleet.Filter{Teams: []string{"acme"}})
 			if got, want := sim.CallCounts()["GET /teams/{team}/apps"], (n+999)/1000; got != want {
 				t.Errorf("%d apps: got %d pages, want %d", n, got, want)
 			}
@@ -105,7 +105,7 @@ func TestListThatBreaksOff(t *testing.T) {
 				fmt.Fprint(rw, `[{"id":"`+newID+`","name":"shop"}]`)
 			}), heroku.Config{})
 			apps, problems := 0, 0
-			for _, err := range c.ReadApps(t.Context(), heroku.AppFilter{Personal: true}) {
+			for _, err := range c.ReadApps(t.Context(), fleet.Filter{Personal: true}) {
 				if err != nil {
 					problems++
 					if p, _ := errors.AsType[*fleet.Problem](err); p == nil || p.Kind != fleet.Unavailable {
@@ -163,21 +163,21 @@ app hidden team=data web=1 access=forbidden
 		}
 		c, sim := simulated(t, simheroku.Options{Fleet: f}, heroku.Config{})
 		for _, tt := range []struct {
-			filter heroku.AppFilter
+			filter fleet.Filter
 			want   string
 		}{
-			{heroku.AppFilter{}, "alpha bravo charlie delta hidden"}, // hidden: the team's list shows what the account has not joined
-			{heroku.AppFilter{Teams: []string{"acme"}}, "alpha"},
-			{heroku.AppFilter{Teams: []string{"acme", "data"}}, "alpha bravo charlie hidden"},
-			{heroku.AppFilter{Personal: true}, "delta"},
-			{heroku.AppFilter{Spaces: []string{"atlas"}}, "charlie"},
-			{heroku.AppFilter{Teams: []string{"acme"}, Spaces: []string{"atlas"}, Personal: true}, "alpha charlie delta"},
+			{fleet.Filter{}, "alpha bravo charlie delta hidden"}, // hidden: the team's list shows what the account has not joined
+			{fleet.Filter{Teams: []string{"acme"}}, "alpha"},
+			{fleet.Filter{Teams: []string{"acme", "data"}}, "alpha bravo charlie hidden"},
+			{fleet.Filter{Personal: true}, "delta"},
+			{fleet.Filter{Spaces: []string{"atlas"}}, "charlie"},
+			{fleet.Filter{Teams: []string{"acme"}, Spaces: []string{"atlas"}, Personal: true}, "alpha charlie delta"},
 		} {
 			if got := strings.Join(names(t, c, tt.filter), " "); got != tt.want {
 				t.Errorf("%+v: got %q, want %q", tt.filter, got, tt.want)
 			}
 		}
-		for app, err := range c.ReadApps(t.Context(), heroku.AppFilter{Spaces: []string{"atlas"}}) {
+		for app, err := range c.ReadApps(t.Context(), fleet.Filter{Spaces: []string{"atlas"}}) {
 			if err != nil || app.Space == nil || app.Formation.IsKnown() || app.Features.IsKnown() || app.ReadAt.IsZero() {
 				t.Errorf("got %+v %v, want its bulk fields and nothing else", app, err)
 			}
@@ -185,7 +185,7 @@ app hidden team=data web=1 access=forbidden
 		sim.ResetCalls()
 		var problems []error
 		got := 0
-		for _, err := range c.ReadApps(t.Context(), heroku.AppFilter{Teams: []string{"../account", "nobody", "acme"}}) {
+		for _, err := range c.ReadApps(t.Context(), fleet.Filter{Teams: []string{"../account", "nobody", "acme"}}) {
 			if err != nil {
 				problems = append(problems, err)
 			} else {
@@ -206,7 +206,7 @@ app hidden team=data web=1 access=forbidden
 func TestReadAppsStopsWhenToldTo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, sim := simulated(t, simheroku.Options{Fleet: simheroku.GenerateFleet(1500, 1)}, heroku.Config{})
-		for range c.ReadApps(t.Context(), heroku.AppFilter{}) {
+		for range c.ReadApps(t.Context(), fleet.Filter{}) {
 			break
 		}
 		if got := len(sim.Calls()); got != 1 {
@@ -226,7 +226,7 @@ func TestNoTeams(t *testing.T) {
 		fmt.Fprint(rw, `[{"id":"`+newID+`","name":"shop"}]`)
 	}), heroku.Config{Log: logger(&log)})
 	for range 2 {
-		if got := names(t, c, heroku.AppFilter{}); !slices.Equal(got, []string{"shop"}) {
+		if got := names(t, c, fleet.Filter{}); !slices.Equal(got, []string{"shop"}) {
 			t.Errorf("got %v", got)
 		}
 	}

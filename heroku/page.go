@@ -9,14 +9,15 @@ import (
 )
 
 // wholePage asks for the longest page that Heroku gives (Platform API reference,
-// "Ranges"). Only lists of apps ask for it; the other lists take Heroku's 200 at a
-// time, because not every one of them lets itself be sorted by id.
+// "Ranges"). Only lists of a whole account ask for it; the others are short. Which lists
+// let themselves be sorted by id is not told of each: one that does not is asked again
+// for Heroku's own 200 at a time.
 func wholePage() *platform.ListRange { return &platform.ListRange{Field: "id", Max: 1000} }
 
 // Beyond so many pages a list is none: each costs a call of the account's limit.
 const (
-	mostPages    = 20  // of 200, of what belongs to one app
-	mostAppPages = 200 // of 1000, of apps
+	mostPages     = 20  // of 200, of what belongs to one app
+	mostLongPages = 200 // of 1000, of what belongs to an account
 )
 
 var (
@@ -28,18 +29,23 @@ var (
 
 // pages walks a list over all its pages: heroku-go takes a 206 for the whole list and
 // drops Next-Range. After an error the walk ends, and what came before it is not the
-// whole list. Each page has its own deadline, [Timing.List].
+// whole list. Each page has its own deadline, [Timing.List]; in background work its
+// request has, and may be waited for longer.
 func pages[T any](ctx context.Context, c *Client, first *platform.ListRange, list func(context.Context, *platform.ListRange) ([]T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		ask, asked := "", map[string]bool{"": true}
 		most := mostPages
 		if first != nil {
-			most = mostAppPages
+			most = mostLongPages
 		}
 		for {
 			x := &exchange{askRange: ask}
 			items, err := onePage(withExchange(ctx, x), c, first, list)
+			if errors.Is(err, errRange) && first != nil && ask == "" {
+				first = nil
+				continue
+			}
 			if err != nil {
 				yield(none, err)
 				return
@@ -69,7 +75,7 @@ func pages[T any](ctx context.Context, c *Client, first *platform.ListRange, lis
 }
 
 func onePage[T any](ctx context.Context, c *Client, first *platform.ListRange, list func(context.Context, *platform.ListRange) ([]T, error)) ([]T, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timing.List)
+	ctx, cancel := within(ctx, c.timing.List)
 	defer cancel()
 	items, err := list(ctx, first)
 	if err == nil && items == nil {

@@ -79,11 +79,16 @@ func answerProblem(resp *http.Response, body []byte, key secret.Text) (p *fleet.
 	case status == http.StatusNotFound:
 		p.Kind = fleet.NotFound
 		p.Err = missing(clean(said.Resource, key))
-	default: // 400, 409, 416, 422 invalid_params, verification_needed, …
+	case status == http.StatusRequestedRangeNotSatisfiable:
+		p.Kind, p.Err = fleet.Refused, errRange
+	default: // 400, 409, 422 invalid_params, verification_needed, …
 		p.Kind = fleet.Refused
 	}
 	return p, false
 }
+
+// errRange is the cause of a Refused: the list does not let itself be paged like that.
+var errRange = errors.New("requested range not satisfiable")
 
 // missing is the cause of a NotFound: what kind of thing Heroku did not find.
 type missing string

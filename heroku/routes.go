@@ -44,6 +44,10 @@ func routes() []route {
 		{method: http.MethodGet, pattern: "/apps/{app}/buildpack-installations"},
 		{method: http.MethodGet, pattern: "/apps/{app}/pipeline-couplings"},
 		{method: http.MethodGet, pattern: "/pipelines/{id}"},
+		{method: http.MethodGet, pattern: "/pipelines"},
+		{method: http.MethodGet, pattern: "/pipeline-couplings"},
+		{method: http.MethodGet, pattern: "/addons"},
+		{method: http.MethodGet, pattern: "/spaces"},
 		{method: http.MethodGet, pattern: "/dyno-sizes"},
 		{method: http.MethodGet, pattern: "/apps/{id}/formation/web/monitors", metrics: true},
 

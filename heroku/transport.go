@@ -30,6 +30,7 @@ type transport struct {
 	routes       []route
 	bucket       *bucket
 	lanes        chan struct{} // one place for each background request under way
+	pace         *pace
 	meter        *meter
 	wire         http.RoundTripper
 	pause        time.Duration // before the second try
@@ -134,27 +135,40 @@ func (u untilDeadline) NextBackOff() time.Duration {
 // may be gone in a moment.
 func (t *transport) send(req *http.Request, r route, x *exchange) (resp *http.Response, p *fleet.Problem, passing bool) {
 	ctx := req.Context()
-	if rankOf(ctx) == background {
-		select {
-		case t.lanes <- struct{}{}:
-			defer func() { <-t.lanes }()
-		case <-ctx.Done():
-			return nil, connectionProblem(ctx, context.Cause(ctx), t.key), false
-		}
-	}
 	counted := !r.free && !r.metrics
-	if counted {
-		if p := t.bucket.take(ctx); p != nil {
+	if counted && !tallyOf(ctx).pay() {
+		if p := t.bucket.take(ctx, 1); p != nil {
 			p.Err = errors.Join(p.Err, errNotSent)
 			return nil, p, false
 		}
 	}
-	if p := late(ctx, r); p != nil {
+	unsent := func(p *fleet.Problem) (*http.Response, *fleet.Problem, bool) {
 		if counted {
-			t.bucket.answered(time.Now(), -1)
+			t.bucket.giveBack(time.Now(), 1)
 		}
 		return nil, p, false
 	}
+	if rankOf(ctx) == background { // after the token, so that who waits for one keeps no lane
+		select {
+		case t.lanes <- struct{}{}:
+			defer func() { <-t.lanes }()
+		case <-ctx.Done():
+			return unsent(connectionProblem(ctx, context.Cause(ctx), t.key))
+		}
+	}
+	if each, limited := eachOf(ctx); limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, each)
+		defer cancel()
+		req = req.WithContext(ctx)
+	}
+	if p := late(ctx, r); p != nil {
+		return unsent(p)
+	}
+	if !r.free {
+		tallyOf(ctx).sent()
+	}
+	before := t.bucket.sending()
 	x.sent = time.Now()
 	resp, body, err := t.exchange(req)
 	x.got = time.Now()
@@ -164,7 +178,7 @@ func (t *transport) send(req *http.Request, r route, x *exchange) (resp *http.Re
 	}
 	switch {
 	case counted:
-		t.bucket.answered(x.got, remaining)
+		t.bucket.answered(x.got, remaining, before)
 	case remaining >= 0:
 		t.bucket.told(x.got, remaining)
 	}
@@ -174,6 +188,7 @@ func (t *transport) send(req *http.Request, r route, x *exchange) (resp *http.Re
 		return nil, p, passingConnection(ctx, p)
 	}
 	t.meter.observe(r, resp.StatusCode, x.got.Sub(x.sent))
+	t.pace.answered(x.got.Sub(x.sent))
 	t.warn(ctx, resp, r)
 	switch {
 	case resp.StatusCode/100 != 2:
