@@ -82,7 +82,7 @@ func newBench(t *testing.T, yaml string) *bench {
 
 func (b *bench) desk(readOnly string) *approval.Desk {
 	return approval.NewDesk(approval.DeskConfig{
-		Store: b.store, Apps: b, People: b, ReadOnly: readOnly,
+		Store: b.store, Apps: b, People: b, Key: b.key, ReadOnly: readOnly,
 		Policy: func() policy.Policy { defer b.lock()(); return b.policy },
 		Now:    func() time.Time { defer b.lock()(); return b.now },
 		Self:   func(context.Context) (fleet.ID, error) { defer b.lock()(); return b.self, b.noSelf },

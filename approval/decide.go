@@ -120,7 +120,7 @@ type voter struct {
 	may       bool // is an approver of this ticket
 	mayUnread *No
 
-	lapsed       string // why the requester may no longer
+	lapsed       string // why the requester may no longer, or the ticket is no longer theirs
 	lapsedUnread *No
 
 	silenced       map[string]string // why earlier votes count no more
@@ -144,6 +144,9 @@ func (d *Desk) look(ctx context.Context, v *voter, t Ticket) (err error) {
 		}
 	} else if v.by.ID != t.Requester {
 		return nil
+	}
+	if v.lapsed, err = d.Proof(ctx, t); err != nil || v.lapsed != "" {
+		return err
 	}
 	if v.lapsed, v.lapsedUnread, err = d.lapsed(ctx, v.policy, t); err != nil || v.lapsed != "" || v.lapsedUnread != nil {
 		return err

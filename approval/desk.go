@@ -24,6 +24,8 @@ type DeskConfig struct {
 	Apps   Apps
 	Policy func() policy.Policy // in force now
 	People People
+	// Key is the one that the Store seals the ledger with; see Desk.Proof.
+	Key ledger.Key
 	// ReadOnly is why nothing may be changed, in sentences that say what mends it; empty:
 	// it may. Then the desk refuses everything.
 	ReadOnly string
@@ -71,11 +73,12 @@ type AskFor struct {
 // Ask makes a ticket of a plan. With Approvals 0 it waits for the requester's Do, else
 // for so many Approve. made is false where there already is one: of the same Origin; or
 // one that waits for the same plan of the same wish, if it is the same person's, or waits
-// for other people anyway. (Then who asked second is not its requester, and may approve
-// it. An own ticket for each would only ask the approvers twice: the first to be carried
-// out makes the other stale.)
+// for other people anyway, or is approved and waits for its turn. (Then who asked second
+// is not its requester, and may approve it. An own ticket for each would only ask the
+// approvers twice: the first to be carried out makes the other stale.)
 //
-// A plan that nobody could approve under this policy is refused.
+// A plan that nobody could approve under this policy is refused, and so is one more than
+// a person may have waiting.
 func (d *Desk) Ask(ctx context.Context, a AskFor) (t Ticket, made bool, err error) {
 	if a.By.ID == "" || a.Origin == "" {
 		return Ticket{}, false, errors.New("ask: nobody asks, or the request has no id")
@@ -178,9 +181,12 @@ func (d *Desk) open(ctx context.Context, pol policy.Policy, a AskFor) (t Ticket,
 		if n, known := voices(pol, next.Requester); known && n < q.need {
 			return alone(pol, next.Requester, q.need, n)
 		}
+		if err := d.room(ctx, tx, next); err != nil {
+			return err
+		}
 		t, made, err = d.cfg.Store.CreateTicketTx(ctx, tx, next, func(t Ticket) Change {
 			about := aboutPlan(t, q)
-			about.Wish, about.ExpiresAt = t.line(), t.ExpiresAt
+			about.Wish, about.ExpiresAt, about.Ticket = t.line(), t.ExpiresAt, fingerprint(t)
 			return Change{
 				Entries: []ledger.Entry{entry(t, now, t.Requester, ledger.Asked, about)},
 				Work:    []Work{{Kind: WorkExpire, Key: t.ID, At: t.ExpiresAt}},
@@ -206,17 +212,49 @@ func (d *Desk) done(t Ticket, made bool, err error) (Ticket, bool, error) {
 
 // waiting finds the ticket that makes another one needless; see Ask.
 func (d *Desk) waiting(ctx context.Context, tx *sql.Tx, pol policy.Policy, next Ticket) (Ticket, bool, error) {
-	pending, err := d.cfg.Store.TicketsTx(ctx, tx, Filter{App: next.Plan.App, States: []State{Pending}, Limit: -1})
+	open, err := d.cfg.Store.TicketsTx(ctx, tx, Filter{App: next.Plan.App, States: []State{Pending, Approved}, Limit: -1})
 	if err != nil {
 		return Ticket{}, false, err
 	}
-	for _, t := range pending {
-		others := t.Approvals > 0 && !pol.Approval.SelfApproval
+	for _, t := range open {
+		others := t.State == Approved || t.Approvals > 0 && !pol.Approval.SelfApproval
 		if t.ExpiresAt.After(next.CreatedAt) && t.Plan.Hash == next.Plan.Hash && sameWish(t.Wish, next.Wish) && (others || t.Requester == next.Requester) {
 			return t, true, nil
 		}
 	}
 	return Ticket{}, false, nil
+}
+
+// What one person may have waiting for a decision at a time. A ticket that needs an
+// approval rings other people, and who is rung too often says yes without looking; a
+// preview rings nobody, but is kept for ever like every ticket.
+const (
+	mostAsked    = 20
+	mostPreviews = 100
+)
+
+// room refuses one ticket too many.
+func (d *Desk) room(ctx context.Context, tx *sql.Tx, next Ticket) error {
+	pending, err := d.cfg.Store.TicketsTx(ctx, tx, Filter{States: []State{Pending}, Limit: -1})
+	if err != nil {
+		return err
+	}
+	mine, most := 0, mostAsked
+	if next.Approvals == 0 {
+		most = mostPreviews
+	}
+	for _, t := range pending {
+		if t.Requester == next.Requester && (t.Approvals == 0) == (next.Approvals == 0) && t.ExpiresAt.After(next.CreatedAt) {
+			mine++
+		}
+	}
+	switch {
+	case mine < most:
+		return nil
+	case next.Approvals == 0:
+		return no("You have %d previews open already, and I keep no more for one person at a time. Nothing was asked for or changed. `/zdd pending` lists them: do those that you want, and cancel the others.", mine)
+	}
+	return no("You have %d tickets that wait for an approval already, and I ask for no more at a time: who is asked too often stops looking. Nothing was asked for or changed. `/zdd pending` lists them: have them decided, or cancel those that you don't need.", mine)
 }
 
 // spent are the app's other tickets whose increases count towards the quorum of t.

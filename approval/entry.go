@@ -28,6 +28,7 @@ type detail struct {
 	Halt      bool                     `json:"halt,omitzero"`           // it runs: it is to stop after its current step
 	From      string                   `json:"from,omitzero"`           // the ticket that it goes on from
 	ExpiresAt time.Time                `json:"expires_at,omitzero"`
+	Ticket    string                   `json:"ticket_sha256,omitzero"` // of what never changes in the ticket; see Desk.Proof
 }
 
 // aboutPlan is what an entry tells of what is decided on.

@@ -186,7 +186,7 @@ func (d *Desk) underOld(ctx context.Context, pol policy.Policy, old Ticket, p pl
 		under = true
 		t, made, err = d.cfg.Store.CreateTicketTx(ctx, tx, next, func(t Ticket) Change {
 			about := aboutPlan(t, q)
-			about.Wish, about.From, about.ExpiresAt = t.line(), old.ID, t.ExpiresAt
+			about.Wish, about.From, about.ExpiresAt, about.Ticket = t.line(), old.ID, t.ExpiresAt, fingerprint(t)
 			return Change{Entries: []ledger.Entry{entry(t, now, r.By.ID, ledger.Resumed, about)}, Work: []Work{applyWork(t, now)}}
 		})
 		return err

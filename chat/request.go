@@ -45,7 +45,13 @@ type Pressed struct {
 	Target    string `json:"target,omitzero"`    // as in Post
 }
 
-// ErrNoRequest says that there is no request of that id, or no more.
+// oldest is how old an accepted request may be when it is carried out. It is longer than
+// a restart of the bot or a maintenance of its database takes. After that nobody expects
+// it any more: what is done then should be what somebody wants then.
+const oldest = 15 * time.Minute
+
+// ErrNoRequest says that there is no request of that id, or no more, or that it is not as
+// the bot has written it.
 var ErrNoRequest = errors.New("no such request")
 
 // requests keeps what was accepted until it is carried out.
@@ -155,7 +161,8 @@ func (b *Bot) take(ctx context.Context, env envelope, r routed, at time.Time) (i
 // several times for one request, whose id tells the command that it is the same.
 //
 // Where Slack or the database does not answer it is tried again, for Timing.Patience
-// after the request; then the person is told.
+// after the request; then the person is told. So they are where the bot was away and the
+// request is too old by now: it is left alone.
 func (b *Bot) Perform(ctx context.Context, job Job) error {
 	id := jobKey(job)
 	if _, known := b.Self(); !known { // and so everybody would seem to be of another workspace
@@ -170,7 +177,7 @@ func (b *Bot) Perform(ctx context.Context, job Job) error {
 	}
 	request, err := b.cfg.Requests.Request(ctx, id)
 	if errors.Is(err, ErrNoRequest) {
-		b.log.Warn("a request is gone before it was carried out", "ref", id)
+		b.log.Error("a request is gone before it was carried out", "ref", id, "err", b.api.redact(err))
 		return nil
 	}
 	if err != nil {
@@ -223,6 +230,10 @@ func (b *Bot) carryOut(ctx context.Context, job Job, request Accepted, command c
 	if who.Kind == commands.Machine && (a.via == commands.Mention || a.via == commands.Direct) {
 		return result{}, nil
 	}
+	if time.Since(request.At) > oldest {
+		b.log.Warn("a request is left alone because it is too old", "ref", request.ID, "command", command.Name, "user", a.user)
+		return result{reply: tooOld(request)}, nil
+	}
 	reply, err := b.run(work, a, command, commands.Request{By: who, Via: a.via, Now: time.Now(), Origin: request.ID, Channel: a.channel, Note: a.note})
 	if ctx.Err() != nil { // the bot stops, or lost the job: whoever has it next answers
 		return result{}, context.Cause(ctx)
@@ -233,6 +244,15 @@ func (b *Bot) carryOut(ctx context.Context, job Job, request Accepted, command c
 		return result{}, fmt.Errorf("%s for %s: %s", first(command.Name, "a line"), a.user, b.api.redact(err))
 	}
 	return b.settled(a, command, reply, err), nil
+}
+
+// tooOld answers somebody whose request was accepted, and found again long after. It may
+// have been begun before.
+func tooOld(request Accepted) commands.Reply {
+	text := commands.Line("You asked for ", commands.Code(shorten(oneLine(request.Line), 200)), " ", commands.At(request.At),
+		", and I was away since. What is older than 15 minutes I leave alone, because a lot may have changed: so I did nothing about it now. ",
+		"Should I have begun it before I went away, ", commands.Code("pending"), " and ", commands.Code("history"), " tell. If you still want it, ask again.")
+	return commands.Reply{Summary: text.String(), Parts: []commands.Part{commands.Para{Text: text}}}
 }
 
 // passing says whether an error of Slack's may be gone in a moment: not what Slack

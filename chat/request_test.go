@@ -130,6 +130,37 @@ func TestTroubleWithARequestIsTriedAgainAndThenSaid(t *testing.T) {
 	}
 }
 
+func TestWhatIsTooOldIsLeftAlone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		away time.Duration
+		want string
+		runs int
+	}{
+		"a restart":    {away: 14 * time.Minute, want: "ephemeral→requester: shop enable", runs: 1},
+		"half an hour": {away: 16 * time.Minute, want: "ephemeral→requester: You asked for `enable shop`", runs: 0},
+		"a weekend":    {away: 60 * time.Hour, want: "ephemeral→requester: You asked for `enable shop`", runs: 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			playStory(t, slack.Options{}, nil, func(s *stage) {
+				s.memory.set(func(m *memory) { m.slow = time.Second })
+				s.do("type requester #ops /zdd enable shop")
+				time.Sleep(10 * time.Millisecond) // it has arrived
+				s.cancel()
+				if err := s.stop(); err != nil {
+					t.Fatal(err)
+				}
+				s.memory.set(func(m *memory) { m.slow = 0 })
+				time.Sleep(tt.away)
+				s.start()
+				s.want(time.Minute, tt.want)
+				if got := s.grammar.runs(); len(got) != tt.runs {
+					t.Errorf("ran %q, want %d", got, tt.runs)
+				}
+			})
+		})
+	}
+}
+
 func TestTheDatabaseGoesBetweenAcceptAndPerform(t *testing.T) {
 	playStory(t, slack.Options{}, nil, func(s *stage) {
 		s.grammar.trouble = 1

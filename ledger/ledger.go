@@ -180,6 +180,31 @@ func (k Key) Seal(prev Head, e Entry) Entry {
 	return e
 }
 
+// Fits says whether this key has sealed the entry as it is.
+func (k Key) Fits(e Entry) bool {
+	return e.KeyID == k.ID() && hmac.Equal([]byte(e.Hash), []byte(k.sum(e)))
+}
+
+// Mark seals a text that is kept beside the ledger, for one purpose: what is marked for
+// one does not pass for another. It is 64 hex digits behind the key's id and a dot. As
+// with entries, that of the zero Key detects accidents only.
+func (k Key) Mark(purpose string, text []byte) string {
+	h := sha256.New()
+	if k.keyed != nil {
+		h = hmac.New(sha256.New, k.keyed.secret)
+	}
+	for _, field := range [][]byte{[]byte("zdd mark 1"), []byte(purpose), text} {
+		h.Write(binary.AppendUvarint(nil, uint64(len(field))))
+		h.Write(field)
+	}
+	return k.ID() + "." + hex.EncodeToString(h.Sum(nil))
+}
+
+// Marked says whether the mark is this key's on that text.
+func (k Key) Marked(mark, purpose string, text []byte) bool {
+	return hmac.Equal([]byte(mark), []byte(k.Mark(purpose, text)))
+}
+
 // sum hashes every field but Hash. Each is preceded by its length, so that no two
 // entries have one encoding, and the first names the version of the encoding.
 func (k Key) sum(e Entry) string {

@@ -158,6 +158,11 @@ func (u *run) finish(ctx context.Context) error {
 			if len(done) > 0 {
 				change.Work = u.looks(now)
 			}
+			if u.t.Wish.Verb == plan.ToUndo && u.t.Follows != "" { // for who looks up what became of that one
+				undone := u.tell(ledger.Undone, map[string]any{"by": u.t.ID}).Entries[0]
+				undone.Ticket = u.t.Follows
+				change.Entries = append(change.Entries, undone)
+			}
 			return change
 		}}
 	})

@@ -65,7 +65,8 @@ type Heroku interface {
 	Apply(ctx context.Context, app fleet.ID, step plan.Step) error
 }
 
-// Config is what a Runner needs. All but ReadOnly, Head, Timing, Now and Log is required.
+// Config is what a Runner needs. All but Proof, ReadOnly, Head, Timing, Now and Log is
+// required.
 type Config struct {
 	Tickets Tickets
 	Apps    Apps
@@ -73,6 +74,10 @@ type Config struct {
 	// Allowed says why the ticket may no longer be carried out by the rules and people of
 	// today, empty where it may. An error means that it could not be found out.
 	Allowed func(ctx context.Context, t approval.Ticket) (why string, err error)
+	// Proof says why the ticket is not what the sealed ledger tells of it, empty where it
+	// is; asked at each turn, because the database may be written by others. Nil: the
+	// database is believed.
+	Proof func(ctx context.Context, t approval.Ticket) (why string, err error)
 	// Policy is what is in force: by it the wish is planned again at the start, and no
 	// second web dyno starts without the session affinity that it requires.
 	Policy func() policy.Policy
@@ -125,9 +130,13 @@ func (r *Runner) Apply(ctx context.Context, ticket string, job Job) error {
 			return fmt.Errorf("load %s: %w", ticket, err)
 		}
 		u := &run{Runner: r, job: job, t: t, log: r.log.With("ticket", t.ID, "app", t.Plan.Name)}
+		why, err := u.unproven(ctx)
 		switch {
+		case err != nil:
 		case r.cfg.ReadOnly != "" && (t.State == approval.Approved || t.State == approval.Running):
 			err = u.idle(ctx)
+		case why != "":
+			err = u.disown(ctx, why)
 		case t.State == approval.Approved:
 			err = u.start(ctx)
 		case t.State == approval.Running:
@@ -141,6 +150,33 @@ func (r *Runner) Apply(ctx context.Context, ticket string, job Job) error {
 			return err
 		}
 	}
+}
+
+// unproven says why a ticket that is not over is not what the ledger tells of it.
+func (u *run) unproven(ctx context.Context) (why string, err error) {
+	if u.cfg.Proof == nil || u.cfg.ReadOnly != "" || u.t.State != approval.Approved && u.t.State != approval.Running {
+		return "", nil
+	}
+	if why, err = u.cfg.Proof(ctx, u.t); err != nil {
+		return "", fmt.Errorf("%s: %w", u.t.ID, err)
+	}
+	return why, nil
+}
+
+// disown ends such a ticket: nothing more of it is done.
+func (u *run) disown(ctx context.Context, why string) error {
+	return u.conclude(ctx, func(context.Context) conclusion {
+		c := u.stale(why)
+		if u.t.State == approval.Running {
+			c = u.surprise(why)
+		}
+		end := c.change
+		c.change = func(t *approval.Ticket) approval.Change { // not reached where it was decided on meanwhile
+			u.log.ErrorContext(ctx, "a ticket is not what the ledger tells of it", "err", why)
+			return end(t)
+		}
+		return c
+	})
 }
 
 // readOnlyPause is how often work that may not change anything looks whether it may by

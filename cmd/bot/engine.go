@@ -15,6 +15,7 @@ import (
 	"example.com/zdd/fleet"
 	"example.com/zdd/heroku"
 	"example.com/zdd/jobs"
+	"example.com/zdd/ledger"
 	"example.com/zdd/policy"
 	"example.com/zdd/rollout"
 )
@@ -40,10 +41,12 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	wake := func() { e.doing.Wake(); e.telling.Wake() }
 	e.desk = approval.NewDesk(approval.DeskConfig{
 		Store: state, Apps: urgent{apps}, Policy: inForce, People: people{e, groups}, ReadOnly: cfg.readOnly(), Wake: wake, Self: apps.ReadSelf,
+		Key: ledger.NewKey(cfg.ledgerKey.Reveal()),
 	})
 	runner := rollout.New(rollout.Config{
 		Tickets: state, Apps: apps, Heroku: apps,
 		Allowed:  e.desk.StillAllowed,
+		Proof:    e.desk.Proof,
 		Policy:   inForce,
 		Judge:    func(app fleet.App) string { return string(audit.Judge(app, pol.For(app), o.now()).Verdict) },
 		Head:     state.LedgerHead,

@@ -1,0 +1,110 @@
+package approval
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/ledger"
+	"example.com/zdd/plan"
+)
+
+// Proof says why a ticket that is not over is not what the ledger tells of it, a
+// sentence without its full stop; empty where it is. Who can write the database can make
+// up a ticket, another plan in it, a vote, or an approval; but without the ledger's key
+// no entry that fits. So nothing is decided, begun or gone on with but what the entries
+// that this key has sealed tell: that it was asked for as it is, by whom, who said yes,
+// and that it has not ended since.
+//
+// It can't tell a ticket that was begun and set back to an earlier state together with
+// the ledger's end; the heads that were told in Slack do (ledger.Verify).
+func (d *Desk) Proof(ctx context.Context, t Ticket) (why string, err error) {
+	told, err := d.told(ctx, t)
+	if err != nil {
+		return "", fmt.Errorf("read what the ledger tells of %s: %w", t.ID, err)
+	}
+	if len(told) == 0 {
+		return fmt.Sprintf("The ledger does not tell of %s, sealed with the key that I have: the key was changed since, or somebody else wrote it into the database", t.ID), nil
+	}
+	made := told[len(told)-1]
+	var about detail
+	if err := json.Unmarshal(made.Detail, &about); err != nil || about.Ticket != fingerprint(t) {
+		return fmt.Sprintf("%s is not what the ledger tells was asked for: its record in the database was altered", t.ID), nil
+	}
+	said := func(verbs ...string) bool {
+		return slices.ContainsFunc(told, func(e ledger.Entry) bool { return slices.Contains(verbs, e.Verb) })
+	}
+	resumed := made.Verb == ledger.Resumed // under the votes of another ticket
+	for _, v := range t.Votes {
+		cast := func(e ledger.Entry) bool {
+			return e.Actor == v.User && (e.Verb == ledger.Voted || e.Verb == ledger.Approved)
+		}
+		if !resumed && !slices.ContainsFunc(told, cast) {
+			return fmt.Sprintf("The ledger does not tell of each approval that the database has for %s", t.ID), nil
+		}
+	}
+	over := said(ledger.Stale, ledger.Denied, ledger.Expired, ledger.Finished, ledger.Stopped, ledger.Failed)
+	approved, started := resumed || said(ledger.Approved), said(ledger.Started)
+	var is bool
+	switch t.State {
+	case Pending:
+		is = !approved && !started && !over && !said(ledger.Cancelled)
+	case Approved:
+		is = approved && !started && !over && !said(ledger.Cancelled)
+	case Running:
+		is = approved && started && !over
+	default:
+		is = true
+	}
+	if !is {
+		return fmt.Sprintf("The database has %s as %s, and the ledger does not", t.ID, t.State), nil
+	}
+	return "", nil
+}
+
+// told are the entries about a ticket that the key has sealed, newest first, down to the
+// one that made it; none where that one is not among them.
+func (d *Desk) told(ctx context.Context, t Ticket) (all []ledger.Entry, err error) {
+	const page = 100 // entries; an app has few others between a request and its end
+	for before := int64(0); ; {
+		entries, err := d.cfg.Store.LedgerOf(ctx, string(t.Plan.App), before, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			before = e.Seq
+			if e.Ticket != t.ID || !d.cfg.Key.Fits(e) {
+				continue
+			}
+			all = append(all, e)
+			if e.Verb == ledger.Asked || e.Verb == ledger.Resumed {
+				return all, nil
+			}
+		}
+		if len(entries) < page || before <= 1 {
+			return nil, nil
+		}
+	}
+}
+
+// fingerprint is a hash of all that never changes in a ticket.
+func fingerprint(t Ticket) string {
+	text, err := json.Marshal(struct {
+		ID                                        string
+		Wish                                      plan.Wish
+		Plan                                      plan.Plan
+		Requester, Team, Resumer, Follows, Policy string
+		App                                       fleet.ID
+		Created, Expires                          time.Time
+	}{t.ID, t.Wish, t.Plan, t.Requester, t.Team, t.Resumer, t.Follows, t.Policy, t.Plan.App, t.CreatedAt, t.ExpiresAt})
+	if err != nil { // it was read from JSON
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
