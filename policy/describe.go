@@ -71,6 +71,7 @@ func (p Policy) Describe() []Line {
 	add("digest.post_at", p.Nightly.PostAt)
 	add("digest.timezone", p.Nightly.Timezone)
 	add("digest.watch_every", span(p.Nightly.WatchEvery))
+	add("digest.keep", span(p.Nightly.Keep))
 	add("heroku.reserve", strconv.Itoa(p.Heroku.Reserve))
 	add("heroku.parallel", strconv.Itoa(p.Heroku.Parallel))
 	return lines
@@ -150,8 +151,12 @@ func amount(m fleet.Money) string {
 	return fmt.Sprintf("%d.%02d", m/100, m%100)
 }
 
-// span prints a duration without its empty parts: 24h, 10m, 1h30m.
+// span prints a duration without its empty parts: 365d, 24h, 10m, 1h30m.
 func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d > day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
 	s := d.String()
 	if t, ok := strings.CutSuffix(s, "m0s"); ok {
 		s = t + "m"

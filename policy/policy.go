@@ -145,6 +145,7 @@ type Nightly struct {
 	PostAt     string        // when to post, HH:MM in Timezone
 	Timezone   string        // IANA name
 	WatchEvery time.Duration // how often to look whether something was undone
+	Keep       time.Duration // for how long to keep what each night found
 }
 
 // Location is Timezone. Parse has made sure that it exists.
@@ -170,7 +171,7 @@ func Default() Policy {
 		Approval:     Approval{ExpiresAfter: 24 * time.Hour},
 		Limits:       Limits{WebDynos: 10, MonthlyIncrease: 1000_00},
 		Rollout:      Rollout{AffinitySoak: 10 * time.Minute, Settle: 6 * time.Minute},
-		Nightly:      Nightly{Schedule: "30 3 * * *", PostAt: "09:00", Timezone: "UTC", WatchEvery: 30 * time.Minute},
+		Nightly:      Nightly{Schedule: "30 3 * * *", PostAt: "09:00", Timezone: "UTC", WatchEvery: 30 * time.Minute, Keep: 365 * 24 * time.Hour},
 		Heroku:       Heroku{Reserve: 500, Parallel: 16},
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"example.com/zdd/fleet"
 	"example.com/zdd/fleet/fleettest"
+	"example.com/zdd/schedule"
 )
 
 var update = flag.Bool("update", false, "rewrite the goldens")
@@ -447,8 +448,11 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("got the person %q", id)
 			}
 		}
-		if p.Nightly.Location() == nil || onceADay(p.Nightly.Schedule) != nil {
-			t.Errorf("got %+v", p.Nightly)
+		if _, err := schedule.Parse(p.Nightly.Schedule, p.Nightly.Location()); err != nil {
+			t.Errorf("got %+v: %v", p.Nightly, err)
+		}
+		if _, err := schedule.PostAt(app.ReadAt, p.Nightly.PostAt, p.Nightly.Location()); err != nil {
+			t.Errorf("got %+v: %v", p.Nightly, err)
 		}
 		p.Hints()
 	})

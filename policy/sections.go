@@ -2,8 +2,6 @@ package policy
 
 import (
 	"cmp"
-	"fmt"
-	"math/bits"
 	"path"
 	"regexp"
 	"slices"
@@ -12,9 +10,9 @@ import (
 	_ "time/tzdata" // a dyno or container may lack the time zones that the file names
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/robfig/cron/v3"
 
 	"example.com/zdd/fleet"
+	"example.com/zdd/schedule"
 )
 
 // The ranges of what can be set, each with its reason.
@@ -31,6 +29,8 @@ const (
 	mostExpiry  = 7 * 24 * time.Hour
 	leastWatch  = 5 * time.Minute // a look costs two API calls an app
 	mostWatch   = 24 * time.Hour
+	leastKeep   = 30 * 24 * time.Hour // the digest's chart
+	mostKeep    = 3650 * 24 * time.Hour
 	mostVoices  = 10 // approvals
 )
 
@@ -244,8 +244,6 @@ func (r *reader) prices(n ast.Node, key string, prices *Prices) {
 	}
 }
 
-var clock = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
-
 func (r *reader) nightly(n ast.Node, key string, d *Nightly) {
 	r.section(n, key, []field{
 		{"channel", func(n ast.Node, key string) { r.channel(n, key, &d.Channel) }},
@@ -254,7 +252,7 @@ func (r *reader) nightly(n ast.Node, key string, d *Nightly) {
 			if !ok {
 				return
 			}
-			if err := onceADay(s); err != nil {
+			if _, err := schedule.Parse(s, time.UTC); err != nil {
 				r.wrong(lineOf(n), key, "%s: %v", quote(s), err)
 				return
 			}
@@ -265,7 +263,7 @@ func (r *reader) nightly(n ast.Node, key string, d *Nightly) {
 			if !ok {
 				return
 			}
-			if !clock.MatchString(s) {
+			if _, err := schedule.PostAt(time.Unix(0, 0), s, time.UTC); err != nil {
 				r.wrong(lineOf(n), key, "has to be a time of day from \"00:00\" to \"23:59\", and is %s", quote(s))
 				return
 			}
@@ -283,34 +281,6 @@ func (r *reader) nightly(n ast.Node, key string, d *Nightly) {
 			d.Timezone = s
 		}},
 		{"watch_every", func(n ast.Node, key string) { r.duration(n, key, &d.WatchEvery, leastWatch, mostWatch) }},
+		{"keep", func(n ast.Node, key string) { r.duration(n, key, &d.Keep, leastKeep, mostKeep) }},
 	})
-}
-
-// onceADay refuses schedules that robfig/cron can't read, that fire more than once on
-// some day (there is one digest a day), and that never fire.
-func onceADay(s string) error {
-	const fields = "minute hour day-of-month month day-of-week"
-	if strings.Contains(s, "TZ=") {
-		return fmt.Errorf("the time zone is set by digest.timezone")
-	}
-	if strings.HasPrefix(s, "@every") {
-		return fmt.Errorf("@every knows no time of day; write five fields: %s", fields)
-	}
-	schedule, err := cron.ParseStandard(s)
-	if err != nil {
-		return fmt.Errorf("this is no cron schedule of five fields: %s", fields)
-	}
-	spec, ok := schedule.(*cron.SpecSchedule)
-	if !ok {
-		return fmt.Errorf("write five fields: %s", fields)
-	}
-	const star = 1 << 63 // robfig/cron marks a field that was *
-	times := bits.OnesCount64(spec.Minute&^star) * bits.OnesCount64(spec.Hour&^star)
-	if times != 1 {
-		return fmt.Errorf("it fires %d times a day, and there is one digest a day; give one minute and one hour", times)
-	}
-	if schedule.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-		return fmt.Errorf("it never fires: no such day exists")
-	}
-	return nil
 }
