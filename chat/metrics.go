@@ -2,6 +2,7 @@ package chat
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -18,6 +19,16 @@ type metrics struct {
 	redeliveries prometheus.Counter
 	busy         prometheus.Counter
 	acking       atomic.Int64 // not a series: Run waits for it
+}
+
+// Links says how many of the bot's links to Slack are up, and how many it keeps.
+func (b *Bot) Links() (up, of int) {
+	for _, l := range b.links {
+		if p := l.current.Load(); p != nil && p.greeted.Load() && p.fresh(b.patience(), time.Now()) {
+			up++
+		}
+	}
+	return up, len(b.links)
 }
 
 func newMetrics(to prometheus.Registerer) (*metrics, error) {

@@ -50,8 +50,7 @@ type Scans struct {
 type Work struct {
 	Pending int       // tickets that wait for a decision
 	Open    int       // tickets that are approved or run
-	Overdue int       // jobs that are due and not begun
-	Oldest  time.Time // since when the first of those is; zero: there is none
+	Due     time.Time // since when the job is due that is due longest and not begun; zero: none is
 }
 
 // What is too long. A scan comes each day, with two hours for one that starts late and
@@ -119,8 +118,8 @@ func aboutReply(a About, now time.Time) Reply {
 	}
 	if w := a.Work; w != nil {
 		text := fmt.Sprintf("%s for a decision, %d approved or under way", waiting(w.Pending), w.Open)
-		if w.Overdue > 0 && !w.Oldest.IsZero() && now.Sub(w.Oldest) > workTooOld {
-			text += fmt.Sprintf("; %s overdue, the first for %s", jobs(w.Overdue), span(now.Sub(w.Oldest)))
+		if !w.Due.IsZero() && now.Sub(w.Due) > workTooOld {
+			text += fmt.Sprintf("; work has been due for %s and nobody does it", span(now.Sub(w.Due)))
 			wrong = append(wrong, "work is overdue")
 		}
 		fact("Pending work", text)
@@ -132,14 +131,14 @@ func aboutReply(a About, now time.Time) Reply {
 		fact("Policy", Code(a.Policy[:min(12, len(a.Policy))]))
 	}
 	if len(a.Unread) > 0 {
-		fact("Could not be read just now", listed(a.Unread))
+		fact("Could not be read just now", strings.Join(a.Unread, ", "))
 	}
 	summary := "All is well with me, as far as I can tell."
 	switch {
 	case len(wrong) > 0:
-		summary = "Not all is well with me: " + listed(wrong) + "."
+		summary = "Not all is well with me: " + strings.Join(wrong, ", ") + "."
 	case len(a.Unread) > 0:
-		summary = "Some things about me could not be read just now: " + listed(a.Unread) + "."
+		summary = "Some things about me could not be read just now: " + strings.Join(a.Unread, ", ") + "."
 	}
 	parts := []Part{Heading{"About zdd"}, Para{Line(summary)}, Facts{facts}}
 	if len(wrong) > 0 || len(a.Unread) > 0 {
@@ -176,13 +175,6 @@ func waiting(n int) string {
 		return "one ticket waits"
 	}
 	return fmt.Sprintf("%d tickets wait", n)
-}
-
-func jobs(n int) string {
-	if n == 1 {
-		return "one job is"
-	}
-	return fmt.Sprintf("%d jobs are", n)
 }
 
 // ago is an age in words.

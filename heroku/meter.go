@@ -3,6 +3,8 @@ package heroku
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,7 +25,7 @@ func newMeter(reg prometheus.Registerer, b *bucket) (*meter, error) {
 	}
 	m := &meter{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "zdd_heroku_requests_total", Help: "Requests sent to Heroku, by route and class of status; error: no answer.",
+			Name: "zdd_heroku_requests_total", Help: "Requests sent to Heroku, by route and class of status, 401 and 429 by themselves; error: no answer.",
 		}, []string{"method", "route", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "zdd_heroku_request_seconds", Help: "How long Heroku took to answer, body included.",
@@ -51,7 +53,10 @@ func (m *meter) observe(r route, status int, took time.Duration) {
 		return
 	}
 	code := "error"
-	if status > 0 {
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusTooManyRequests: // each has an alert of its own
+		code = strconv.Itoa(status)
+	case status > 0:
 		code = fmt.Sprintf("%dxx", status/100)
 	}
 	m.requests.WithLabelValues(r.method, r.pattern, code).Inc()
