@@ -17,6 +17,7 @@ type Deps struct {
 	Groups   groups  // who is in a user group; nil: groups can't be read, which lets nobody in
 	Desk     desk    // nil: nothing can be asked for, as on a terminal
 	Ledger   entries // nil: there is none to read
+	Abouts   Abouts  // what is known of the bot itself; nil: nothing, as on a terminal
 	// Messages gives the address of a ticket's message; nil or an empty one: no link.
 	Messages func(ctx context.Context, ticket string) string
 }
@@ -52,6 +53,7 @@ func New(deps Deps) Table {
 		newResume(deps.Desk),
 		newUndo(p),
 		newHistory(deps.Apps, deps.Ledger, deps.Messages),
+		newAbout(deps.Abouts),
 	}
 	t.commands = append(t.commands, newHelp(slices.Clone(t.commands)))
 	return t

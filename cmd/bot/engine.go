@@ -27,6 +27,7 @@ type engine struct {
 	doing   *jobs.Queue // decisions and changes
 	telling *jobs.Queue // messages and second looks: a slow Slack must not hold a rollout up
 	bot     *chat.Bot
+	about   selfView
 }
 
 // newEngine joins what knows nothing of each other. Work is done by any replica that
@@ -78,8 +79,13 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		approval.WorkLook: func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
 		workAnnounce:      func(ctx context.Context, j *jobs.Job) error { return e.announceRules(ctx, j, state, pol) },
 	})
+	e.about = selfView{
+		version: version(), started: o.now(), readOnly: cfg.readOnly(), policy: pol.Digest(), state: state, kinds: allWork(), now: o.now,
+		links: func() (up, of int) { return e.bot.Links() },
+	}
 	slackConfig.Commands = commands.New(commands.Deps{
-		Apps: apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state, Messages: e.messageOf(state),
+		Abouts: e.about,
+		Apps:   apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state, Messages: e.messageOf(state),
 	})
 	slackConfig.Requests = state
 	slackConfig.Wake = wake

@@ -55,6 +55,7 @@ func serve(ctx context.Context, cfg config, o outside) error {
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	log = countLines(log, registry)
 
 	apps, err := newHeroku(cfg, pol, o, log, registry)
 	if err != nil {
@@ -81,6 +82,7 @@ func serve(ctx context.Context, cfg config, o outside) error {
 		return err
 	}
 	defer closeEngine()
+	registry.MustRegister(newGauges(engine.about))
 	if why := cfg.readOnly(); why != "" {
 		log.Warn("nothing will be changed", "err", why)
 	}
