@@ -265,7 +265,7 @@ func TestReadAppWithABrokenPart(t *testing.T) {
 		for fault, want := range faults {
 			t.Run(glob+" "+fault, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					c, sim := simulated(t, simheroku.Options{}, heroku.Config{})
+					c, sim := simulated(t, simheroku.Options{Latency: 10 * time.Millisecond}, heroku.Config{}) // so that all parts are under way when one is refused
 					do(t, sim, "fault GET "+glob+" "+fault)
 					began := time.Now()
 					app := read(t, c, "search")

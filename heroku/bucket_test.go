@@ -198,3 +198,103 @@ func TestBucketCrowd(t *testing.T) {
 		}
 	})
 }
+
+// What was taken and not spent is there again, and ends the wait of who waits for it.
+func TestBucketGivesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket(time.Now(), defaultReserve)
+		b.told(time.Now(), defaultReserve+3)
+		ctx := Background(t.Context())
+		own := new(tally)
+		done, err := own.prepay(ctx, b, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !own.pay() {
+			t.Error("got nothing to spend, want 3")
+		}
+		waited := make(chan time.Duration)
+		go func() {
+			began := time.Now()
+			if p := b.take(ctx, 2); p != nil {
+				t.Error(p)
+			}
+			waited <- time.Since(began)
+		}()
+		time.Sleep(100 * time.Millisecond)
+		done()
+		if got, want := <-waited, 100*time.Millisecond; got != want {
+			t.Errorf("waited %v, want %v", got, want)
+		}
+		if own.pay() {
+			t.Error("got more to spend after all was given back")
+		}
+	})
+}
+
+// Answers that overtake one another must not make the level higher than it is: each
+// tells how many were left when its own call was counted.
+func TestBucketAnswersOutOfOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket(time.Now(), defaultReserve)
+		b.told(time.Now(), 1000)
+		sent := make([]int, 3)
+		for i := range sent {
+			if p := b.take(t.Context(), 1); p != nil {
+				t.Fatal(p)
+			}
+			sent[i] = b.sending()
+		}
+		for i, tt := range []struct{ told, want int }{ // Heroku counted them in the order 3, 2, 1; the last comes first
+			{997, 995}, // two may be uncounted
+			{998, 996}, // of which one is answered now: at least so many, and no more than we know of
+			{999, 997},
+		} {
+			b.answered(time.Now(), tt.told, sent[i])
+			if got := b.left(time.Now()); got != tt.want {
+				t.Errorf("after %d answers: got %d left, want %d", i+1, got, tt.want)
+			}
+		}
+	})
+}
+
+// Who can't have all tokens for an app in time is told so at once, and those behind it
+// are not held up.
+func TestBucketQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket(time.Now(), defaultReserve)
+		b.told(time.Now(), defaultReserve)
+		type end struct {
+			who     string
+			after   time.Duration
+			refused bool
+		}
+		ends := make(chan end, 4)
+		began := time.Now()
+		start := func(who string, deadline time.Duration, tokens int) {
+			ctx, cancel := context.WithTimeout(Background(t.Context()), deadline)
+			go func() {
+				defer cancel()
+				p := b.take(ctx, tokens)
+				ends <- end{who, time.Since(began), p != nil && p.Kind == fleet.RateLimited}
+			}()
+			time.Sleep(time.Millisecond) // one after the other
+		}
+		start("first", time.Minute, 2)
+		start("second", time.Minute, 1)
+		start("no time for so many", 4*time.Second, 10)
+		start("no time behind the others", 2*time.Second, 1)
+		for _, want := range []end{
+			{"no time for so many", 0, true},
+			{"first", 1600 * time.Millisecond, false},
+			{"no time behind the others", 2 * time.Second, true},
+			{"second", 2400 * time.Millisecond, false},
+		} {
+			got := <-ends
+			got.after = got.after.Truncate(100 * time.Millisecond)
+			if got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		}
+	})
+}

@@ -170,7 +170,7 @@ func New(cfg Config) (*Client, error) {
 		sizes: newRemembered[fleet.Catalog](), pipelines: newPipelineNames()}
 	c.wire = newWire(cfg, parallel)
 	c.inner = &transport{
-		api: api, metrics: metrics, routes: routes(), bucket: bucket, lanes: make(chan struct{}, parallel), pace: new(pace),
+		api: api, metrics: metrics, routes: routes(), bucket: bucket, lanes: make(chan struct{}, parallel),
 		meter: meter, wire: c.wire, pause: c.timing.Retry, key: cfg.Key, log: log,
 	}
 	client := &http.Client{

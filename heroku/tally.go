@@ -61,13 +61,18 @@ func (t *tally) prepay(ctx context.Context, b *bucket, n int) (done func(), err 
 		return nil, p
 	}
 	t.prepaid = n
-	return func() {
-		t.mu.Lock()
-		rest := t.prepaid
-		t.prepaid = 0
-		t.mu.Unlock()
-		b.giveBack(time.Now(), rest)
-	}, nil
+	return func() { t.giveBack(b) }, nil
+}
+
+func (t *tally) giveBack(b *bucket) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	rest := t.prepaid
+	t.prepaid = 0
+	t.mu.Unlock()
+	b.giveBack(time.Now(), rest)
 }
 
 type eachKey struct{}

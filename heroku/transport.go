@@ -30,7 +30,7 @@ type transport struct {
 	routes       []route
 	bucket       *bucket
 	lanes        chan struct{} // one place for each background request under way
-	pace         *pace
+	pace         pace
 	meter        *meter
 	wire         http.RoundTripper
 	pause        time.Duration // before the second try
@@ -194,6 +194,7 @@ func (t *transport) send(req *http.Request, r route, x *exchange) (resp *http.Re
 	case resp.StatusCode/100 != 2:
 		p, passing := answerProblem(resp, body, t.key)
 		if p.Kind == fleet.RateLimited && counted {
+			tallyOf(ctx).giveBack(t.bucket) // they are worth nothing: what is sent again waits for others
 			t.bucket.refused(x.got, p.RetryAfter, remaining >= 0)
 			p.RetryAfter = max(p.RetryAfter, t.bucket.waiting(ctx))
 		}
