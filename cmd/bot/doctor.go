@@ -1,89 +1,109 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"example.com/zdd/heroku"
 	"example.com/zdd/policy"
-	"example.com/zdd/store"
 )
 
-// finding is one thing that the doctor looked at.
+// looksAt is one thing that the doctor examines. docs/doctor.md is made from these.
+type looksAt struct {
+	ID   string // what --json names it by; it never changes
+	What string // a sentence's beginning: "whether …", "which …"
+}
+
+// examinations are all of them, in the order in which they are told.
+func examinations() []looksAt {
+	return []looksAt{
+		{"settings", "the variables of the environment that are neither a token nor a place"},
+		{"policy", "whether the policy file can be read, and what in it is allowed and probably not meant"},
+		{"slack-bot-token", "whether the bot token is one, and whether Slack accepts it"},
+		{"slack-scopes", "whether the bot token has every scope of manifest.yml that something needs"},
+		{"slack-app-token", "whether the app-level token is one, and whether Slack accepts it"},
+		{"slack-link", "whether a Socket Mode link opens, and how many others are open"},
+		{"slack-app", "whether both Slack tokens are of the same app"},
+		{"channels", "whether the bot can post in each channel that the policy names"},
+		{"people", "whether each person and user group that the policy names exists and may use the bot"},
+		{"approvals", "whether anybody could approve what anybody asks for"},
+		{"heroku-key", "whether Heroku accepts the key, and whether it may change apps"},
+		{"heroku-apps", "whether the key's account sees the apps and teams that the policy names"},
+		{"heroku-calls", "how much of the account's hourly API limit is left"},
+		{"own-app", "whether the bot knows which app is its own, and whether that runs a dyno"},
+		{"clock", "whether this machine's clock agrees with Heroku's and Slack's"},
+		{"database", "whether the database can be reached, keeps what it is given, and is of this version"},
+		{"ledger-key", "whether the record of who did what is sealed, and with the same key as before"},
+	}
+}
+
+// finding is what an examination came to.
 type finding struct {
+	check string // its ID
 	state condition
 	text  string // what was seen
-	fix   string // what to do, exactly; empty when all is well
+	cure  string // what to do, exactly, in lines; empty when all is well
 }
 
 // condition is how a thing is.
 type condition string
 
 const (
-	good    condition = "ok"
+	good    condition = "fine"
 	warning condition = "warning"
 	bad     condition = "wrong"
 	unclear condition = "unknown"
 )
 
+// conditions are all of them with their headings, in the order in which they are told:
+// what has to be mended comes first.
+func conditions() []struct{ state, heading condition } {
+	return []struct{ state, heading condition }{
+		{bad, "Wrong"}, {unclear, "Could not tell"}, {warning, "To think about"}, {good, "Fine"},
+	}
+}
+
 // doctorTimeout bounds the whole visit.
 const doctorTimeout = time.Minute
 
-// skewAllowed is how far this machine's clock may be from Heroku's and Slack's: expiry,
-// soak and settle times are minutes, and the answers' Date header has whole seconds.
-const skewAllowed = 30 * time.Second
+// doctor is one visit.
+type doctor struct {
+	cfg    config
+	out    outside
+	policy policy.Policy
+	skews  []skew // appended to by the examinations of both services
+	mu     sync.Mutex
+}
 
 // doctorProgram looks at everything the bot needs and says how to mend what is wrong. It
-// changes nothing, on Heroku, in Slack or in the database but for its migrations.
+// changes nothing, on Heroku, in Slack or in the database.
 func doctorProgram(ctx context.Context, args []string, o outside) error {
-	if len(args) > 0 {
-		return usage("doctor")
+	const line = "doctor [--json]"
+	asJSON := slices.Contains(args, "--json")
+	if len(args) > 1 || len(args) == 1 && !asJSON {
+		return usage(line)
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
-	cfg := readConfig(o.Getenv)
-	var all []finding
-	tell := func(title string, found ...finding) {
-		fmt.Fprintln(o.Stdout, title)
-		for _, f := range found {
-			f.text, f.fix = cfg.redact(f.text), cfg.redact(f.fix)
-			printFinding(o, f)
-		}
-		all = append(all, found...)
+	d := &doctor{cfg: readConfig(o.Getenv), out: o}
+	found := d.examine(ctx)
+	for i, f := range found {
+		found[i].text, found[i].cure = d.cfg.redact(f.text), d.cfg.redact(f.cure)
 	}
-	pol, policyFound := examinePolicy(cfg)
-	tell("Policy", policyFound...)
-	printInForce(o.Stdout, pol)
-	tell("Heroku", examineHeroku(ctx, cfg, pol, o)...)
-	tell("Slack", examineSlack(ctx, cfg, pol, o)...)
-	tell("Database", examineDatabase(ctx, cfg)...)
-	tell("Self-protection", examineSelf(cfg))
-	return diagnosis(all, o)
-}
-
-func printFinding(o outside, f finding) {
-	word := fmt.Sprintf("%-7s", f.state)
-	if o.Color {
-		word = map[condition]string{good: "\x1b[32m", warning: "\x1b[33m", bad: "\x1b[31m", unclear: "\x1b[35m"}[f.state] + word + "\x1b[0m"
+	tell := tellFindings
+	if asJSON {
+		tell = encodeFindings
 	}
-	fmt.Fprintf(o.Stdout, "  %s %s\n", word, f.text)
-	for line := range strings.Lines(f.fix) {
-		fmt.Fprintf(o.Stdout, "          → %s\n", strings.TrimRight(line, "\n"))
+	if err := tell(o, found, d.policy); err != nil {
+		return err
 	}
-}
-
-// diagnosis sums up and picks the exit code.
-func diagnosis(all []finding, o outside) error {
-	n := map[condition]int{}
-	for _, f := range all {
-		n[f.state]++
-	}
-	fmt.Fprintf(o.Stdout, "\n%d ok, %d to think about, %d wrong, %d unknown\n", n[good], n[warning], n[bad], n[unclear])
-	switch {
+	switch n := count(found); {
 	case n[bad] > 0:
 		return &exit{code: exitFindings}
 	case n[unclear] > 0:
@@ -92,118 +112,138 @@ func diagnosis(all []finding, o outside) error {
 	return nil
 }
 
-func examinePolicy(cfg config) (policy.Policy, []finding) {
-	pol, origin, err := cfg.policy()
-	if err != nil {
-		return policy.Default(), []finding{{bad, err.Error(), "Mend the line and start the bot again; until then it does not start. Below is what would hold without the file."}}
+// examine does the whole visit, the two services and the database side by side.
+func (d *doctor) examine(ctx context.Context) []finding {
+	found := d.examineSettings()
+	pol, policyFound := d.examinePolicy()
+	d.policy = pol
+	found = append(found, policyFound...)
+	parts := []func(context.Context) []finding{d.examineSlack, d.examineHeroku, d.examineDatabase}
+	results := make([][]finding, len(parts))
+	var all sync.WaitGroup
+	for i, part := range parts {
+		all.Go(func() { results[i] = part(ctx) })
 	}
-	found := []finding{{good, "read from " + origin + ", digest " + pol.Digest()[:12], ""}}
-	for _, hint := range pol.Hints() {
-		found = append(found, finding{warning, hint, fixOf(hint)})
+	all.Wait()
+	found = append(found, slices.Concat(results...)...)
+	found = append(found, d.examineClock())
+	rank := map[string]int{}
+	for i, e := range examinations() {
+		rank[e.ID] = i
 	}
-	return pol, found
+	slices.SortStableFunc(found, func(a, b finding) int { return cmp.Compare(rank[a.check], rank[b.check]) })
+	return found
 }
 
-// fixOf is the YAML that answers a hint, which begins with the key that it is about.
-func fixOf(hint string) string {
-	for key, yaml := range map[string]string{
-		"`people.operators`": "people:\n  operators: [U0123ABCD]   # Slack user ids or user group ids: profile → ⋮ → Copy member ID",
-		"`people.approvers`": "people:\n  approvers: [U0456EFGH, S0FINOPS]",
-		"`approval.channel`": "approval: { channel: C0123ABCD }   # channel → View channel details → Copy channel ID",
-		"`digest.channel`":   "digest: { channel: C0123ABCD }",
-	} {
-		if strings.HasPrefix(hint, key) {
-			return yaml
+// wantsChanges says whether the policy lets anybody ask for a change: then what keeps the
+// bot from changing anything is wrong, else it is worth a thought.
+func (d *doctor) wantsChanges() condition {
+	if len(d.policy.People.Operators) > 0 {
+		return bad
+	}
+	return warning
+}
+
+// set says how to give the bot a variable.
+func (d *doctor) set(name, value string) string {
+	if d.cfg.dyno != "" {
+		return fmt.Sprintf("heroku config:set %s=%s --app %s", name, value, d.ownApp())
+	}
+	return fmt.Sprintf("Set %s=%s where the bot gets its environment from, and start it again.", name, value)
+}
+
+// unset says how to take one away.
+func (d *doctor) unset(name string) string {
+	if d.cfg.dyno != "" {
+		return fmt.Sprintf("heroku config:unset %s --app %s", name, d.ownApp())
+	}
+	return fmt.Sprintf("Take %s out of where the bot gets its environment from, and start it again.", name)
+}
+
+// ownApp is the bot's own app for a command: its name, if a variable tells it.
+// HEROKU_APP_NAME comes with HEROKU_APP_ID (Dev Center, "Heroku Labs: Dyno Metadata").
+func (d *doctor) ownApp() string {
+	return cmp.Or(d.cfg.selfApp, strings.TrimSpace(d.out.Getenv("HEROKU_APP_NAME")), "<the bot's app>")
+}
+
+func count(found []finding) map[condition]int {
+	n := map[condition]int{}
+	for _, f := range found {
+		n[f.state]++
+	}
+	return n
+}
+
+// tellFindings prints for people: what is wrong first.
+func tellFindings(o outside, found []finding, pol policy.Policy) error {
+	var b strings.Builder
+	for _, c := range conditions() {
+		titled := false
+		for _, f := range found {
+			if f.state != c.state {
+				continue
+			}
+			if !titled {
+				fmt.Fprintf(&b, "%s\n", o.colored(c.state, string(c.heading)))
+				titled = true
+			}
+			fmt.Fprintf(&b, "  %-16s %s\n", f.check, f.text)
+			for line := range strings.Lines(f.cure) {
+				fmt.Fprintf(&b, "  %-16s → %s\n", "", strings.TrimRight(line, "\n"))
+			}
+		}
+		if titled {
+			b.WriteString("\n")
 		}
 	}
-	return ""
-}
-
-func printInForce(w io.Writer, pol policy.Policy) {
-	fmt.Fprintln(w, "  in force:")
+	b.WriteString("In force\n")
 	for _, line := range pol.Describe() {
-		fmt.Fprintf(w, "    %-28s %s  (%s)\n", line.Key, line.Value, line.Origin)
+		fmt.Fprintf(&b, "  %-28s %s  (%s)\n", line.Key, line.Value, line.Origin)
 	}
+	n := count(found)
+	fmt.Fprintf(&b, "\n%d wrong, %d unknown, %d to think about, %d fine\n", n[bad], n[unclear], n[warning], n[good])
+	_, err := io.WriteString(o.Stdout, b.String())
+	return err
 }
 
-func examineHeroku(ctx context.Context, cfg config, pol policy.Policy, o outside) []finding {
-	if cfg.herokuKey.IsZero() {
-		return []finding{{bad, "HEROKU_API_KEY is not set", "heroku authorizations:create --scope read,write --description zdd\nheroku config:set HEROKU_API_KEY=… --app <the bot's app>"}}
+func (o outside) colored(c condition, text string) string {
+	if !o.Color {
+		return text
 	}
-	client, err := newHeroku(cfg, pol, o, slog.New(slog.DiscardHandler), nil)
-	if err != nil {
-		return []finding{{bad, err.Error(), "Correct HEROKU_API_URL or HEROKU_METRICS_URL, or unset them."}}
+	return map[condition]string{good: "\x1b[32m", warning: "\x1b[33m", bad: "\x1b[31m", unclear: "\x1b[35m"}[c] + text + "\x1b[0m"
+}
+
+// encodeFindings prints for programs.
+func encodeFindings(o outside, found []finding, pol policy.Policy) error {
+	type one struct {
+		Check string    `json:"check"`
+		State condition `json:"state"`
+		Text  string    `json:"text"`
+		Cure  []string  `json:"cure,omitempty"`
 	}
-	defer client.Close()
-	account, err := client.ReadAccount(ctx)
-	if err != nil {
-		return []finding{problemFinding(err)}
+	type rule struct {
+		Key    string `json:"key"`
+		Value  string `json:"value"`
+		Origin string `json:"origin"`
 	}
-	found := []finding{{good, "the token works: account " + account.Email, ""}}
-	switch remaining, err := client.ReadRate(ctx); {
-	case err != nil:
-		found = append(found, finding{unclear, "API calls left: " + err.Error(), "Run bot doctor again in a minute."})
-	case remaining < pol.Heroku.Reserve:
-		found = append(found, finding{warning, fmt.Sprintf("%d API calls are left, less than the reserve of %d that the bot leaves to people", remaining, pol.Heroku.Reserve), "Someone else uses this account too. Give the bot an account of its own, or wait: 75 calls come back each minute."})
-	default:
-		found = append(found, finding{good, fmt.Sprintf("%d API calls left, %d of them reserved for people", remaining, pol.Heroku.Reserve), ""})
-	}
-	switch skew, err := client.Skew(ctx); {
-	case err != nil:
-		found = append(found, finding{unclear, "clock: " + err.Error(), ""})
-	case skew.Abs() > skewAllowed:
-		found = append(found, finding{bad, fmt.Sprintf("this machine's clock is %s off Heroku's: expiry and waiting times would be wrong", skew.Round(time.Second)), "timedatectl set-ntp true"})
-	default:
-		found = append(found, finding{good, "the clock agrees with Heroku's", ""})
-	}
-	seen, err := 0, error(nil)
-	for _, e := range client.ReadApps(heroku.Urgent(ctx), heroku.AppFilter{}) {
-		if e != nil {
-			err = e
-			continue
+	report := struct {
+		Version  string            `json:"version"`
+		Counts   map[condition]int `json:"counts"`
+		Findings []one             `json:"findings"`
+		InForce  []rule            `json:"in_force"`
+	}{Version: version(), Counts: count(found), Findings: []one{}}
+	for _, f := range found {
+		var cure []string
+		for line := range strings.Lines(f.cure) {
+			cure = append(cure, strings.TrimRight(line, "\n"))
 		}
-		seen++
+		report.Findings = append(report.Findings, one{f.check, f.state, f.text, cure})
 	}
-	switch {
-	case err != nil:
-		found = append(found, finding{unclear, fmt.Sprintf("at least %d apps are seen, but not every list could be read: %v", seen, err), "Give the account access to that team, or name the teams to cover in the policy: scope.teams."})
-	case seen == 0:
-		found = append(found, finding{bad, "the account sees no app at all", "heroku access:add " + account.Email + " --permissions view,deploy,operate --app <app>   # or add it to the team"})
-	default:
-		found = append(found, finding{good, fmt.Sprintf("the account sees %d apps", seen), ""})
+	for _, line := range pol.Describe() {
+		report.InForce = append(report.InForce, rule(line))
 	}
-	return found
-}
-
-func examineDatabase(ctx context.Context, cfg config) []finding {
-	if err := cfg.checkDatabase(); err != nil {
-		return []finding{{bad, "SQLite on a dyno: its disk is lost at every restart, and with it every approval and the ledger", "heroku addons:create heroku-postgresql:essential-0"}}
-	}
-	options, err := cfg.storeOptions(slog.New(slog.DiscardHandler))
-	if err != nil {
-		return []finding{{bad, err.Error(), ""}}
-	}
-	opened, err := store.Open(ctx, options)
-	if err != nil {
-		return []finding{{bad, err.Error(), "Check DATABASE_URL, that the server runs, and that this machine may reach it."}}
-	}
-	defer opened.Close()
-	found := []finding{{good, "the " + string(opened.Dialect()) + " database opens, and its schema is current", ""}}
-	if cfg.sqliteOnDyno && cfg.dyno != "" && opened.Dialect() == store.SQLite {
-		found = append(found, finding{warning, "SQLite on a dyno, allowed by ZDD_SQLITE_ON_DYNO: everything is lost at every restart", "heroku addons:create heroku-postgresql:essential-0"})
-	}
-	return found
-}
-
-// examineSelf: the bot must never act on the app that it runs on, and so must know which that is.
-func examineSelf(cfg config) finding {
-	switch {
-	case cfg.dyno == "":
-		return finding{good, "this is no Heroku dyno, so there is no app of the bot's own to protect", ""}
-	case cfg.herokuAppID != "":
-		return finding{good, "the bot knows its own app by HEROKU_APP_ID and will never change it", ""}
-	case cfg.selfApp != "":
-		return finding{good, "the bot knows its own app by ZDD_SELF_APP and will never change it", ""}
-	}
-	return finding{bad, "the bot runs on a dyno and does not know which app is its own, so it reads but will change nothing", "heroku labs:enable runtime-dyno-metadata --app <the bot's app>\nor: heroku config:set ZDD_SELF_APP=<the bot's app> --app <the bot's app>"}
+	enc := json.NewEncoder(o.Stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(report)
 }

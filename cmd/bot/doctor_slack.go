@@ -2,17 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/slack-go/slack"
 
-	"example.com/zdd/fleet"
-	"example.com/zdd/policy"
+	"example.com/zdd/secret"
 )
 
 // scopesNeeded are the bot token's scopes without which something does not work;
@@ -21,205 +24,256 @@ func scopesNeeded() []string {
 	return []string{"app_mentions:read", "chat:write", "chat:write.public", "commands", "files:write", "im:history", "im:write", "usergroups:read", "users:read"}
 }
 
-func problemFinding(err error) finding {
-	p, ok := errors.AsType[*fleet.Problem](err)
-	switch {
-	case ok && p.Kind == fleet.Unauthorized:
-		return finding{bad, "Heroku does not accept HEROKU_API_KEY (revoked, expired or mistyped)", "heroku authorizations:create --scope read,write --description zdd\nheroku config:set HEROKU_API_KEY=… --app <the bot's app>"}
-	case ok && p.Kind == fleet.Forbidden:
-		return finding{bad, "HEROKU_API_KEY lacks a scope: " + p.Message, "heroku authorizations:create --scope read,write --description zdd"}
-	}
-	return finding{unclear, err.Error(), "Check HEROKU_API_URL and the network, look at https://status.heroku.com, and run bot doctor again."}
+// The ways through Slack's pages, in the words of their buttons (August 2026).
+const (
+	slackApp     = "https://api.slack.com/apps → your app → "
+	makeAppToken = slackApp + "Basic Information → App-Level Tokens → Generate Token and Scopes → Add Scope → connections:write → Generate"
+	makeBotToken = slackApp + "Install App → Install to Workspace (or Reinstall to Workspace) → Allow → copy the Bot User OAuth Token"
+	pasteScopes  = slackApp + "App Manifest → paste manifest.yml → Save Changes, then Install App → Reinstall to Workspace → Allow"
+	switchSocket = slackApp + "Socket Mode → Enable Socket Mode"
+)
+
+// slackVisit is what the examinations of Slack share.
+type slackVisit struct {
+	*doctor
+	api    *slack.Client
+	scopes []string               // of the bot token; empty: not told
+	users  map[string]*slack.User // looked up so far; nil: there is no such person
 }
 
-// tokenKind says what is wrong with a token by its beginning alone.
-func tokenKind(name, token, want string) (finding, bool) {
-	kinds := map[string]string{"xoxb-": "a bot token", "xapp-": "an app-level token", "xoxp-": "a user token", "xoxe": "a refresh or rotating token", "HRKU-": "a Heroku key"}
-	for prefix, kind := range kinds {
-		if strings.HasPrefix(token, prefix) {
-			if prefix == want {
-				return finding{}, true
-			}
-			return finding{bad, fmt.Sprintf("%s holds %s; it must begin with %s", name, kind, want), whereIs(name)}, false
-		}
-	}
-	return finding{bad, fmt.Sprintf("%s does not begin with %s", name, want), whereIs(name)}, false
-}
-
-func whereIs(name string) string {
-	if name == "SLACK_APP_TOKEN" {
-		return "api.slack.com/apps → your app → Basic Information → App-Level Tokens → Generate Token and Scopes → connections:write"
-	}
-	return "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token"
-}
-
-func examineSlack(ctx context.Context, cfg config, pol policy.Policy, o outside) []finding {
-	transport := &http.Transport{DialContext: o.Dial, Proxy: http.ProxyFromEnvironment}
-	if o.Dial == nil {
+func (d *doctor) examineSlack(ctx context.Context) []finding {
+	transport := &http.Transport{DialContext: d.out.Dial, Proxy: http.ProxyFromEnvironment}
+	if d.out.Dial == nil {
 		transport.DialContext = (&net.Dialer{}).DialContext
 	}
 	defer transport.CloseIdleConnections()
-	api := slack.New(cfg.slackBot.Reveal(), slack.OptionAppLevelToken(cfg.slackApp.Reveal()), slack.OptionAPIURL(cfg.slackURL),
+	v := &slackVisit{doctor: d, users: map[string]*slack.User{}}
+	v.api = slack.New(d.cfg.slackBot.Reveal(), slack.OptionAppLevelToken(d.cfg.slackApp.Reveal()), slack.OptionAPIURL(d.cfg.slackURL),
 		slack.OptionHTTPClient(&http.Client{
 			Transport: transport,
 			Timeout:   doctorTimeout / 4,
 			// A redirect would take the token, which goes in the body, to another host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}))
-	var found []finding
-	found = append(found, examineAppToken(ctx, cfg, api))
-	if cfg.slackBot.IsZero() {
-		return append(found, finding{bad, "SLACK_BOT_TOKEN is not set", whereIs("SLACK_BOT_TOKEN")})
+	found, linkOf := v.examineAppToken(ctx)
+	token, ok := v.kindOf("slack-bot-token", d.cfg.slackBot)
+	if !ok {
+		return append(found, token)
 	}
-	if f, ok := tokenKind("SLACK_BOT_TOKEN", cfg.slackBot.Reveal(), "xoxb-"); !ok {
-		return append(found, f)
-	}
-	self, err := api.AuthTestContext(ctx)
+	asked := time.Now()
+	self, err := v.api.AuthTestContext(ctx)
 	if err != nil {
-		return append(found, slackFinding("SLACK_BOT_TOKEN", err))
+		return append(found, v.refused("slack-bot-token", err))
 	}
-	found = append(found, finding{good, fmt.Sprintf("the bot token works: @%s in %s (%s)", self.User, self.Team, self.TeamID), ""})
-	found = append(found, examineScopes(self.Header.Get("X-OAuth-Scopes")))
-	found = append(found, examineChannels(ctx, api, pol)...)
-	return append(found, examinePeople(ctx, api, self.TeamID, pol)...)
+	d.compareDate(asked, self.Header)
+	found = append(found, finding{"slack-bot-token", good, fmt.Sprintf("Slack accepts the bot token: @%s in %s (%s)", self.User, self.Team, self.TeamID), ""})
+	found = append(found, v.examineScopes(self.Header.Get("X-OAuth-Scopes")))
+	found = append(found, v.examineSameApp(ctx, self.BotID, linkOf)...)
+	found = append(found, v.examineChannels(ctx)...)
+	return append(found, v.examinePeople(ctx, self.TeamID)...)
 }
 
-func examineAppToken(ctx context.Context, cfg config, api *slack.Client) finding {
-	if cfg.slackApp.IsZero() {
-		return finding{bad, "SLACK_APP_TOKEN is not set", whereIs("SLACK_APP_TOKEN")}
+// compareDate compares our clock with an answer's Date header, which drops the fraction
+// of its second.
+func (d *doctor) compareDate(asked time.Time, header http.Header) {
+	theirs, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		return // a proxy took it away; Heroku tells the time too
 	}
-	if f, ok := tokenKind("SLACK_APP_TOKEN", cfg.slackApp.Reveal(), "xapp-"); !ok {
-		return f
-	}
-	if _, _, err := api.StartSocketModeContext(ctx); err != nil {
-		return slackFinding("SLACK_APP_TOKEN", err)
-	}
-	return finding{good, "the app-level token opens Socket Mode connections", ""}
+	ours := asked.Add(time.Since(asked) / 2)
+	d.compared("Slack's", ours.Sub(theirs.Add(time.Second/2)))
 }
 
-// slackFinding explains what Slack answered to a token.
-func slackFinding(name string, err error) finding {
+// kindOf says what is wrong with a token by its beginning alone.
+func (v *slackVisit) kindOf(check string, token secret.Text) (finding, bool) {
+	name, want, value := variableOf(check)
+	mend := howToGet(check) + "\n" + v.set(name, value)
+	if token.IsZero() {
+		return finding{check, bad, name + " is not set", mend}, false
+	}
+	for _, kind := range []struct{ prefix, is string }{
+		{"xoxb-", "a bot token"}, {"xapp-", "an app-level token"}, {"xoxp-", "a user token"}, {"xoxe", "a refresh or rotating token"}, {"HRKU-", "a Heroku key"},
+	} {
+		switch {
+		case !strings.HasPrefix(token.Reveal(), kind.prefix):
+		case kind.prefix == want:
+			return finding{}, true
+		default:
+			return finding{check, bad, fmt.Sprintf("%s holds %s; it must begin with %s", name, kind.is, want), mend}, false
+		}
+	}
+	return finding{check, bad, fmt.Sprintf("%s does not begin with %s", name, want), mend}, false
+}
+
+// variableOf is the variable that an examination is about, what it begins with, and how
+// its value looks.
+func variableOf(check string) (name, prefix, value string) {
+	if check == "slack-app-token" {
+		return "SLACK_APP_TOKEN", "xapp-", "xapp-…"
+	}
+	return "SLACK_BOT_TOKEN", "xoxb-", "xoxb-…"
+}
+
+func howToGet(check string) string {
+	if check == "slack-app-token" {
+		return makeAppToken
+	}
+	return makeBotToken
+}
+
+// refused explains what Slack answered to a token.
+func (v *slackVisit) refused(check string, err error) finding {
+	name, _, value := variableOf(check)
+	mend := howToGet(check) + "\n" + v.set(name, value)
 	answer, ok := errors.AsType[slack.SlackErrorResponse](err)
 	if !ok {
-		return finding{unclear, name + ": Slack could not be asked: " + err.Error(), "Check SLACK_API_URL and the network, look at https://status.slack.com, and run bot doctor again."}
+		return finding{check, unclear, name + ": Slack could not be asked: " + err.Error(), "Check SLACK_API_URL and the network, look at https://status.slack.com, and run bot doctor again."}
 	}
 	switch answer.Err {
-	case "missing_scope":
-		return finding{bad, fmt.Sprintf("%s lacks a scope: needed %s, provided %s", name, answer.Needed, answer.Provided), whereIs(name)}
+	case "missing_scope", "no_permission":
+		if check == "slack-app-token" {
+			return finding{check, bad, name + " lacks the scope connections:write", mend}
+		}
+		return finding{check, bad, fmt.Sprintf("%s lacks the scope %s", name, answer.Needed), pasteScopes}
 	case "not_allowed_token_type":
-		return finding{bad, name + " is a token of the wrong kind", whereIs(name)}
-	case "invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive":
-		return finding{bad, fmt.Sprintf("%s is not accepted by Slack (%s)", name, answer.Err), "Install the app again and copy the new token: " + whereIs(name)}
+		return finding{check, bad, name + " is a token of the wrong kind", mend}
+	case "token_revoked", "account_inactive":
+		return finding{check, bad, fmt.Sprintf("%s was revoked (%s)", name, answer.Err), mend}
+	case "token_expired":
+		return finding{check, bad, name + " has expired (token_expired): token rotation is on, and the bot needs a token that lasts", "Make a new app from manifest.yml; rotation can't be switched off again.\n" + mend}
+	case "invalid_auth", "not_authed":
+		return finding{check, bad, fmt.Sprintf("Slack does not accept %s (%s): it is mistyped, or of an app that was deleted", name, answer.Err), mend}
+	case "team_access_not_granted", "org_login_required", "ekm_access_denied", "enterprise_is_restricted", "team_disabled", "forbidden_team":
+		return finding{check, bad, fmt.Sprintf("the workspace is closed to this app (%s)", answer.Err), "Ask its owners to approve the app, then run bot doctor again."}
 	}
-	return finding{unclear, fmt.Sprintf("%s: Slack answered %s", name, answer.Err), "Run bot doctor again; if it stays, look at https://status.slack.com."}
+	return finding{check, unclear, fmt.Sprintf("%s: Slack answered %s", name, answer.Err), "Run bot doctor again; if it stays so, look at https://status.slack.com."}
 }
 
-func examineScopes(header string) finding {
-	if header == "" {
-		return finding{unclear, "Slack did not say which scopes the bot token has", ""}
-	}
-	var have []string
+func (v *slackVisit) examineScopes(header string) finding {
 	for s := range strings.SplitSeq(header, ",") {
-		have = append(have, strings.TrimSpace(s))
-	}
-	var lacking []string
-	for _, s := range scopesNeeded() {
-		if !slices.Contains(have, s) {
-			lacking = append(lacking, s)
+		if s = strings.TrimSpace(s); s != "" {
+			v.scopes = append(v.scopes, s)
 		}
 	}
-	if len(lacking) == 0 {
-		return finding{good, "the bot token has every scope it needs", ""}
+	if len(v.scopes) == 0 {
+		return finding{"slack-scopes", unclear, "Slack did not say which scopes the bot token has", "Run bot doctor again."}
 	}
-	return finding{bad, "the bot token lacks " + strings.Join(lacking, ", "), "api.slack.com/apps → your app → App Manifest → paste manifest.yml → Save, then Install App → Reinstall to Workspace"}
+	lacking := slices.DeleteFunc(scopesNeeded(), func(s string) bool { return slices.Contains(v.scopes, s) })
+	if len(lacking) > 0 {
+		return finding{"slack-scopes", bad, "the bot token lacks " + strings.Join(lacking, ", "), pasteScopes}
+	}
+	return finding{"slack-scopes", good, "the bot token has every scope it needs", ""}
 }
 
-// examineChannels looks at every channel that the policy names. Seeing a channel needs
-// channels:read or groups:read, which are optional: without them it is unknown.
-func examineChannels(ctx context.Context, api *slack.Client, pol policy.Policy) []finding {
-	var found []finding
-	for _, c := range channelsOf(pol) {
-		channel, err := api.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: c.ID})
-		answer, _ := errors.AsType[slack.SlackErrorResponse](err)
-		name := fmt.Sprintf("%s %s", c.Key, c.ID)
+// examineAppToken asks for a Socket Mode link and opens it. linkOf is the app that it is
+// of, empty where that is not known.
+func (v *slackVisit) examineAppToken(ctx context.Context) (found []finding, linkOf string) {
+	const check = "slack-app-token"
+	if f, ok := v.kindOf(check, v.cfg.slackApp); !ok {
+		return []finding{f}, ""
+	}
+	_, address, err := v.api.StartSocketModeContext(ctx)
+	if err != nil {
+		return []finding{v.refused(check, err)}, ""
+	}
+	found = []finding{{check, good, "Slack accepts the app-level token", ""}}
+	link, err := v.openLink(ctx, address)
+	others := link.Connections - 1
+	switch {
+	case link.Reason == "link_disabled":
+		found = append(found, finding{"slack-link", bad, "Socket Mode is switched off in the app's settings", switchSocket})
+	case link.Reason == "too_many_websockets":
+		found = append(found, finding{"slack-link", bad, "ten Socket Mode links are open for this app, and Slack allows no more: too many bots run with this token", "Stop all but two; each keeps two links."})
+	case err != nil:
+		found = append(found, finding{"slack-link", bad, "the Socket Mode link does not open: " + v.cfg.redact(err.Error()), "Let this machine reach the hosts below slack.com on port 443; a proxy on the way has to pass WebSockets."})
+	case others > linksOfTwo:
+		found = append(found, finding{"slack-link", warning, fmt.Sprintf("%d other links are open for this app, more than two bots keep: each command reaches only one of them", others), "Stop what else runs with this SLACK_APP_TOKEN, a laptop maybe; a bot for trying things out needs an app of its own."})
+	default:
+		found = append(found, finding{"slack-link", good, fmt.Sprintf("a Socket Mode link opens; %d others are open (a bot that runs keeps two)", others), ""})
+	}
+	if u, err := url.Parse(address); err == nil && link.App == "" {
+		link.App = u.Query().Get("app_id")
+	}
+	return found, link.App
+}
+
+// linksOfTwo is how many links a bot and its successor keep during a deploy.
+const linksOfTwo = 4
+
+// slackLink is what Slack says on a link.
+type slackLink struct {
+	App         string // id
+	Connections int    // this one included
+	Reason      string // of being disconnected at once; empty: it was not
+}
+
+const (
+	// linkPatience is what a link may take to open, and to greet.
+	linkPatience = 10 * time.Second
+	// closePatience is what it may take to close.
+	closePatience = time.Second
+)
+
+// openLink opens a link, hears what Slack says first, and closes it. Slack may hand it a
+// command in that moment: who typed that sees Slack's own time-out, and nothing was done.
+func (v *slackVisit) openLink(ctx context.Context, address string) (link slackLink, err error) {
+	ctx, cancel := context.WithTimeout(ctx, linkPatience)
+	defer cancel()
+	dialer := websocket.Dialer{NetDialContext: v.out.Dial, HandshakeTimeout: linkPatience, Proxy: http.ProxyFromEnvironment}
+	conn, answer, err := dialer.DialContext(ctx, address, nil)
+	if err != nil {
+		if answer != nil {
+			err = fmt.Errorf("%w (HTTP %d)", err, answer.StatusCode)
+		}
+		return slackLink{}, err
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	for {
+		if err := conn.SetReadDeadline(deadline); err != nil {
+			return link, err
+		}
+		var frame struct {
+			Type        string `json:"type"`
+			Reason      string `json:"reason"`
+			Connections int    `json:"num_connections"`
+			Info        struct {
+				App string `json:"app_id"`
+			} `json:"connection_info"`
+		}
+		_, text, err := conn.ReadMessage()
 		switch {
-		case answer.Err == "channel_not_found":
-			found = append(found, finding{bad, name + ": there is no such channel, or it is private and the bot is not in it", "In that channel: /invite @zdd. The id is under channel → View channel details, at the very bottom."})
-		case answer.Err == "missing_scope":
-			found = append(found, finding{unclear, name + ": can't look at channels without channels:read", "Reinstall the app with manifest.yml to let the doctor check channels."})
+		case err != nil && link.App+link.Reason != "":
+			return link, nil // the end that was asked for
 		case err != nil:
-			found = append(found, finding{unclear, name + ": " + err.Error(), ""})
-		case channel.IsArchived:
-			found = append(found, finding{bad, name + ": #" + channel.Name + " is archived, so nothing can be posted there", "Name another channel, or unarchive it."})
-		case !channel.IsMember && channel.IsPrivate:
-			found = append(found, finding{bad, name + ": the bot is not in #" + channel.Name, "In that channel: /invite @zdd"})
-		case !channel.IsMember:
-			found = append(found, finding{warning, name + ": the bot is not in #" + channel.Name + "; it can post there, but can't find its messages again after a crash", "In that channel: /invite @zdd"})
-		default:
-			found = append(found, finding{good, name + ": #" + channel.Name, ""})
-		}
-	}
-	return found
-}
-
-// examinePeople looks at every person and group that the policy names.
-func examinePeople(ctx context.Context, api *slack.Client, team string, pol policy.Policy) []finding {
-	var found []finding
-	for _, p := range peopleOf(pol) {
-		name := fmt.Sprintf("%s %s", p.Key, p.ID)
-		if strings.HasPrefix(p.ID, "S") {
-			members, err := api.GetUserGroupMembersContext(ctx, p.ID)
-			switch {
-			case err != nil:
-				found = append(found, finding{bad, name + ": the user group can't be read: " + err.Error(), "Check the id (user groups begin with S), that the plan has user groups, and the scope usergroups:read; or name people by their own ids."})
-			case len(members) == 0:
-				found = append(found, finding{warning, name + ": nobody is in this user group", "Add people to it, or name others."})
-			default:
-				found = append(found, finding{good, fmt.Sprintf("%s: a user group of %d", name, len(members)), ""})
-			}
+			return link, err
+		case json.Unmarshal(text, &frame) != nil:
 			continue
 		}
-		user, err := api.GetUserInfoContext(ctx, p.ID)
-		answer, _ := errors.AsType[slack.SlackErrorResponse](err)
-		switch {
-		case answer.Err == "user_not_found" || answer.Err == "users_not_found":
-			found = append(found, finding{bad, name + ": there is no such person", "Profile → ⋮ → Copy member ID"})
-		case err != nil:
-			found = append(found, finding{unclear, name + ": " + err.Error(), ""})
-		case user.Deleted:
-			found = append(found, finding{bad, name + ": the account is deactivated", "Name someone else."})
-		case user.IsRestricted || user.IsUltraRestricted || user.IsStranger || user.TeamID != "" && user.TeamID != team && user.Enterprise.ID == "":
-			found = append(found, finding{bad, name + ": a guest or a person of another workspace can't use the bot", "Name a full member."})
-		case user.IsBot:
-			found = append(found, finding{bad, name + ": that is a bot", "Name a person."})
-		default:
-			found = append(found, finding{good, name + ": " + user.Name, ""})
+		switch frame.Type {
+		case "hello":
+			link.App, link.Connections = frame.Info.App, frame.Connections
+			_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), deadline) // if it is lost, conn.Close ends the link
+			deadline = time.Now().Add(closePatience)
+		case "disconnect":
+			link.Reason = frame.Reason
 		}
 	}
-	return found
 }
 
-// named is an id and the key of the policy that holds it.
-type named struct{ Key, ID string }
-
-func channelsOf(pol policy.Policy) []named {
-	all := []named{{"approval.channel", pol.Approval.Channel}, {"digest.channel", pol.Nightly.Channel}}
-	for _, o := range pol.Apps {
-		all = append(all, named{"apps." + o.Match + ".channel", o.Channel})
+// examineSameApp compares the app of the bot token with that of the app-level token: with
+// those of two apps the bot would listen as the one and answer as the other.
+func (v *slackVisit) examineSameApp(ctx context.Context, botID, linkOf string) []finding {
+	if linkOf == "" || botID == "" {
+		return nil // what is wrong with either token has been said
 	}
-	return slices.DeleteFunc(all, func(n named) bool { return n.ID == "" })
-}
-
-func peopleOf(pol policy.Policy) []named {
-	var all []named
-	for key, ids := range map[string][]string{"people.approvers": pol.People.Approvers, "people.operators": pol.People.Operators, "people.readers": pol.People.Readers} {
-		for _, id := range ids {
-			all = append(all, named{key, id})
-		}
+	bot, err := v.api.GetBotInfoContext(ctx, slack.GetBotInfoParameters{Bot: botID})
+	switch {
+	case err != nil || bot.AppID == "":
+		return nil // without users:read, which has been said
+	case bot.AppID != linkOf:
+		return []finding{{"slack-app", bad, fmt.Sprintf("SLACK_BOT_TOKEN is of the app %s, and SLACK_APP_TOKEN of %s: the bot would listen as the one and answer as the other", bot.AppID, linkOf),
+			fmt.Sprintf("https://api.slack.com/apps/%s → Install App → copy the Bot User OAuth Token\n", linkOf) + v.set("SLACK_BOT_TOKEN", "xoxb-…")}}
 	}
-	for _, o := range pol.Apps {
-		all = append(all, named{"apps." + o.Match + ".owner", o.Owner})
-	}
-	slices.SortStableFunc(all, func(a, b named) int { return strings.Compare(a.Key, b.Key) })
-	return slices.DeleteFunc(all, func(n named) bool { return n.ID == "" })
+	return []finding{{"slack-app", good, "both tokens are of the app " + linkOf, ""}}
 }
