@@ -15,25 +15,26 @@ type Night struct {
 	// ID is the scheduled local date, 2026-11-22, in the policy's time zone; a scan that
 	// somebody asked for out of turn has a number behind it, 2026-11-22#2.
 	ID    string     `json:"night"`
-	Slot  time.Time  `json:"slot"`    // when it was due
-	Post  time.Time  `json:"post_at"` // when its digest is
+	Slot  time.Time  `json:"slot"`          // when it was due
+	Post  time.Time  `json:"post_at"`       // when its digest is; of one that began later than that, when it began
+	Next  time.Time  `json:"next,omitzero"` // when the scheduled one after it is due
 	State NightState `json:"state"`
 	// Missed are the scheduled dates before this one for which nobody ran: this scan is
-	// the one that catches up for them.
+	// the one that catches up for them. The oldest first, and at most the newest 31.
 	Missed   []string  `json:"missed,omitzero"`
 	Baseline bool      `json:"baseline,omitzero"` // the first ever: nothing to compare with, and nobody is mentioned
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"` // of the scan
 	Posted   time.Time `json:"posted,omitzero"`   // of the digest, everywhere; zero also where there is no channel
-	Coverage Coverage  `json:"coverage"` // zero until the scan has ended
-	Counts   Counts    `json:"counts"`   // the same
+	Coverage Coverage  `json:"coverage"`          // zero until the scan has ended
+	Counts   Counts    `json:"counts"`            // the same
 	// Again is when the scan goes, or went, once more through the lists and the apps that
 	// it could not read at first; zero: the first pass is not over.
 	Again    time.Time     `json:"again,omitzero"`
 	Calls    int           `json:"calls,omitzero"`    // to Heroku until now
 	Expected time.Duration `json:"expected,omitzero"` // see Digest
-	Digest   *Digest   `json:"-"` // made when the scan ended; nil before, and where it is not asked for
-	Version  int64     `json:"-"` // raised by each write
+	Digest   *Digest       `json:"-"`                 // made when the scan ended; nil before, and where it is not asked for
+	Version  int64         `json:"-"`                 // raised by each write
 }
 
 // NightState is how far a night is.

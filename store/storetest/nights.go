@@ -23,7 +23,7 @@ func nightAt(day int) time.Time { return time.Date(2026, 3, day, 2, 30, 0, 0, ti
 
 // night is the one of that day, as it begins.
 func night(day int) audit.Night {
-	return audit.Night{ID: nightAt(day).Format(time.DateOnly), Slot: nightAt(day), Post: nightAt(day).Add(5*time.Hour + 30*time.Minute), State: audit.Scanning}
+	return audit.Night{ID: nightAt(day).Format(time.DateOnly), Slot: nightAt(day), Post: nightAt(day).Add(5*time.Hour + 30*time.Minute), Next: nightAt(day + 1), State: audit.Scanning}
 }
 
 func scanOf(n audit.Night) audit.Work {
