@@ -32,6 +32,7 @@ func settings() []setting {
 		{"ZDD_SELF_APP", "", "Name or UUID of the Heroku app that the bot itself runs on, which it must never touch. Not needed where `heroku labs:enable runtime-dyno-metadata` sets `HEROKU_APP_ID`."},
 		{"ZDD_SQLITE_ON_DYNO", "", "`yes` lets the bot start on SQLite on a Heroku dyno, whose disk is lost at every restart. For trying it out only."},
 		{"ZDD_LEDGER_KEY", "", "A long random text that seals the ledger of who did what (`openssl rand -hex 32`). Keep it outside the database. Without it the bot changes nothing, and `bot ledger verify` proves integrity only."},
+		{"ZDD_LEDGER_FORMER_KEYS", "", "Ledger keys that `ZDD_LEDGER_KEY` has replaced, with spaces between: `bot ledger verify` needs them for what they sealed. Nothing else does."},
 		{"PORT", "", "When set, `/healthz`, `/readyz` and `/metrics` (Prometheus) are served on it: a port, or address:port."},
 		{"LOG_LEVEL", "`info`", "`debug`, `info`, `warn` or `error`."},
 		{"SLACK_API_URL", "`https://slack.com/api/`", "Another server that speaks Slack's Web API and Socket Mode."},
@@ -46,6 +47,7 @@ type config struct {
 	slackBot, slackApp, herokuKey  secret.Text
 	slackURL, herokuURL, metricURL string
 	database, ledgerKey            secret.Text
+	formerKeys                     []secret.Text
 	policyFile, policyText         string
 	selfApp, herokuAppID, dyno     string
 	sqliteOnDyno                   bool
@@ -58,7 +60,12 @@ func readConfig(getenv func(string) string) config {
 	if !strings.HasSuffix(slackURL, "/") {
 		slackURL += "/" // slack-go pastes the method right behind it
 	}
+	var former []secret.Text
+	for _, key := range strings.Fields(getenv("ZDD_LEDGER_FORMER_KEYS")) {
+		former = append(former, secret.New(key))
+	}
 	return config{
+		formerKeys:   former,
 		slackBot:     secret.New(env("SLACK_BOT_TOKEN")),
 		slackApp:     secret.New(env("SLACK_APP_TOKEN")),
 		herokuKey:    secret.New(env("HEROKU_API_KEY")),
@@ -80,7 +87,7 @@ func readConfig(getenv func(string) string) config {
 
 // redact takes every secret of the environment out of a text.
 func (c config) redact(s string) string {
-	return secret.Redact(s, c.slackBot, c.slackApp, c.herokuKey, c.database, c.ledgerKey)
+	return secret.Redact(s, append([]secret.Text{c.slackBot, c.slackApp, c.herokuKey, c.database, c.ledgerKey}, c.formerKeys...)...)
 }
 
 // missing is an error that names what of the given variables is not set, with what each is.

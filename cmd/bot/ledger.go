@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"example.com/zdd/ledger"
+	"example.com/zdd/secret"
 	"example.com/zdd/store"
 )
 
@@ -74,8 +75,10 @@ func verifyLedger(ctx context.Context, cfg config, opened *store.Store, head str
 		known = append(known, h)
 	}
 	var keys []ledger.Key
-	if !cfg.ledgerKey.IsZero() {
-		keys = append(keys, ledger.NewKey(cfg.ledgerKey.Reveal()))
+	for _, key := range append([]secret.Text{cfg.ledgerKey}, cfg.formerKeys...) {
+		if !key.IsZero() {
+			keys = append(keys, ledger.NewKey(key.Reveal()))
+		}
 	}
 	report, err := opened.VerifyLedger(ctx, keys, known...)
 	if err != nil {

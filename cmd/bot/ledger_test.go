@@ -92,6 +92,8 @@ func TestLedgerTellsIt(t *testing.T) {
 	bot(exitFindings, nil, "ledger", "verify", "--head", "#"+number(last.Seq)+" 000000000000")
 	bot(exitFindings, nil, "ledger", "verify", "--head", "#"+number(last.Seq+5)+" "+last.Hash[:12])
 	bot(exitUnknown, map[string]string{"ZDD_LEDGER_KEY": ""}, "ledger", "verify")
+	bot(exitUnknown, map[string]string{"ZDD_LEDGER_KEY": "the-next-key"}, "ledger", "verify")
+	bot(exitGood, map[string]string{"ZDD_LEDGER_KEY": "the-next-key", "ZDD_LEDGER_FORMER_KEYS": "an-older-one " + env["ZDD_LEDGER_KEY"]}, "ledger", "verify")
 	bot(exitUsage, nil, "ledger", "verify", "--head", "nonsense")
 	bot(exitUsage, nil, "ledger", "burn")
 	bot(exitError, map[string]string{"DATABASE_URL": "sqlite:/no/such/file.db"}, "ledger", "verify")
