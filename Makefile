@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint demo conformance crash fuzz ci
+.PHONY: help build test race lint demo conformance crash long fuzz ci
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ conformance: ## hold the simulators against the real Heroku CLI and Bolt (needs 
 KILLS ?= 200
 crash: ## kill the bot while people use it, KILLS (200) times in each of three set-ups, and count the harm
 	ZDD_CRASH_KILLS=$(KILLS) go test -count=1 -timeout=3h -v -run='^TestCrash$$' ./cmd/bot
+
+long: ## the tests that have a long form, in that: a year of nights on the fake clock and the like
+	ZDD_LONG=1 go test -count=1 -timeout=3h -run='Long|Year' -v $$(grep -rl --include='*_test.go' ZDD_LONG . | xargs -n1 dirname | sort -u)
 
 FUZZTIME ?= 10s
 fuzz: ## each fuzz test for FUZZTIME (10s)

@@ -258,6 +258,49 @@ func TestNightlyTriesAgain(t *testing.T) {
 	})
 }
 
+// slow is a database that takes its time to begin a night.
+type slow struct {
+	audit.Calendar
+	takes time.Duration
+}
+
+func (s slow) BeginNight(ctx context.Context, n audit.Night, work ...audit.Work) (bool, error) {
+	time.Sleep(s.takes)
+	return s.Calendar.BeginNight(ctx, n, work...)
+}
+
+// TestNightlyRace: after an outage one replica looks a moment before a slot, the other a
+// moment after it, so that they see another night due. Who loses sees what was begun, and
+// goes on from there.
+func TestNightlyRace(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		before, after time.Duration // how long their looks take
+		want          []string
+	}{
+		{"the earlier look wins", 20 * time.Millisecond, 50 * time.Millisecond, []string{"22 02:30:00.01 2026-11-21", "22 02:30:00.101 2026-11-22"}},
+		{"the later look wins", 50 * time.Millisecond, 5 * time.Millisecond, []string{"22 02:30:00.006 2026-11-22 for 2026-11-21 too"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(b *nightBench) {
+				b.until("2026-11-20 12:00")
+				b.run(b.nightly("30 3 * * *"))()
+				slot := utc(t, "2026-11-22 02:30")
+				early, late := b.nightly("30 3 * * *"), b.nightly("30 3 * * *")
+				early.Store, late.Store = slow{b.store, c.before}, slow{b.store, c.after}
+				time.Sleep(time.Until(slot.Add(-10 * time.Millisecond)))
+				// Its own tick at the slot would begin what the other one is to.
+				early.Schedule = every(t, "30 3 1-21 * *", "Europe/Berlin")
+				b.run(early)
+				time.Sleep(time.Until(slot.Add(time.Millisecond)))
+				b.run(late)
+				b.until("2026-11-22 02:40")
+				b.heard(c.want...)
+			})
+		})
+	}
+}
+
 // TestNightlyClocks has clocks that are not the machine's, are moved, or are wrong.
 func TestNightlyClocks(t *testing.T) {
 	inBubble(t, func(b *nightBench) {
