@@ -61,7 +61,7 @@ func readConfig(getenv func(string) string) config {
 		slackURL += "/" // slack-go pastes the method right behind it
 	}
 	var former []secret.Text
-	for _, key := range strings.Fields(getenv("ZDD_LEDGER_FORMER_KEYS")) {
+	for key := range strings.FieldsSeq(getenv("ZDD_LEDGER_FORMER_KEYS")) {
 		former = append(former, secret.New(key))
 	}
 	return config{
