@@ -101,7 +101,13 @@ func (b *Bot) ways(a ask, public bool) []way {
 func sendAll(ctx context.Context, w way, messages []Message) (sent int, err error) {
 	for i, m := range messages {
 		err := w.send(ctx, m)
-		if slackCode(err) == "invalid_blocks" || slackCode(err) == "msg_blocks_too_long" || slackCode(err) == "invalid_blocks_format" {
+		if refusedBlocks(err) {
+			if old, differ := oldBlocks(m.Blocks); differ { // a server that knows no tables or charts
+				m.Blocks = old
+				err = w.send(ctx, m)
+			}
+		}
+		if refusedBlocks(err) {
 			err = w.send(ctx, Message{Text: m.Text}) // the point without the form beats no answer
 		}
 		if err != nil {

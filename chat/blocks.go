@@ -34,6 +34,8 @@ const (
 	// maxMessages bounds one answer: a response_url takes five uses, and one stays
 	// for bad news.
 	maxMessages = 4
+	// maxPosted bounds what is posted as one thing, a second a message: nobody reads more.
+	maxPosted = 100
 )
 
 // Prefixes of the action ids of buttons; a number that makes them unique in their
@@ -54,7 +56,10 @@ type Message struct {
 // Blocks renders a reply as Block Kit. Whatever the reply holds, each message is
 // within Slack's limits; what is too long goes on in the next message, and after
 // four of them a last line says how much was left out. There is at least one message.
-func Blocks(reply commands.Reply) []Message {
+func Blocks(reply commands.Reply) []Message { return pages(reply, maxMessages) }
+
+// pages is Blocks with another bound on the messages.
+func pages(reply commands.Reply, most int) []Message {
 	summary := strings.TrimSpace(oneLine(reply.Summary))
 	if summary == "" {
 		summary = "An answer."
@@ -67,7 +72,7 @@ func Blocks(reply commands.Reply) []Message {
 	if len(blocks) == 0 {
 		blocks = sections(plainAtoms(summary))
 	}
-	groups := paginate(blocks)
+	groups := paginate(blocks, most)
 	out := make([]Message, 0, len(groups))
 	for i, group := range groups {
 		text := shortenEscaped(summary, maxText)
@@ -79,25 +84,59 @@ func Blocks(reply commands.Reply) []Message {
 	return out
 }
 
-// paginate parts blocks into messages.
-func paginate(blocks []slack.Block) [][]slack.Block {
+// paginate parts blocks into messages, at most so many.
+func paginate(blocks []slack.Block, most int) [][]slack.Block {
 	var groups [][]slack.Block
 	var group []slack.Block
-	size := 0
+	var used load
 	for i, block := range blocks {
-		n := jsonSize(block)
-		if len(group) > 0 && (len(group)+1 > maxBlocks-1 || size+n > maxMessageBytes-500) { // one block and 500 bytes stay for the last line
-			if len(groups) == maxMessages-1 {
+		n := loadOf(block)
+		if len(group) > 0 && !used.room(n) {
+			if len(groups) == most-1 {
 				left := fmt.Sprintf("This answer is too long for Slack: %d more parts were left out. Ask for less at once, or ask on the terminal.", len(blocks)-i)
 				return append(groups, append(group, note(left)))
 			}
 			groups = append(groups, group)
-			group, size = nil, 0
+			group, used = nil, load{}
 		}
 		group = append(group, block)
-		size += n
+		used.add(n)
 	}
 	return append(groups, group)
+}
+
+// load is what blocks take of a message's limits, in the form that takes more.
+type load struct{ blocks, bytes, tables, charts int }
+
+// loadOf measures a block.
+func loadOf(block slack.Block) load {
+	n := load{blocks: 1, bytes: jsonSize(block)}
+	y, ok := block.(young)
+	if !ok {
+		return n
+	}
+	switch y.Block.(type) {
+	case *slack.TableBlock:
+		n.tables = 1
+	case *slack.DataVisualizationBlock:
+		n.charts = 1
+	}
+	old := 0
+	for _, b := range y.old {
+		old += jsonSize(b)
+	}
+	n.blocks, n.bytes = max(1, len(y.old)), max(n.bytes, old)
+	return n
+}
+
+func (l *load) add(n load) {
+	l.blocks, l.bytes, l.tables, l.charts = l.blocks+n.blocks, l.bytes+n.bytes, l.tables+n.tables, l.charts+n.charts
+}
+
+// room says whether a message can take more. One block and 500 bytes stay for a last line.
+func (l load) room(n load) bool {
+	l.add(n)
+	return l.blocks <= maxBlocks-1 && l.bytes <= maxMessageBytes-500 && l.tables <= 1 && l.charts <= maxCharts
 }
 
 // jsonSize is how many bytes a block takes in a message.
@@ -120,7 +159,7 @@ func partBlocks(part commands.Part, buttons *int) []slack.Block {
 	case commands.Para:
 		return sections(atoms(p.Text))
 	case commands.List:
-		return sections(listAtoms(p))
+		return listBlocks(p, buttons)
 	case commands.Facts:
 		return factBlocks(p)
 	case commands.Pre:
@@ -135,6 +174,10 @@ func partBlocks(part commands.Part, buttons *int) []slack.Block {
 		return buttonBlocks(p.Row, buttons)
 	case commands.Divider:
 		return []slack.Block{slack.NewDividerBlock()}
+	case commands.Grid:
+		return gridBlocks(p)
+	case commands.Chart:
+		return chartBlocks(p)
 	default:
 		return []slack.Block{note(fmt.Sprintf("A part of this answer could not be shown (%T).", part))}
 	}
@@ -190,23 +233,49 @@ func sign(m commands.Mark) string {
 	return "•"
 }
 
-// listAtoms renders items one a line, with their details indented below. The
-// em spaces survive Slack's trimming, which plain ones do not.
-func listAtoms(list commands.List) []atom {
-	var out []atom
-	for i, item := range list.Items {
-		if i > 0 {
-			out = append(out, "\n")
+// listBlocks renders items one a line, those with a button in sections of their own.
+func listBlocks(list commands.List, buttons *int) []slack.Block {
+	var out []slack.Block
+	var run []atom
+	flush := func() {
+		out = append(out, sections(run)...)
+		run = nil
+	}
+	for _, item := range list.Items {
+		if item.Button == nil {
+			if len(run) > 0 {
+				run = append(run, "\n")
+			}
+			run = append(run, itemAtoms(item)...)
+			continue
 		}
-		out = append(out, atom(sign(item.Mark)+" "))
-		if item.Mark != commands.NoMark {
-			out = append(out, atom("*"+shortenEscaped(literal(oneLine(string(item.Mark))), 40)+"* · "))
+		flush()
+		body := sections(itemAtoms(item))
+		element, reason := button(*item.Button, *buttons)
+		switch {
+		case reason != "":
+			body = append(body, note(reason))
+		case len(body) > 0:
+			*buttons++
+			body[0].(*slack.SectionBlock).Accessory = slack.NewAccessory(element)
 		}
-		out = append(out, atoms(item.Text)...)
-		for _, detail := range item.Detail {
-			out = append(out, "\n\u2003\u2003")
-			out = append(out, atoms(detail)...)
-		}
+		out = append(out, body...)
+	}
+	flush()
+	return out
+}
+
+// itemAtoms renders an item with its details indented below. The em spaces survive
+// Slack's trimming, which plain ones do not.
+func itemAtoms(item commands.Item) []atom {
+	out := []atom{atom(sign(item.Mark) + " ")}
+	if item.Mark != commands.NoMark {
+		out = append(out, atom("*"+shortenEscaped(literal(oneLine(string(item.Mark))), 40)+"* · "))
+	}
+	out = append(out, atoms(item.Text)...)
+	for _, detail := range item.Detail {
+		out = append(out, "\n\u2003\u2003")
+		out = append(out, atoms(detail)...)
 	}
 	return out
 }
@@ -289,11 +358,12 @@ func preBlocks(s string) []slack.Block {
 func buttonBlocks(row []commands.Button, count *int) []slack.Block {
 	var out, notes []slack.Block
 	var elements []slack.BlockElement
+	size := 0
 	flush := func() {
 		if len(elements) > 0 {
 			out = append(out, slack.NewActionBlock("", elements...))
 		}
-		elements = nil
+		elements, size = nil, 0
 	}
 	for _, b := range row {
 		element, reason := button(b, *count)
@@ -302,16 +372,18 @@ func buttonBlocks(row []commands.Button, count *int) []slack.Block {
 			continue
 		}
 		*count++
-		if len(elements) == maxElements {
+		n := jsonSize(slack.NewActionBlock("", element))
+		if len(elements) == maxElements || size+n > maxMessageBytes-500 {
 			flush()
 		}
 		elements = append(elements, element)
+		size += n
 	}
 	flush()
 	return append(out, notes...)
 }
 
-func button(b commands.Button, n int) (slack.BlockElement, string) {
+func button(b commands.Button, n int) (*slack.ButtonBlockElement, string) {
 	label := strings.TrimSpace(oneLine(b.Label))
 	action, value := "", ""
 	switch {

@@ -3,6 +3,7 @@ package chat
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf16"
+
+	"github.com/slack-go/slack"
 
 	"example.com/zdd/commands"
 )
@@ -40,8 +43,124 @@ func checkMessages(t *testing.T, messages []Message) {
 		if len(blocks) < 1 || len(blocks) > 50 {
 			t.Errorf("message %d: got %d blocks, want 1 to 50", i, len(blocks))
 		}
+		kinds, ids := map[any]int{}, map[any]bool{}
 		for _, b := range blocks {
 			checkBlock(t, b)
+			kinds[b["type"]]++
+			elements, _ := b["elements"].([]any)
+			for _, e := range append(elements, b["accessory"]) {
+				if button, ok := e.(map[string]any); ok && button["action_id"] != nil {
+					if ids[button["action_id"]] {
+						t.Errorf("message %d: the action id %v is there twice", i, button["action_id"])
+					}
+					ids[button["action_id"]] = true
+				}
+			}
+		}
+		if kinds["table"] > 1 || kinds["data_visualization"] > 2 {
+			t.Errorf("message %d: %d tables and %d charts", i, kinds["table"], kinds["data_visualization"])
+		}
+		if old, differ := oldBlocks(m.Blocks); differ { // for a server that knows neither
+			checkMessages(t, []Message{{m.Text, old}})
+		} else if kinds["table"]+kinds["data_visualization"] > 0 {
+			t.Errorf("message %d: a table or a chart has nothing to stand for it", i)
+		}
+	}
+}
+
+// checkTable holds a table against "Table block".
+func checkTable(t *testing.T, b map[string]any) {
+	t.Helper()
+	rows := b["rows"].([]any)
+	if len(rows) < 1 || len(rows) > 100 {
+		t.Errorf("a table of %d rows, want 1 to 100", len(rows))
+	}
+	settings, _ := b["column_settings"].([]any)
+	chars := 0
+	for _, r := range rows {
+		row := r.([]any)
+		if len(row) < 1 || len(row) > 20 || len(row) != len(rows[0].([]any)) || len(row) != len(settings) {
+			t.Errorf("a row of %d cells, want 1 to 20 and %d", len(row), len(settings))
+		}
+		for _, c := range row {
+			cell := c.(map[string]any)
+			switch cell["type"] {
+			case "raw_text":
+				if strings.TrimSpace(cell["text"].(string)) == "" {
+					t.Error("an empty cell")
+				}
+				chars += length(cell["text"].(string))
+			case "rich_text":
+				for _, s := range cell["elements"].([]any) {
+					for _, e := range s.(map[string]any)["elements"].([]any) {
+						el := e.(map[string]any)
+						text, _ := el["text"].(string)
+						if el["type"] == "text" && text == "" {
+							t.Error("an empty text in a cell")
+						}
+						if el["type"] == "broadcast" {
+							t.Error("a cell rings everybody")
+						}
+						checkVisible(t, text)
+						chars += length(text)
+					}
+				}
+			default:
+				t.Errorf("cell type %v", cell["type"])
+			}
+		}
+	}
+	if chars > 10_000 {
+		t.Errorf("a table of %d characters, want at most 10000", chars)
+	}
+}
+
+// checkChart holds a chart against "Data visualization block".
+func checkChart(t *testing.T, b map[string]any) {
+	t.Helper()
+	word := func(v any, most int) string {
+		t.Helper()
+		s, _ := v.(string)
+		if s == "" || length(s) > most {
+			t.Errorf("%q in a chart: want 1 to %d characters", s, most)
+		}
+		checkVisible(t, s)
+		return s
+	}
+	word(b["title"], 50)
+	chart := b["chart"].(map[string]any)
+	categories := chart["axis_config"].(map[string]any)["categories"].([]any)
+	series := chart["series"].([]any)
+	if len(categories) < 1 || len(categories) > 20 || len(series) < 1 || len(series) > 6 {
+		t.Errorf("a chart of %d categories and %d series", len(categories), len(series))
+	}
+	names, labels := map[string]bool{}, map[string]bool{}
+	for _, c := range categories {
+		labels[word(c, 20)] = true
+	}
+	for _, s := range series {
+		data := s.(map[string]any)["data"].([]any)
+		if names[word(s.(map[string]any)["name"], 20)] = true; len(data) != len(categories) {
+			t.Errorf("a series of %d points, want one for each of %d categories", len(data), len(categories))
+		}
+		for i, p := range data {
+			if p.(map[string]any)["label"] != categories[i] {
+				t.Errorf("point %d is at %v, want %v", i, p, categories[i])
+			}
+		}
+	}
+	if len(names) != len(series) || len(labels) != len(categories) {
+		t.Errorf("names %v and labels %v are not all different", names, labels)
+	}
+}
+
+// checkVisible finds invisible characters.
+func checkVisible(t *testing.T, s string) {
+	t.Helper()
+	for _, r := range s {
+		if r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf) {
+			t.Errorf("invisible %U in a message", r)
+			return
 		}
 	}
 }
@@ -78,6 +197,12 @@ func checkBlock(t *testing.T, b map[string]any) {
 	case "header":
 		text(b["text"], 150)
 	case "section":
+		if accessory, ok := b["accessory"].(map[string]any); ok {
+			text(accessory["text"], 75)
+			if v, ok := accessory["value"].(string); !ok || length(v) > 2000 {
+				t.Errorf("button value of %d characters", length(v))
+			}
+		}
 		if b["text"] != nil {
 			text(b["text"], 3000)
 		}
@@ -127,6 +252,10 @@ func checkBlock(t *testing.T, b map[string]any) {
 			}
 		}
 	case "divider":
+	case "table":
+		checkTable(t, b)
+	case "data_visualization":
+		checkChart(t, b)
 	default:
 		t.Errorf("block type %v", b["type"])
 	}
@@ -155,12 +284,7 @@ func checkInert(t *testing.T, s string) {
 			}
 		}
 	}
-	for _, r := range s {
-		if r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf) {
-			t.Errorf("invisible %U in a message", r)
-			return
-		}
-	}
+	checkVisible(t, s)
 }
 
 // nasty is what people and APIs write.
@@ -199,7 +323,33 @@ func randomReply(r *rand.Rand) commands.Reply {
 	reply := commands.Reply{Summary: str()}
 	for range many() {
 		var part commands.Part
-		switch r.IntN(8) {
+		switch r.IntN(10) {
+		case 8:
+			var grid commands.Grid
+			for range many() {
+				grid.Head = append(grid.Head, str())
+			}
+			for range many() {
+				row := []commands.Text{}
+				for range len(grid.Head) + r.IntN(3) - 1 {
+					row = append(row, text())
+				}
+				grid.Rows = append(grid.Rows, row)
+			}
+			part = grid
+		case 9:
+			chart := commands.Chart{Title: str(), Alt: str()}
+			for range many() {
+				chart.Labels = append(chart.Labels, str())
+			}
+			for range many() {
+				values := make([]float64, len(chart.Labels))
+				for i := range values {
+					values[i] = []float64{r.NormFloat64() * 100, 0, math.NaN(), math.Inf(1)}[min(r.IntN(100), 99)/33]
+				}
+				chart.Series = append(chart.Series, commands.Series{Name: str(), Values: values[:max(0, len(values)-r.IntN(30)/29)]})
+			}
+			part = chart
 		case 0:
 			part = commands.Heading{Text: str()}
 		case 1:
@@ -207,7 +357,11 @@ func randomReply(r *rand.Rand) commands.Reply {
 		case 2:
 			var list commands.List
 			for range many() {
-				list.Items = append(list.Items, commands.Item{Mark: []commands.Mark{"", commands.MarkPass, commands.MarkHazard, commands.Mark(str())}[r.IntN(4)], Text: text(), Detail: []commands.Text{text(), text()}[:r.IntN(3)]})
+				var button *commands.Button
+				if r.IntN(3) == 0 {
+					button = &commands.Button{Label: str(), Run: str()}
+				}
+				list.Items = append(list.Items, commands.Item{Button: button, Mark: []commands.Mark{"", commands.MarkPass, commands.MarkHazard, commands.Mark(str())}[r.IntN(4)], Text: text(), Detail: []commands.Text{text(), text()}[:r.IntN(3)]})
 			}
 			part = list
 		case 3:
@@ -447,7 +601,7 @@ func TestMarksAreWords(t *testing.T) {
 	for _, m := range []commands.Mark{commands.MarkDone, commands.MarkNow, commands.MarkTodo, commands.MarkLeft} {
 		list.Items = append(list.Items, commands.Item{Mark: m, Text: commands.Line("a step")})
 	}
-	got := strings.Join(pack(listAtoms(list), maxSection), "|")
+	got := strings.Join(sectionTexts(listBlocks(list, new(int))), "|")
 	if want := "☑️ *done* · a step\n⏳ *under way* · a step\n⬜ *to do* · a step\n➖ *not done* · a step"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -509,4 +663,13 @@ func TestTerminalColourOnlyAdds(t *testing.T) {
 	if stripped == colored.String() || stripped != plain.String() {
 		t.Errorf("without its colours got:\n%s\nwant:\n%s", stripped, plain.String())
 	}
+}
+
+// sectionTexts are the texts of sections.
+func sectionTexts(blocks []slack.Block) []string {
+	var out []string
+	for _, b := range blocks {
+		out = append(out, b.(*slack.SectionBlock).Text.Text)
+	}
+	return out
 }

@@ -165,8 +165,8 @@ func routeInteractive(env envelope) (routed, error) {
 	r.ask.line, r.ask.response = action.Value, secret.New(p.ResponseURL)
 	r.ask.channel = first(p.Channel.ID, p.Container.ChannelID)
 	r.ask.thread = first(p.Container.ThreadTS, p.Message.ThreadTS)
-	r.ask.pressed = Pressed{Channel: r.ask.channel, TS: p.Container.MessageTS, Ephemeral: p.Container.IsEphemeral}
-	r.ask.pressed.Ticket, r.ask.pressed.Target = ticketOf(action.BlockID)
+	r.ask.pressed = pressedOf(action.BlockID)
+	r.ask.pressed.Channel, r.ask.pressed.TS, r.ask.pressed.Ephemeral = r.ask.channel, p.Container.MessageTS, p.Container.IsEphemeral
 	switch {
 	case strings.HasPrefix(action.ActionID, actionRun):
 		r.work = true

@@ -269,12 +269,14 @@ func (h *held) Step(ctx context.Context, do func(context.Context) error, record 
 	return nil
 }
 
-// tell stores a ticket and the job that tells of it.
-func (s *stage) tell(t approval.Ticket) {
+// tell stores tickets, or revisions of one, and the jobs that tell of them, at once.
+func (s *stage) tell(tickets ...approval.Ticket) {
 	s.memory.set(func(m *memory) {
-		m.tickets[t.ID] = t
-		id := approval.WorkTell + ":" + t.ID + ":" + itoa(t.Rev)
-		m.jobs[id] = &task{id: id, at: time.Now()}
+		for _, t := range tickets {
+			m.tickets[t.ID] = t
+			id := approval.WorkTell + ":" + t.ID + ":" + itoa(t.Rev)
+			m.jobs[id] = &task{id: id, at: time.Now()}
+		}
 	})
 	s.queue.Wake()
 }

@@ -19,16 +19,16 @@ import (
 	"example.com/zdd/commands"
 )
 
-// Post is the record of one message about a ticket. There is at most one for each
-// ticket and target; it is written before and after everything that is done to the
-// message.
+// Post is the record of one message about a ticket, a digest or a report. There is at most
+// one for each ticket and target; it is written before and after everything that is done
+// to the message.
 type Post struct {
-	Ticket  string    // T-12
-	Target  string    // whom it is for: channel/C…, approver/U…, requester/U… or notice/U…
+	Ticket  string    // T-12; digest:NIGHT, digest:lost, stale:NIGHT, report:USER or report:USER/NUMBER
+	Target  string    // whom it is for: channel/C…, approver/U…, requester/U…, notice/…, direct/U…; and what of it: …/thread/01, …/csv, …/chart-1
 	Channel string    // where it is, a conversation's id; empty: not known yet
-	TS      string    // its id there; empty: it is not posted, as far as is known
-	Rev     int64     // of the ticket that it shows
-	Hash    string    // of what it shows
+	TS      string    // its id there, of a file its own; empty: it is not posted, as far as is known
+	Rev     int64     // of the ticket that it shows; of anything else, the how many'th copy it is
+	Hash    string    // of what it shows; of a file, its id since it was uploaded
 	Live    bool      // it has buttons that do something
 	Repeat  bool      // it may be the second of its kind, and says so
 	Busy    time.Time // since when it is being posted or changed; zero: it is not
@@ -46,9 +46,9 @@ type posts interface {
 	// SavePost stores p with its Version raised, as part of tx, where the stored record
 	// has p.Version; ErrPostChanged where it has not. A ticket and a target have one
 	// record, which is overwritten, so there are at most a few for each ticket: the
-	// channel, the approvers who were asked directly, and two for the requester. They are kept
-	// as long as tickets are, which is for ever: a press on an old message is answered
-	// by what its ticket has become.
+	// channel, the approvers who were asked directly, and two for the requester; for a
+	// digest one for each message in each channel. They are kept as long as tickets are,
+	// which is for ever: a press on an old message is answered by what its ticket has become.
 	SavePost(ctx context.Context, tx *sql.Tx, p Post) error
 }
 
@@ -69,38 +69,65 @@ func audience(target string) Audience {
 }
 
 // blockID names the buttons of a ticket's message, so that a press says what it was
-// about; ticketOf reads it.
+// about; pressedOf reads it.
 func blockID(ticket, target string, n int) string {
 	return "ticket:" + ticket + ":" + target + ":" + strconv.Itoa(n)
 }
 
-func ticketOf(blockID string) (ticket, target string) {
-	parts := strings.Split(blockID, ":")
-	if len(parts) != 4 || parts[0] != "ticket" {
-		return "", ""
-	}
-	return parts[1], parts[2]
+// copyID names the buttons of a message of which there may be older copies: a press says
+// of which copy it was.
+func copyID(p Post, n int) string {
+	return fmt.Sprintf("copy:%d:%s:%d:%s", p.Rev, p.Target, n, p.Ticket)
 }
 
-// sheet is what a message about a ticket is to show.
+// pressedOf says what a pressed button was about, by the name of its block.
+func pressedOf(blockID string) (about Pressed) {
+	parts := strings.SplitN(blockID, ":", 5)
+	switch {
+	case len(parts) == 4 && parts[0] == "ticket":
+		return Pressed{Ticket: parts[1], Target: parts[2]}
+	case len(parts) == 5 && parts[0] == "copy":
+		n, err := strconv.ParseInt(parts[1], 10, 64)
+		if err == nil && n > 0 {
+			return Pressed{Ticket: parts[4], Target: parts[2], Copy: n}
+		}
+	}
+	return Pressed{}
+}
+
+// sheet is what a message is to show.
 type sheet struct {
 	Message
-	live bool
-	hash string
+	thread string // the ts of the message that it replies to; empty: it stands in the channel
+	live   bool
+	hash   string
 }
 
-// sheetOf renders a reply as the one message of a target.
+// sheetOf renders a reply as the one message of a ticket's target.
 func sheetOf(reply commands.Reply, ticket, target string) sheet {
-	m := oneMessage(reply, ticket)
+	return newSheet(oneMessage(reply, ticket), func(n int) string { return blockID(ticket, target, n) })
+}
+
+// newSheet gives the blocks with buttons their names.
+func newSheet(m Message, name func(n int) string) sheet {
 	n, live := 0, false
 	for _, block := range m.Blocks {
-		actions, ok := block.(*slack.ActionBlock)
-		if !ok {
+		var pressable []slack.BlockElement
+		switch b := block.(type) {
+		case *slack.ActionBlock:
+			b.BlockID = name(n)
+			pressable = b.Elements.ElementSet
+		case *slack.SectionBlock:
+			if b.Accessory == nil || b.Accessory.ButtonElement == nil {
+				continue
+			}
+			b.BlockID = name(n)
+			pressable = []slack.BlockElement{b.Accessory.ButtonElement}
+		default:
 			continue
 		}
-		actions.BlockID = blockID(ticket, target, n)
 		n++
-		for _, e := range actions.Elements.ElementSet {
+		for _, e := range pressable {
 			button, ok := e.(*slack.ButtonBlockElement)
 			live = live || ok && button.URL == ""
 		}
@@ -110,7 +137,7 @@ func sheetOf(reply commands.Reply, ticket, target string) sheet {
 		raw = []byte(m.Text)
 	}
 	sum := sha256.Sum256(raw)
-	return sheet{m, live, hex.EncodeToString(sum[:12])}
+	return sheet{Message: m, live: live, hash: hex.EncodeToString(sum[:12])}
 }
 
 // oneMessage shortens a reply until it is one message: what is not its heading, its
@@ -165,34 +192,58 @@ func with(reply commands.Reply, sentence string) commands.Reply {
 	return reply
 }
 
-// eventTicket marks our messages about tickets (Slack, "Message metadata").
-const eventTicket = "zdd_ticket"
+// What marks our messages (Slack, "Message metadata").
+const (
+	eventTicket = "zdd_ticket"
+	eventOther  = "zdd_message"
+)
 
-func metadataOf(p Post) slack.MsgOption {
-	return slack.MsgOptionMetadata(slack.SlackMetadata{EventType: eventTicket, EventPayload: map[string]any{"ticket": p.Ticket, "target": p.Target}})
+func metadataOf(p Post) slack.SlackMetadata {
+	event := eventTicket
+	if strings.Contains(p.Ticket, ":") {
+		event = eventOther
+	}
+	return slack.SlackMetadata{EventType: event, EventPayload: map[string]any{"ticket": p.Ticket, "target": p.Target}}
+}
+
+// refusedBlocks says that Slack does not take a message for what its blocks are.
+func refusedBlocks(err error) bool {
+	code := slackCode(err)
+	return code == "invalid_blocks" || code == "invalid_blocks_format" || code == "msg_blocks_too_long"
 }
 
 // put posts the message of p, or changes it where it has a TS, and returns where it is.
-// Blocks that Slack refuses are left out, and so are the metadata: the point without
-// the form beats silence. That takes one request, or up to three.
+// Where Slack refuses its blocks, tables and charts are told as text; then blocks are left
+// out, and so are the metadata: the point without the form beats silence. That takes one
+// request, or up to four.
 func (b *Bot) put(ctx context.Context, p Post, s sheet) (at placed, err error) {
 	blocks, marked := s.Blocks, true
 	for try := 1; ; try++ {
 		// Always with blocks, if only none: those that are not sent stay.
 		options := []slack.MsgOption{slack.MsgOptionText(s.Text, false), slack.MsgOptionBlocks(blocks...)}
 		if marked {
-			options = append(options, metadataOf(p))
+			options = append(options, slack.MsgOptionMetadata(metadataOf(p)))
 		}
 		if p.TS == "" {
+			if s.thread != "" {
+				options = append(options, slack.MsgOptionTS(s.thread))
+			}
 			options = append(options, slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
 			at.channel, at.ts, err = b.api.slack.PostMessageContext(ctx, p.Channel, options...)
 		} else {
 			at.channel, at.ts, _, err = b.api.slack.UpdateMessageContext(ctx, p.Channel, p.TS, options...)
 		}
 		switch code := slackCode(err); {
-		case try == 3:
-		case (code == "invalid_blocks" || code == "invalid_blocks_format" || code == "msg_blocks_too_long") && len(blocks) > 0:
-			b.log.Error("slack refuses the blocks of a ticket's message, so it has none", "ticket", p.Ticket, "err", b.api.redact(err))
+		case try == 4:
+		case refusedBlocks(err) && len(blocks) > 0:
+			if old, differ := oldBlocks(blocks); differ {
+				b.once.do("young blocks", func() {
+					b.log.Warn("slack refuses a message with a table or a chart, so these come as text", "ticket", p.Ticket, "err", b.api.redact(err))
+				})
+				blocks, at.plain = old, true
+				continue
+			}
+			b.log.Error("slack refuses the blocks of a message, so it has none", "ticket", p.Ticket, "err", b.api.redact(err))
 			blocks, at.bare = nil, true
 			continue
 		case marked && (strings.HasPrefix(code, "invalid_metadata") || strings.HasPrefix(code, "metadata_")):
@@ -206,11 +257,15 @@ func (b *Bot) put(ctx context.Context, p Post, s sheet) (at placed, err error) {
 	}
 }
 
-// placed is where a message is, and whether it went without its blocks.
+// placed is where a message is, and how it went.
 type placed struct {
 	channel, ts string
-	bare        bool
+	plain       bool // with its tables and charts as text
+	bare        bool // without its blocks
 }
+
+// plainMark ends the Hash of a message whose tables and charts went as text.
+const plainMark = "~"
 
 // errBlind says that the messages of a conversation can't be looked through.
 var errBlind = errors.New("the conversation can't be read")
@@ -223,30 +278,45 @@ const lookBack = 5
 const skew = 5 * time.Minute
 
 // find looks for the message of p, which was about to be posted at p.Busy, by its
-// metadata. It needs the scope for that kind of conversation, and membership: errBlind
-// where it has not.
-func (b *Bot) find(ctx context.Context, p Post) (ts string, err error) {
+// metadata, in the thread of the message with that ts where there is one. It needs the
+// scope for that kind of conversation, and membership: errBlind where it has not.
+func (b *Bot) find(ctx context.Context, p Post, thread string) (ts string, err error) {
+	want := metadataOf(p)
+	return b.look(ctx, p, thread, func(m slack.Message) bool {
+		return m.Metadata.EventType == want.EventType && m.Metadata.EventPayload["ticket"] == p.Ticket && m.Metadata.EventPayload["target"] == p.Target
+	})
+}
+
+// look finds the bot's own message for which is is true, since shortly before p.Busy.
+func (b *Bot) look(ctx context.Context, p Post, thread string, is func(slack.Message) bool) (ts string, err error) {
 	if p.Channel == "" {
 		return "", errBlind
 	}
 	self, _ := b.Self()
-	params := &slack.GetConversationHistoryParameters{
-		ChannelID: p.Channel, Oldest: fmt.Sprintf("%d.000000", p.Busy.Add(-skew).Unix()), Limit: 200, IncludeAllMetadata: true,
-	}
+	oldest, cursor := fmt.Sprintf("%d.000000", p.Busy.Add(-skew).Unix()), ""
 	for range lookBack {
-		page, err := b.api.slack.GetConversationHistoryContext(ctx, params)
+		var messages []slack.Message
+		if thread == "" {
+			var page *slack.GetConversationHistoryResponse
+			page, err = b.api.slack.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: p.Channel, Oldest: oldest, Limit: 200, Cursor: cursor, IncludeAllMetadata: true})
+			if err == nil {
+				messages, cursor = page.Messages, page.ResponseMetaData.NextCursor
+			}
+		} else {
+			messages, _, cursor, err = b.api.slack.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: p.Channel, Timestamp: thread, Oldest: oldest, Limit: 200, Cursor: cursor, IncludeAllMetadata: true})
+		}
 		if err != nil {
 			if code := slackCode(err); !limited(err) && code != "" && !passing(err) {
 				return "", fmt.Errorf("%w: %w", errBlind, err)
 			}
 			return "", err
 		}
-		for _, m := range page.Messages {
-			if (m.User == self.User || m.BotID == self.Bot && self.Bot != "") && m.Metadata.EventType == eventTicket && m.Metadata.EventPayload["ticket"] == p.Ticket && m.Metadata.EventPayload["target"] == p.Target {
+		for _, m := range messages {
+			if (m.User == self.User || m.BotID == self.Bot && self.Bot != "") && is(m) {
 				return m.Timestamp, nil
 			}
 		}
-		if params.Cursor = page.ResponseMetaData.NextCursor; params.Cursor == "" {
+		if cursor == "" {
 			return "", nil
 		}
 	}
@@ -308,7 +378,7 @@ func (p *pace) reserve(channel string, now time.Time) (wait time.Duration, reser
 // record: the first of two that were posted around a crash.
 func (b *Bot) tidy(ctx context.Context, pressed Pressed) {
 	c := b.cfg.Telling
-	if pressed.Ticket == "" || pressed.Ephemeral || pressed.TS == "" || !c.complete() {
+	if pressed.Ticket == "" || pressed.Copy > 0 || pressed.Ephemeral || pressed.TS == "" || !c.complete() {
 		return
 	}
 	all, err := c.Posts.Posts(ctx, pressed.Ticket)

@@ -43,6 +43,7 @@ type Pressed struct {
 	Ephemeral bool   `json:"ephemeral,omitzero"` // only the presser saw it, and nobody can change it but by its response_url
 	Ticket    string `json:"ticket,omitzero"`    // the ticket that it is about, by its own word; empty: none
 	Target    string `json:"target,omitzero"`    // as in Post
+	Copy      int64  `json:"copy,omitzero"`      // of a digest's message, which copy it is; 0: there are no copies
 }
 
 // oldest is how old an accepted request may be when it is carried out. It is longer than

@@ -2,10 +2,8 @@ package chat
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,49 +84,18 @@ func (b *Bot) Tell(ctx context.Context, job Job) error {
 	if err != nil {
 		return fmt.Errorf("read what was posted about %s: %w", id, err)
 	}
-	n := news{bot: b, job: job, ticket: t, self: self, posts: map[string]Post{}}
-	for _, p := range all {
-		n.posts[p.Target] = p
-	}
+	n := news{courier: newCourier(b, job, c.Posts, id, all), ticket: t, self: self}
 	if err := n.tell(ctx); err != nil {
 		return err
 	}
-	if len(n.troubles) > 0 {
-		// No failure of the job, whose pauses grow: the next revision waits for this one.
-		why := b.api.redact(errors.Join(n.troubles...))
-		b.log.Warn("a ticket is not told of everywhere yet", "ticket", id, "err", why)
-		n.wait(time.Now().Add(3*b.cfg.Timing.Again), why)
-	}
-	if !n.later.IsZero() {
-		return job.Later(n.later, n.why)
-	}
-	return nil
+	return n.pending(3 * b.cfg.Timing.Again)
 }
 
 // news is one revision of a ticket on its way to people.
 type news struct {
-	bot    *Bot
-	job    Job
+	*courier
 	ticket approval.Ticket
 	self   Self
-	posts  map[string]Post // by target
-
-	later    time.Time // when to go on; zero: nothing is left for later
-	why      string
-	troubles []error // that may pass
-}
-
-// trouble is an error of Slack's that may pass. It concerns one target, and the others
-// go on.
-type trouble struct{ err error }
-
-func (t *trouble) Error() string { return t.err.Error() }
-func (t *trouble) Unwrap() error { return t.err }
-
-func (n *news) wait(until time.Time, why string) {
-	if until.After(n.later) {
-		n.later, n.why = until, why
-	}
 }
 
 // tell goes through all targets. Its errors end the job for now; what concerns one
@@ -188,13 +155,7 @@ func (n *news) said(r commands.Reply) bool { return r.Summary != "" || len(r.Par
 
 // excuse tells the requester that the approval channel heard nothing.
 func (n *news) excuse(channel, code string, reached int) string {
-	why := map[string]string{
-		"is_archived": "it is archived", "is_inactive": "it is archived", "not_in_channel": "I am not in it", "channel_not_found": "it is gone, or private and I am not in it",
-	}[code]
-	if why == "" {
-		why = code
-	}
-	s := fmt.Sprintf("I could not post in the approval channel `%s` (%s).", channel, why)
+	s := fmt.Sprintf("I could not post in the approval channel `%s` (%s).", channel, whyLost(code))
 	switch {
 	case n.ticket.Approvals == 0, n.ticket.State != approval.Pending: // nobody is asked any more
 	case reached == 0:
@@ -272,180 +233,33 @@ func (n *news) wanted(target string) bool {
 // bring brings one message up to date. Slack's errors are noted; an error returned is
 // the job's.
 func (n *news) bring(ctx context.Context, target string, reply commands.Reply) error {
-	err := n.deliver(ctx, target, reply)
-	if passes, ok := errors.AsType[*trouble](err); ok {
-		n.troubles = append(n.troubles, fmt.Errorf("%s: %w", target, passes.err))
-		n.bot.suspect(ctx, passes.err)
-		return nil
+	l := letter{
+		target: target, rev: n.ticket.Rev, once: strings.HasPrefix(target, toNotice), // said once, and never again
+		wanted: n.said(reply) && n.wanted(target),
 	}
-	if errors.Is(err, ErrPostChanged) {
-		n.wait(time.Now().Add(time.Second), "somebody else is telling of the ticket")
-		return nil
-	}
-	return err
-}
-
-func (n *news) deliver(ctx context.Context, target string, reply commands.Reply) error {
-	b := n.bot
-	p, recorded := n.posts[target]
-	if !recorded {
-		p = Post{Ticket: n.ticket.ID, Target: target}
-	}
-	if !p.Busy.IsZero() && p.TS == "" { // a change that was interrupted is simply made again
-		if until := p.Busy.Add(b.cfg.Timing.Unsure); time.Now().Before(until) {
-			n.wait(until, "a message about the ticket is being posted")
-			return nil
-		}
-		if done, err := n.recover(ctx, &p); done || err != nil {
-			return err
-		}
-	}
-	switch {
-	case p.TS == "" && (!n.said(reply) || !n.wanted(target)):
-		return nil
-	case !n.said(reply):
+	if !n.said(reply) {
 		reply = sentenceReply("There is nothing more to say about " + n.ticket.ID + " here.")
 	}
-	if p.Repeat {
-		reply = with(reply, "This may be a repeat: I was interrupted while I posted it, and could not look whether it was there. If there is another one, this one counts.")
-	}
-	if p.TS != "" && p.Busy.IsZero() && strings.HasPrefix(target, toNotice) {
-		return nil // said once, and never again
-	}
-	s := sheetOf(reply, n.ticket.ID, target)
-	if p.TS != "" && p.Busy.IsZero() && p.Lost == "" && (p.Rev >= n.ticket.Rev || p.Hash == s.hash) {
-		return nil
-	}
-	if p.Channel == "" {
-		done, err := n.address(ctx, &p)
-		if done || err != nil {
-			return err
+	l.show = func(p Post) sheet {
+		if p.Repeat {
+			return sheetOf(with(reply, "This may be a repeat: I was interrupted while I posted it, and could not look whether it was there. If there is another one, this one counts."), n.ticket.ID, target)
 		}
+		return sheetOf(reply, n.ticket.ID, target)
 	}
-	for range 2 { // the second time where the message is gone
-		again, err := n.write(ctx, &p, s)
-		if !again || err != nil {
-			return err
-		}
-	}
-	return nil
+	return n.courier.bring(ctx, l)
 }
 
-// recover finds a message that was about to be posted when something ended us. done says that
-// there is nothing more to do for now.
-func (n *news) recover(ctx context.Context, p *Post) (done bool, err error) {
-	ts, err := n.bot.find(ctx, *p)
-	switch {
-	case errors.Is(err, errBlind):
-		n.bot.log.Warn("a message about a ticket may be posted twice: whether it is there can't be looked up", "ticket", p.Ticket, "err", n.bot.api.redact(err))
-		p.Repeat = true
-	case limited(err):
-		n.wait(time.Now().Add(max(retryAfter(err), time.Second)), "slack asks to be left alone")
-		return true, nil
-	case err != nil:
-		return true, &trouble{err}
+// whyLost says in words why nothing can be told in a channel, by Slack's code.
+func whyLost(code string) string {
+	switch code {
+	case "is_archived", "is_inactive":
+		return "it is archived"
+	case "not_in_channel":
+		return "I am not in it"
+	case "channel_not_found":
+		return "it is gone, or private and I am not in it"
 	}
-	p.TS = ts
-	return false, nil
-}
-
-// address finds out where a person's message goes.
-func (n *news) address(ctx context.Context, p *Post) (done bool, err error) {
-	kind, id, _ := strings.Cut(p.Target, "/")
-	if kind+"/" == toChannel {
-		p.Channel = id
-		return false, nil
-	}
-	p.Channel, err = n.bot.openDirect(ctx, id)
-	switch {
-	case err == nil:
-		return false, nil
-	case limited(err):
-		n.wait(time.Now().Add(max(retryAfter(err), time.Second)), "slack asks to be left alone")
-		return true, nil
-	case passing(err):
-		return true, &trouble{err}
-	}
-	n.lose(p, err)
-	return true, n.save(ctx, nil, p)
-}
-
-// save writes a record, after do if that is not nil.
-func (n *news) save(ctx context.Context, do func(context.Context) error, p *Post) error {
-	err := n.job.Step(ctx, do, func(ctx context.Context, tx *sql.Tx) error {
-		return n.bot.cfg.Telling.Posts.SavePost(ctx, tx, *p)
-	})
-	if err != nil {
-		return err
-	}
-	p.Version++
-	n.posts[p.Target] = *p
-	return nil
-}
-
-// lose notes that nothing can be told at a target.
-func (n *news) lose(p *Post, err error) {
-	p.Lost, p.Busy = first(slackCode(err), "unreachable"), time.Time{}
-	n.bot.once.do("lost "+p.Target+" "+p.Lost, func() {
-		n.bot.log.Warn("a ticket can't be told of here", "ticket", p.Ticket, "step", p.Target, "err", n.bot.api.redact(err))
-	})
-}
-
-// write posts or changes one message, with a record before and after. again says that
-// the message to change is gone, so that it has to be posted anew.
-func (n *news) write(ctx context.Context, p *Post, s sheet) (again bool, err error) {
-	b := n.bot
-	if p.TS == "" {
-		wait, reserved := b.pace.reserve(p.Channel, time.Now())
-		if !reserved {
-			// Not all at the same moment: one of those that wait can be next.
-			n.wait(time.Now().Add(wait+rand.N(2*postEvery)), "other messages in the channel come first")
-			return false, nil
-		}
-		if !pause(ctx, wait) {
-			return false, context.Cause(ctx)
-		}
-	}
-	p.Busy = time.Now()
-	if err := n.save(ctx, nil, p); err != nil {
-		return false, err
-	}
-	after := *p
-	var until time.Time
-	err = n.save(ctx, func(ctx context.Context) error {
-		// Over before anybody else takes it for interrupted.
-		ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.HTTP)
-		defer cancel()
-		at, err := b.put(ctx, *p, s)
-		after.Busy = time.Time{}
-		code := slackCode(err)
-		switch {
-		case err == nil:
-			after.Channel, after.TS, after.Lost = first(at.channel, p.Channel), first(at.ts, p.TS), ""
-			after.Rev, after.Hash, after.Live = n.ticket.Rev, s.hash, s.live && !at.bare
-		case limited(err):
-			until = time.Now().Add(max(retryAfter(err), time.Second))
-		case passing(err) || token(err):
-			return &trouble{err} // whether it took effect is not known
-		case p.TS == "" || unreachable(code):
-			n.lose(&after, err)
-		case code == "message_not_found":
-			after.TS, after.Rev, after.Hash, after.Live = "", 0, "", false
-			again = true
-		default: // it stays as it is, which must not hold up anything
-			after.Rev = n.ticket.Rev
-			b.log.Error("a message about a ticket can't be changed", "ticket", p.Ticket, "step", p.Target, "err", b.api.redact(err))
-		}
-		return nil
-	}, &after)
-	if err != nil {
-		return false, err
-	}
-	*p = after
-	if !until.IsZero() {
-		n.wait(until, "slack asks to be left alone")
-	}
-	return again, nil
+	return code
 }
 
 // unreachable says that nothing can be written in a conversation any more, by Slack's code.

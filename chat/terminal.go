@@ -81,6 +81,10 @@ func (t *terminal) part(part commands.Part) {
 		t.buttons(p)
 	case commands.Divider:
 		fmt.Fprintln(&t.b, strings.Repeat("─", cmp.Or(t.Width, 40)))
+	case commands.Grid:
+		t.b.WriteString(gridText(p, t.Width))
+	case commands.Chart:
+		t.chart(p)
 	}
 }
 
@@ -136,6 +140,20 @@ func (t *terminal) list(list commands.List) {
 		for _, detail := range item.Detail {
 			fmt.Fprintln(&t.b, t.wrap(indent+"  ", detail))
 		}
+		if item.Button != nil {
+			t.button(indent+"  ", *item.Button)
+		}
+	}
+}
+
+// chart prints a chart as lines of blocks, with the numbers and the point of it in words.
+func (t *terminal) chart(c commands.Chart) {
+	if title := strings.TrimSpace(oneLine(c.Title)); title != "" {
+		fmt.Fprintln(&t.b, t.paint(ansiBold, title))
+	}
+	t.b.WriteString(sparkText(c, t.Width))
+	if alt := strings.TrimSpace(oneLine(c.Alt)); alt != "" {
+		t.para("", commands.Line(alt))
 	}
 }
 
@@ -153,34 +171,38 @@ func (t *terminal) facts(facts commands.Facts) {
 	}
 }
 
-// buttons says what a button would do: there is nothing to press here. Which one is
-// the main one, which is dangerous and which asks back is said in words.
 func (t *terminal) buttons(row commands.Buttons) {
 	for _, b := range row.Row {
-		switch address, ok := webAddress(b.URL); {
-		case b.Run != "":
-			var where any = "In Slack: "
-			if b.Primary && !b.Danger {
-				where = commands.Text{commands.Bold("In Slack:"), {S: " "}}
-			}
-			var notes []string
-			if b.Danger {
-				notes = append(notes, "careful: it lowers or ends something")
-			}
-			if b.Confirm != nil {
-				notes = append(notes, "asks once more")
-			}
-			if b.Ask != nil {
-				notes = append(notes, "asks: "+first(oneLine(b.Ask.Label), oneLine(b.Ask.Title), "for a text"))
-			}
-			said := commands.Line(where, commands.Code("/zdd "+b.Run))
-			if len(notes) > 0 {
-				said = append(said, commands.Line(" ("+strings.Join(notes, "; ")+")")...)
-			}
-			t.para("", said)
-		case ok:
-			t.para("", commands.Line(b.Label+": "+address))
+		t.button("", b)
+	}
+}
+
+// button says what a button would do: there is nothing to press here. Which one is
+// the main one, which is dangerous and which asks back is said in words.
+func (t *terminal) button(indent string, b commands.Button) {
+	switch address, ok := webAddress(b.URL); {
+	case b.Run != "":
+		var where any = "In Slack: "
+		if b.Primary && !b.Danger {
+			where = commands.Text{commands.Bold("In Slack:"), {S: " "}}
 		}
+		var notes []string
+		if b.Danger {
+			notes = append(notes, "careful: it lowers or ends something")
+		}
+		if b.Confirm != nil {
+			notes = append(notes, "asks once more")
+		}
+		if b.Ask != nil {
+			notes = append(notes, "asks: "+first(oneLine(b.Ask.Label), oneLine(b.Ask.Title), "for a text"))
+		}
+		said := commands.Line(where, commands.Code("/zdd "+b.Run))
+		if len(notes) > 0 {
+			said = append(said, commands.Line(" ("+strings.Join(notes, "; ")+")")...)
+		}
+		t.para(indent, said)
+	case ok:
+		t.para(indent, commands.Line(b.Label+": "+address))
 	}
 }
 
