@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,16 +11,38 @@ import (
 	"example.com/zdd/commands"
 )
 
-// gauges show what the bot knows of itself to Prometheus. Each scrape reads anew. What
-// can't be read is left out, so that an old number never passes for a new one.
+// scrapeFor is for how long a look serves every scrape: nobody who can reach the metrics,
+// which ask for no password, is to make work for the database.
+const scrapeFor = 5 * time.Second
+
+// gauges show what the bot knows of itself to Prometheus. What can't be read is left out,
+// so that an old number never passes for a new one.
 type gauges struct {
 	about func(ctx context.Context) commands.About
 	now   func() time.Time
 	all   map[string]*prometheus.Desc
+	last  *lastLook
+}
+
+// lastLook is the newest look at the bot.
+type lastLook struct {
+	mu    sync.Mutex
+	at    time.Time
+	about commands.About
+}
+
+// look looks at the bot, at most once in scrapeFor.
+func (g gauges) look() commands.About {
+	g.last.mu.Lock()
+	defer g.last.mu.Unlock()
+	if now := g.now(); g.last.at.IsZero() || now.Sub(g.last.at).Abs() >= scrapeFor {
+		g.last.about, g.last.at = g.about(context.Background()), now
+	}
+	return g.last.about
 }
 
 func newGauges(v selfView) gauges {
-	g := gauges{about: v.About, now: v.now, all: map[string]*prometheus.Desc{}}
+	g := gauges{about: v.About, now: v.now, all: map[string]*prometheus.Desc{}, last: &lastLook{}}
 	for _, d := range []struct {
 		name, help string
 		labels     []string
@@ -52,7 +75,7 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 	tell := func(name string, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(g.all[name], prometheus.GaugeValue, value, labels...)
 	}
-	a := g.about(context.Background())
+	a := g.look()
 	tell("zdd_build_info", 1, a.Version)
 	tell("zdd_read_only", truth(a.ReadOnly != ""))
 	tell("zdd_database_up", truth(a.Database != nil && !a.Database.Away))

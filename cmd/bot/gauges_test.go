@@ -16,6 +16,7 @@ import (
 
 	"example.com/zdd/approval"
 	"example.com/zdd/audit"
+	"example.com/zdd/commands"
 	"example.com/zdd/ledger"
 	"example.com/zdd/store"
 )
@@ -84,6 +85,34 @@ func TestGauges(t *testing.T) {
 		}
 		if !maps.Equal(got, want) {
 			t.Errorf("without %q: got %v, want %v", gone, got, want)
+		}
+	}
+}
+
+// TestScrapesShareALook: whoever asks for the metrics again and again makes no work for
+// the database, and sees no old figure for long.
+func TestScrapesShareALook(t *testing.T) {
+	now := time.Date(2026, 3, 29, 9, 0, 0, 0, time.UTC)
+	looks := 0
+	g := newGauges(selfView{state: oneState{now: now}, now: func() time.Time { return now }})
+	about := g.about
+	g.about = func(ctx context.Context) commands.About { looks++; return about(ctx) }
+	scrape := func() {
+		to := make(chan prometheus.Metric, 100)
+		g.Collect(to)
+	}
+	for range 100 {
+		scrape()
+	}
+	if looks != 1 {
+		t.Errorf("got %d looks at the same moment, want one", looks)
+	}
+	for _, step := range []time.Duration{scrapeFor, -time.Hour} { // forward, and a clock that was set back
+		now = now.Add(step)
+		before := looks
+		scrape()
+		if looks != before+1 {
+			t.Errorf("%s later: got %d looks more, want one", step, looks-before)
 		}
 	}
 }

@@ -2,14 +2,20 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/zdd/ledger"
+	"example.com/zdd/store"
 )
 
 // The ledger tells who asked, who decided, and what was read before and after each write;
@@ -100,3 +106,30 @@ func TestLedgerTellsIt(t *testing.T) {
 }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+// A ledger without seals fits, and proves nothing against whoever can write the database:
+// a script that looks at the exit code alone must not take it for good, with a key or
+// without one.
+func TestIntegrityOnlyIsNoProof(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "zdd.db")
+	s, err := store.Open(t.Context(), store.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Tx(t.Context(), func(tx *sql.Tx) error {
+		_, err := s.AppendLedger(t.Context(), tx, ledger.Key{}, ledger.Entry{At: time.Now(), Actor: ledger.Bot, Verb: ledger.PolicyLoaded})
+		return err
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"", "a-key-that-never-sealed"} {
+		var out bytes.Buffer
+		getenv := func(k string) string {
+			return map[string]string{"DATABASE_URL": "sqlite:" + path, "ZDD_LEDGER_KEY": key}[k]
+		}
+		if code := run(t.Context(), []string{"ledger", "verify"}, outside{Getenv: getenv, Stdout: &out, Stderr: &out}); code != exitUnknown || !strings.HasPrefix(out.String(), "integrity only: ") {
+			t.Errorf("with the key %q: got %d, %s, want %d and integrity only", key, code, &out, exitUnknown)
+		}
+	}
+}
