@@ -267,7 +267,10 @@ const (
 type rankKey struct{}
 
 // Background marks what is done with ctx as work that no one waits for: it leaves the
-// reserve of the account's API limit to people, and waits until its deadline instead.
+// reserve of the account's API limit to people, and waits instead, in turn and until
+// ctx's deadline; where that is too near it is refused at once with RateLimited. The
+// times of [Timing] hold for what is sent, and not for that wait, in ReadApps, ReadRoll,
+// ReadSettings and ReadReleases; the parts of ReadApp have theirs in all.
 func Background(ctx context.Context) context.Context { return ranked(ctx, background) }
 
 // Urgent marks what is done with ctx as what has to come through though few calls are

@@ -58,30 +58,30 @@ const (
 
 // shown is what the lists told of an app, in a line.
 func shown(a fleet.App) string {
-	s := a.Name + " team=" + a.Team
+	s := []string{a.Name, "team=" + a.Team}
 	if a.Space != nil {
-		s += " space=" + a.Space.Name + " shield=" + said(a.Space.Shield)
+		s = append(s, "space="+a.Space.Name+" shield="+said(a.Space.Shield))
 	}
 	switch at, known := a.Pipeline.Get(); {
 	case !known:
-		s += " pipeline=?" + a.Pipeline.Why().Text
+		s = append(s, "pipeline=?"+a.Pipeline.Why().Text)
 	case at.Stage != "":
-		s += " pipeline=" + said(at.Name) + ":" + at.Stage
+		s = append(s, "pipeline="+said(at.Name)+":"+at.Stage)
 	}
 	addons, known := a.AddOns.Get()
 	if !known {
-		s += " add-ons=?" + a.AddOns.Why().Text
+		s = append(s, "add-ons=?"+a.AddOns.Why().Text)
 	}
 	for _, x := range addons {
-		s += " add-on=" + x.Plan
+		s = append(s, "add-on="+x.Plan)
 	}
 	if !a.Sizes.IsKnown() {
-		s += " sizes=?" + a.Sizes.Why().Text
+		s = append(s, "sizes=?"+a.Sizes.Why().Text)
 	}
 	if a.Formation.IsKnown() || a.Features.IsKnown() || a.Autoscaler.IsKnown() || a.ReadAt.IsZero() {
-		s += " and what no list tells"
+		s = append(s, "and what no list tells")
 	}
-	return s
+	return strings.Join(s, " ")
 }
 
 func sum(counts map[string]int) int {

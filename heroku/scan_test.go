@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -78,42 +79,54 @@ func limited(counts map[string]int) int {
 // A scan takes what the account's limit allows, hardly longer, and leaves the reserve to
 // people; however much is there when it begins.
 func TestScanIsPaced(t *testing.T) {
-	const apps, reserve, perMinute = 600, 500, 75
 	for left, allowed := range map[int]float64{
 		700: 1.05, 500: 1.05, 300: 1.05,
 		4500: 1.15, // no wait for tokens: the lists, which come before the apps, count for more
 	} {
-		t.Run(strconv.Itoa(left), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				sim := simheroku.New(simheroku.Options{Fleet: simheroku.GenerateFleet(apps, 1), Latency: 50 * time.Millisecond})
-				defer sim.Close()
-				do(t, sim, "bucket "+strconv.Itoa(left))
-				watch := &lowest{Handler: sim, least: left}
-				c := client(t, watch, heroku.Config{Reserve: reserve})
-				began := time.Now()
-				got, err := scan(heroku.Background(t.Context()), c, 16)
-				if err != nil || got.apps != apps || len(got.failed) > 0 {
-					t.Fatalf("got %+v, %v, want %d apps", got, err, apps)
-				}
-				counts := sim.CallCounts()
-				if want := sum(counts); got.calls != want {
-					t.Errorf("got %d calls, want %d", got.calls, want)
-				}
-				ideal := max(
-					time.Duration(float64(limited(counts)-(left-reserve))/perMinute*float64(time.Minute)),
-					time.Duration(sum(counts))*50*time.Millisecond/16,
-				)
-				took := time.Since(began)
-				t.Logf("%d calls in %v, %.3f of %v; %d left at least", got.calls, took, took.Seconds()/ideal.Seconds(), ideal, watch.least)
-				if ratio := took.Seconds() / ideal.Seconds(); ratio > allowed || ratio < 0.99 {
-					t.Errorf("took %v, %.3f of %v, want at most %.2f", took, ratio, ideal, allowed)
-				}
-				if watch.least < min(left, reserve) {
-					t.Errorf("got %d left, want no less than the reserve of %d", watch.least, reserve)
-				}
-			})
-		})
+		t.Run(strconv.Itoa(left), func(t *testing.T) { paced(t, 600, left, allowed) })
 	}
+}
+
+// The same with 10,000 apps and an account that nobody else uses.
+func TestScanOf10000IsPaced(t *testing.T) {
+	if os.Getenv("ZDD_LONG") == "" {
+		t.Skip("takes five seconds of two cores; ZDD_LONG=1 runs it")
+	}
+	paced(t, 10_000, 4500, 1.05)
+}
+
+func paced(t *testing.T, apps, left int, allowed float64) {
+	t.Helper()
+	const reserve, perMinute, latency, parallel = 500, 75, 50 * time.Millisecond, 16
+	synctest.Test(t, func(t *testing.T) {
+		sim := simheroku.New(simheroku.Options{Fleet: simheroku.GenerateFleet(apps, 1), Latency: latency})
+		defer sim.Close()
+		do(t, sim, "bucket "+strconv.Itoa(left))
+		watch := &lowest{Handler: sim, least: left}
+		c := client(t, watch, heroku.Config{Reserve: reserve, Parallel: parallel})
+		began := time.Now()
+		got, err := scan(heroku.Background(t.Context()), c, parallel)
+		if err != nil || got.apps != apps || len(got.failed) > 0 {
+			t.Fatalf("got %+v, %v, want %d apps", got, err, apps)
+		}
+		counts := sim.CallCounts()
+		if want := sum(counts); got.calls != want {
+			t.Errorf("got %d calls, want %d", got.calls, want)
+		}
+		ideal := max(
+			time.Duration(float64(limited(counts)-(left-reserve))/perMinute*float64(time.Minute)),
+			time.Duration(sum(counts))*latency/parallel,
+		)
+		took := time.Since(began)
+		ratio := took.Seconds() / ideal.Seconds()
+		t.Logf("%d calls, %.3f an app, in %v, %.3f of %v; %d left at least", got.calls, float64(got.calls)/float64(apps), took, ratio, ideal, watch.least)
+		if ratio > allowed || ratio < 0.99 {
+			t.Errorf("took %v, %.3f of %v, want at most %.2f", took, ratio, ideal, allowed)
+		}
+		if watch.least < min(left, reserve) {
+			t.Errorf("got %d left, want no less than the reserve of %d", watch.least, reserve)
+		}
+	})
 }
 
 // What somebody else spends in the midst of a scan is waited for where there is time,
