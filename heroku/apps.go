@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	platform "github.com/heroku/heroku-go/v5"
@@ -110,7 +111,9 @@ func missingTeams(err error) bool {
 	return p != nil && (p.Kind == fleet.NotFound || p.Kind == fleet.Forbidden)
 }
 
+// teamSource takes a team's name in any case, as the policy does: Heroku's are lower case.
 func teamSource(team string, keep func(fleet.App) bool) (source, error) {
+	team = strings.ToLower(team)
 	if !teamShape.MatchString(team) {
 		return source{what: "the apps of a team"}, &fleet.Problem{Kind: fleet.Refused, Op: "list apps of a team", Message: "a team's name has only letters a–z, digits, dashes and underscores"}
 	}

@@ -277,7 +277,7 @@ func excerpt(text, token string) string {
 	return text[max(0, i-200):min(len(text), i+200)]
 }
 
-// errorsOf calls everything that a client can do.
+// errorsOf calls everything that a client can do, and is every error and reason that comes of it.
 func errorsOf(ctx context.Context, c *heroku.Client) []error {
 	var out []error
 	note := func(err error) {
@@ -285,6 +285,7 @@ func errorsOf(ctx context.Context, c *heroku.Client) []error {
 			out = append(out, err)
 		}
 	}
+	say := func(reason string) { out = append(out, &fleet.Problem{Kind: fleet.NotTold, Message: reason}) } // no error, but told all the same
 	_, err := c.ReadApp(ctx, fleet.MustRef("shop"))
 	note(err)
 	_, err = c.ReadApp(ctx, fleet.MustRef("shop-0123456789ab.herokuapp.com"))
@@ -300,6 +301,19 @@ func errorsOf(ctx context.Context, c *heroku.Client) []error {
 	for _, err := range c.ReadApps(ctx, fleet.Filter{Teams: []string{"acme"}, Personal: true}) {
 		note(err)
 	}
+	roll, err := c.ReadRoll(ctx, fleet.Filter{})
+	note(err)
+	for _, g := range roll.Gaps {
+		say(g.String())
+	}
+	for _, app := range roll.Apps {
+		say(shown(app))
+	}
+	app, _, err := c.ReadSettings(ctx, fleet.App{ID: newID, Name: "shop"}, whatMatters())
+	note(err)
+	say(settingsOf(app))
+	_, err = c.ReadReleases(ctx, newID, time.Time{}, time.Now())
+	note(err)
 	for _, step := range []plan.Step{toggled(plan.Preboot, true), toggled(plan.Affinity, false), scaled(2), resized("web=standard-1x")} {
 		note(c.Apply(ctx, newID, step))
 	}

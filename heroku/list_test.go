@@ -168,7 +168,7 @@ app hidden team=data web=1 access=forbidden
 		}{
 			{fleet.Filter{}, "alpha bravo charlie delta hidden"}, // hidden: the team's list shows what the account has not joined
 			{fleet.Filter{Teams: []string{"acme"}}, "alpha"},
-			{fleet.Filter{Teams: []string{"acme", "data"}}, "alpha bravo charlie hidden"},
+			{fleet.Filter{Teams: []string{"Acme", "data"}}, "alpha bravo charlie hidden"},
 			{fleet.Filter{Personal: true}, "delta"},
 			{fleet.Filter{Spaces: []string{"atlas"}}, "charlie"},
 			{fleet.Filter{Teams: []string{"acme"}, Spaces: []string{"atlas"}, Personal: true}, "alpha charlie delta"},
