@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"example.com/zdd/ledger"
+	"example.com/zdd/secret"
 	"example.com/zdd/store"
 )
 
@@ -92,9 +94,9 @@ func (d *doctor) examineKey(seen store.Examination) []finding {
 	case text == "":
 		return []finding{{"ledger-key", d.wantsChanges(), "ZDD_LEDGER_KEY is not set: nobody could prove who decided what, so the bot reads and changes nothing", set + "\nKeep a copy outside the database: bot ledger verify needs it."}}
 	case len(text) < shortestKey:
-		return []finding{{"ledger-key", warning, fmt.Sprintf("ZDD_LEDGER_KEY has %d characters, and fewer than %d can be guessed: whoever owns the database could then forge the record", len(text), shortestKey), set + "\nKeep the old one too: the entries up to now are verified with it."}}
-	case seen.KeyID != "" && seen.KeyID != key.ID():
-		return []finding{{"ledger-key", warning, fmt.Sprintf("the ledger up to %s is sealed with another key (%s) than ZDD_LEDGER_KEY (%s)", seen.Head, seen.KeyID, key.ID()), "If it was changed by mistake, set ZDD_LEDGER_KEY to the old one. If it was changed on purpose, keep the old one: the entries up to there are verified with it."}}
+		return []finding{{"ledger-key", warning, fmt.Sprintf("ZDD_LEDGER_KEY has %d characters, and fewer than %d can be guessed: whoever owns the database could then forge the record", len(text), shortestKey), set + "\n" + d.set("ZDD_LEDGER_FORMER_KEYS", "<the old one>") + "   # bot ledger verify needs it for the entries up to now"}}
+	case seen.KeyID != "" && seen.KeyID != key.ID() && !slices.ContainsFunc(d.cfg.formerKeys, func(k secret.Text) bool { return ledger.NewKey(k.Reveal()).ID() == seen.KeyID }):
+		return []finding{{"ledger-key", warning, fmt.Sprintf("the ledger up to %s is sealed with another key (%s) than ZDD_LEDGER_KEY (%s)", seen.Head, seen.KeyID, key.ID()), "If it was changed by mistake, set ZDD_LEDGER_KEY to the old one. If it was changed on purpose: " + d.set("ZDD_LEDGER_FORMER_KEYS", "<the old one>")}}
 	}
 	return []finding{{"ledger-key", good, "the ledger is sealed with key " + key.ID(), ""}}
 }

@@ -311,8 +311,8 @@ func databaseMistakes() []mistake {
 		{name: "no ledger key", made: key(""), cured: healthyKey, check: "ledger-key", state: bad,
 			text: "ZDD_LEDGER_KEY is not set: nobody could prove who decided what, so the bot reads and changes nothing", cure: getLedger + "\nKeep a copy outside the database: bot ledger verify needs it."},
 		{name: "a ledger key that can be guessed", made: key("changeme"), cured: healthyKey, check: "ledger-key", state: warning,
-			text: "ZDD_LEDGER_KEY has 8 characters, and fewer than 32 can be guessed: whoever owns the database could then forge the record", cure: getLedger + "\nKeep the old one too: the entries up to now are verified with it."},
-		{name: "another ledger key than before", made: change{do: func(t *testing.T, p *patient) { p.sealed(t); key("fedcba9876543210fedcba9876543210").do(t, p) }}, cured: healthyKey, check: "ledger-key", state: warning,
-			text: "the ledger up to #1 2a878637c6fe is sealed with another key (c283bcd3) than ZDD_LEDGER_KEY (3d6a196e)", cure: "If it was changed by mistake, set ZDD_LEDGER_KEY to the old one. If it was changed on purpose, keep the old one: the entries up to there are verified with it."},
+			text: "ZDD_LEDGER_KEY has 8 characters, and fewer than 32 can be guessed: whoever owns the database could then forge the record", cure: getLedger + "\nSet ZDD_LEDGER_FORMER_KEYS=<the old one> where the bot gets its environment from, and start it again.   # bot ledger verify needs it for the entries up to now"},
+		{name: "another ledger key than before", made: change{do: func(t *testing.T, p *patient) { p.sealed(t); key("fedcba9876543210fedcba9876543210").do(t, p) }}, cured: env("ZDD_LEDGER_FORMER_KEYS", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"), check: "ledger-key", state: warning,
+			text: "the ledger up to #1 2a878637c6fe is sealed with another key (c283bcd3) than ZDD_LEDGER_KEY (3d6a196e)", cure: "If it was changed by mistake, set ZDD_LEDGER_KEY to the old one. If it was changed on purpose: Set ZDD_LEDGER_FORMER_KEYS=<the old one> where the bot gets its environment from, and start it again."},
 	}
 }
