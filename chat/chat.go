@@ -1,7 +1,8 @@
 // Package chat is the bot's side of Slack: Socket Mode links; routing of what people
 // type, press and fill in; who they are; a [commands.Reply] as Block Kit or terminal text;
-// dialogs; requests that change something, which are stored and carried out as jobs; and
-// the messages about tickets, which follow their tickets and ring the requester at the end.
+// dialogs; requests that change something, which are stored and carried out as jobs; the
+// messages about tickets, which follow their tickets and ring the requester at the end; and
+// the nightly digest and reports, with their threads and files.
 // It is not the grammar (package commands), decides nothing about apps or tickets, and keeps
 // nothing on disk: what must outlive it goes through the interfaces that it declares.
 //
@@ -9,8 +10,9 @@
 // command that changes something is stored before that, and goes on after a restart;
 // whatever was typed or pressed runs at most once here, and as the person who did so,
 // whom Slack was asked about; whoever is turned away or cut off is told so; an answer is
-// shown to people of another company only by the word of whoever shares it; a ticket has
-// one message for each target, posted once over crashes as far as Slack can tell; a text
+// shown to people of another company only by the word of whoever shares it; a ticket, and
+// a digest, has one message for each target, posted once over crashes as far as Slack can
+// tell, and where it can't tell, said to be a repeat; a text
 // of a person's or an API's is inert in every message; no token and no response_url is
 // ever logged or stored.
 package chat
@@ -61,6 +63,8 @@ type Config struct {
 	Requests   requests                                                          // nil: nothing that changes anything is accepted
 	Wake       func()                                                            // called after a request was stored, such as jobs.Queue.Wake; nil: the queue finds it by itself
 	Telling    Telling                                                           // what Tell needs; zero: no ticket is told of
+	Digests    Digests                                                           // what Digest and Stale need; zero: no digest is posted
+	Reports    Reports                                                           // what reports need; zero: none can be asked for
 	Log        *slog.Logger                                                      // nil: discarded
 	Registerer prometheus.Registerer                                             // nil: the metrics go nowhere
 	Timing     Timing
@@ -98,6 +102,12 @@ type Timing struct {
 	// Unsure is how long a message that was about to be posted is left to whoever was
 	// about it: longer than HTTP, so that it is over by then; default twice as long.
 	Unsure time.Duration
+	// Outage is between attempts at what nobody waits for, such as a digest, while Slack is
+	// in trouble: once a minute goes on soon enough after hours; default 1 min.
+	Outage time.Duration
+	// Report bounds the reading of the fleet for a person: what was not read by then is
+	// said to be; default 20 min, more than a thousand apps take beside everybody else.
+	Report time.Duration
 	Seen   time.Duration // how long a delivery is remembered: Slack repeats events for six minutes; default 10 min
 }
 
@@ -126,6 +136,8 @@ func (t Timing) filled() Timing {
 	or(&t.Patience, 2*time.Minute)
 	or(&t.Again, 5*time.Second)
 	or(&t.Unsure, 2*t.HTTP)
+	or(&t.Outage, time.Minute)
+	or(&t.Report, 20*time.Minute)
 	or(&t.Seen, 10*time.Minute)
 	return t
 }

@@ -213,6 +213,7 @@ func (c *courier) save(ctx context.Context, do func(context.Context) error, p *P
 // lose notes that nothing can be told at a target.
 func (c *courier) lose(p *Post, err error) {
 	p.Lost, p.Busy = first(slackCode(err), "unreachable"), time.Time{}
+	c.bot.metrics.unposted.Inc()
 	c.bot.once.do("lost "+p.Target+" "+p.Lost, func() {
 		c.bot.log.Warn("nothing can be told here", "ticket", p.Ticket, "step", p.Target, "err", c.bot.api.redact(err))
 	})

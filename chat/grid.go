@@ -259,7 +259,7 @@ func numeric(g commands.Grid) []bool {
 		out[i] = !slices.ContainsFunc(g.Rows, func(row []commands.Text) bool {
 			s := plainCells(row[i : i+1])[0]
 			digits = digits || strings.ContainsFunc(s, unicode.IsDigit)
-			return s != nothing && strings.Trim(s, "0123456789.,+-−$€%  ") != ""
+			return s != nothing && strings.Trim(s, "0123456789.,+-−$€% \u00a0") != ""
 		}) && digits
 	}
 	return out

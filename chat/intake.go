@@ -382,6 +382,9 @@ func (b *Bot) perform(ctx context.Context, a ask, command commands.Command) resu
 	if who.Kind == commands.Machine && (a.via == commands.Mention || a.via == commands.Direct) {
 		return result{} // two bots that answer each other never end
 	}
+	if reply, old := b.outdated(ctx, a.pressed); old {
+		return result{reply: reply}
+	}
 	if a.share && command.Changes {
 		return result{reply: sentenceReply("Only answers that change nothing can be shared. Type the command itself; nothing was changed.")}
 	}

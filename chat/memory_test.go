@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/audit"
 	"example.com/zdd/commands"
 )
 
@@ -25,6 +26,9 @@ type memory struct {
 	jobs     map[string]*task
 	tickets  map[string]approval.Ticket
 	posts    map[string]Post // by ticket and target
+	nights   map[string]audit.Night
+	ledger   []string // what was recorded of digests
+	fuse     *fuse
 	gone     error
 	hang     bool
 	slow     time.Duration
@@ -32,7 +36,7 @@ type memory struct {
 }
 
 func newMemory() *memory {
-	return &memory{ids: map[string]bool{}, requests: map[string]Accepted{}, jobs: map[string]*task{}, tickets: map[string]approval.Ticket{}, posts: map[string]Post{}}
+	return &memory{ids: map[string]bool{}, requests: map[string]Accepted{}, jobs: map[string]*task{}, tickets: map[string]approval.Ticket{}, posts: map[string]Post{}, nights: map[string]audit.Night{}, fuse: &fuse{left: -1}}
 }
 
 func (m *memory) set(f func(*memory)) {
@@ -47,6 +51,9 @@ func (m *memory) away(ctx context.Context) error {
 	hang, gone, slow := m.hang, m.gone, m.slow
 	m.mu.Unlock()
 	time.Sleep(slow)
+	if m.fuse.blown() {
+		return errCrash
+	}
 	if hang {
 		<-ctx.Done()
 		return ctx.Err()
@@ -263,10 +270,24 @@ func (h *held) Step(ctx context.Context, do func(context.Context) error, record 
 			return errCrash
 		}
 	}
-	if record != nil {
-		return record(ctx, nil)
+	if record == nil {
+		return nil
 	}
-	return nil
+	return h.q.memory.commit(func() error { return record(ctx, nil) })
+}
+
+// commit is a transaction: all of it happens or nothing, whenever the program dies.
+func (m *memory) commit(write func() error) error {
+	happens, answered := m.fuse.spend()
+	if !happens {
+		return errCrash
+	}
+	err := write()
+	if !answered {
+		m.fuse.die()
+		return errCrash
+	}
+	return err
 }
 
 // tell stores tickets, or revisions of one, and the jobs that tell of them, at once.

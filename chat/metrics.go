@@ -18,6 +18,7 @@ type metrics struct {
 	links        prometheus.Gauge
 	redeliveries prometheus.Counter
 	busy         prometheus.Counter
+	unposted     prometheus.Counter
 	acking       atomic.Int64 // not a series: Run waits for it
 }
 
@@ -41,11 +42,12 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		links:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "zdd_slack_links_up", Help: "Socket Mode links that Slack has greeted."}),
 		redeliveries: prometheus.NewCounter(prometheus.CounterOpts{Name: "zdd_slack_redeliveries_total", Help: "Envelopes that had been seen before."}),
 		busy:         prometheus.NewCounter(prometheus.CounterOpts{Name: "zdd_slack_refused_busy_total", Help: "Commands turned away because the queue was full."}),
+		unposted:     prometheus.NewCounter(prometheus.CounterOpts{Name: "zdd_slack_unposted_total", Help: "Messages and files that can't be posted where they belong, because the channel is archived, closed to the bot or gone, or files are not allowed."}),
 	}
 	if to == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.envelopes, m.reconnects, m.ack, m.work, m.waiting, m.links, m.redeliveries, m.busy} {
+	for _, c := range []prometheus.Collector{m.envelopes, m.reconnects, m.ack, m.work, m.waiting, m.links, m.redeliveries, m.busy, m.unposted} {
 		if err := to.Register(c); err != nil {
 			return nil, err
 		}

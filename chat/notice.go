@@ -78,8 +78,8 @@ func (n *news) notice(own commands.Reply) commands.Reply {
 // not known.
 func (n *news) permalink() string {
 	p := n.posts[toRequester+n.ticket.Requester]
-	if p.TS == "" || n.self.URL == "" || !strings.HasPrefix(p.Channel, "D") {
+	if !strings.HasPrefix(p.Channel, "D") {
 		return ""
 	}
-	return strings.TrimSuffix(n.self.URL, "/") + "/archives/" + p.Channel + "/p" + strings.ReplaceAll(p.TS, ".", "")
+	return n.bot.permalink(p)
 }

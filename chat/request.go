@@ -235,6 +235,9 @@ func (b *Bot) carryOut(ctx context.Context, job Job, request Accepted, command c
 		b.log.Warn("a request is left alone because it is too old", "ref", request.ID, "command", command.Name, "user", a.user)
 		return result{reply: tooOld(request)}, nil
 	}
+	if reply, old := b.outdated(work, a.pressed); old {
+		return result{reply: reply}, nil
+	}
 	reply, err := b.run(work, a, command, commands.Request{By: who, Via: a.via, Now: time.Now(), Origin: request.ID, Channel: a.channel, Note: a.note})
 	if ctx.Err() != nil { // the bot stops, or lost the job: whoever has it next answers
 		return result{}, context.Cause(ctx)

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/audit"
 	"example.com/zdd/commands"
 	"example.com/zdd/secret"
 	"example.com/zdd/sim/play"
@@ -164,7 +165,7 @@ func playStory(t *testing.T, opts slack.Options, tune func(*Config), f func(*sta
 			t: t, sim: slack.New(opts), net: &play.Network{}, log: &lockedBuffer{}, registry: prometheus.NewRegistry(),
 			grammar: &grammar{hold: make(chan struct{})}, memory: newMemory(),
 		}
-		stop := s.net.Serve("slack.test", s.sim)
+		stop := s.net.Serve("slack.test", http.HandlerFunc(s.serve))
 		s.web = s.net.Client()
 		cfg := Config{
 			APIURL: "http://slack.test/api", BotToken: secret.New(canaryBot), AppToken: secret.New(canaryApp), Dial: s.net.Dial, Registerer: s.registry,
@@ -226,7 +227,9 @@ func (s *stage) start() {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	s.cancel = cancel
 	s.done = make(chan error, 1)
-	s.queue.handlers = map[string]func(context.Context, Job) error{WorkCommand: bot.Perform, approval.WorkTell: bot.Tell}
+	s.queue.handlers = map[string]func(context.Context, Job) error{
+		WorkCommand: bot.Perform, approval.WorkTell: bot.Tell, audit.WorkDigest: bot.Digest, audit.WorkStale: bot.Stale, WorkReport: bot.Report,
+	}
 	var running sync.WaitGroup
 	running.Go(func() { s.queue.run(ctx) })
 	go func() {

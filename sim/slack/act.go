@@ -225,7 +225,7 @@ func (s *Server) controls(p *Person, stale string) []control {
 // wish is what a click is aimed at.
 type wish struct {
 	label string // of the button, or of the option
-	on    string // text that the message holds
+	on    string // text that the message holds, or its ts
 	mode  string // "", "stale" or "dismiss"
 }
 
@@ -319,7 +319,7 @@ func listed(labels []string) string {
 
 // shows tells whether the message or view of a control holds some text.
 func (s *Server) shows(c control, on string) bool {
-	if on == "" {
+	if on == "" || c.m != nil && on == c.m.ts {
 		return true
 	}
 	text := ""

@@ -21,7 +21,7 @@ func controlUsage() string {
 	}
 	return `people
   type PERSON [here|#CHANNEL|dm|thread TS|thread last] TEXT   /zdd … is a slash command, @zdd … a mention
-  click PERSON LABEL [on TEXT] [stale|dismiss]       the newest button so called that PERSON sees
+  click PERSON LABEL [on TEXT] [stale|dismiss]       the newest button so called that PERSON sees; TEXT may be a message's ts
   choose PERSON OPTION [on TEXT]                     the same for menus
   submit PERSON [KEY=VALUE | KEY="A VALUE"]…         the modal before PERSON; KEY is an action id, block id or label
   close PERSON [all]
