@@ -1,0 +1,168 @@
+package audit
+
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// trendNights is how many nights the chart shows.
+const trendNights = 30
+
+// BuildDigest makes the digest of a night whose scan has ended, of how all apps stand and
+// of the nights before, in any order; those of later slots are none. Of the night's
+// Coverage it takes Out and Gaps and counts the rest. zone is an IANA name. It fails only
+// with the standings' own error, and holds no more of them than what it lists.
+func BuildDigest(n Night, zone string, standings iter.Seq2[Standing, error], past []Night) (Digest, error) {
+	d := Digest{
+		Night: n.ID, Zone: zone, Slot: n.Slot, Started: n.Started, Finished: n.Finished, Expected: n.Expected, Calls: n.Calls,
+		Baseline: n.Baseline, Missed: n.Missed,
+		Coverage: Coverage{Seen: total(n.Coverage.Out), Out: n.Coverage.Out, Gaps: n.Coverage.Gaps},
+	}
+	groups := map[groupKey]*Group{}
+	for s, err := range standings {
+		if err != nil {
+			return Digest{}, err
+		}
+		listed := s.News.Night == n.ID && s.News.Kind != ""
+		if s.Gone.IsZero() && s.Night != n.ID || !s.Gone.IsZero() && !listed {
+			continue
+		}
+		g := groupOf(groups, &s)
+		d.Changes.count(&s, listed)
+		if s.Gone.IsZero() {
+			d.Coverage.count(&s)
+			d.Counts.count(&s)
+			g.Counts.count(&s)
+		}
+		switch {
+		case listed:
+			g.Lines = append(g.Lines, lineOf(&s))
+			g.Mention = g.Mention || s.News.Mention
+		case s.Verdict == VerdictNotReady:
+			g.Quiet++
+		}
+	}
+	for _, g := range groups {
+		slices.SortFunc(g.Lines, worst)
+		d.Groups = append(d.Groups, *g)
+	}
+	slices.SortFunc(d.Groups, foremost)
+	d.Trend = trend(d, past)
+	return d, nil
+}
+
+type groupKey struct{ owner, team, channel string }
+
+func groupOf(groups map[groupKey]*Group, s *Standing) *Group {
+	key := groupKey{s.Owner, s.Team, s.Channel}
+	if key.owner != "" {
+		key.team = ""
+	}
+	g := groups[key]
+	if g == nil {
+		g = &Group{Owner: key.owner, Team: key.team, Channel: key.channel}
+		groups[key] = g
+	}
+	return g
+}
+
+// count adds an app: once, for what is foremost.
+func (c *Changes) count(s *Standing, listed bool) {
+	kind := LineKind("")
+	if listed {
+		kind = s.News.Kind
+	}
+	switch {
+	case !s.Gone.IsZero():
+		c.Gone++
+	case kind == LineNew:
+		c.New++
+	case kind == LineRegressed:
+		c.Regressed++
+	case kind == LineFixed:
+		c.Fixed++
+	case kind == LineUnread:
+		c.Unread++
+	case s.Verdict == VerdictNotReady:
+		c.Still++
+	}
+}
+
+// lineOf is what is listed of an app.
+func lineOf(s *Standing) Line {
+	n := s.News
+	l := Line{
+		App: s.App, Name: s.Name, Was: n.Was, From: n.From, Kind: n.Kind, Checks: n.Checks, Days: n.Days, After: n.After, Why: n.Why,
+		Increase: s.Increase, Size: s.Size, Yours: s.Yours, ReadAt: s.ReadAt,
+	}
+	for _, check := range n.Checks {
+		l.Evidence = append(l.Evidence, s.mark(check).Evidence)
+	}
+	return l
+}
+
+// lineKinds are the kinds in the order of lists.
+func lineKinds() []LineKind {
+	return []LineKind{LineRegressed, LineNew, LineStill, LineOwner, LineFixed, LineGone, LineUnread}
+}
+
+// worst orders lines by kind, then by how much is wrong, then by name.
+func worst(a, b Line) int {
+	return cmp.Or(
+		cmp.Compare(slices.Index(lineKinds(), a.Kind), slices.Index(lineKinds(), b.Kind)),
+		cmp.Compare(len(b.Checks), len(a.Checks)),
+		strings.Compare(a.Name, b.Name),
+		strings.Compare(string(a.App), string(b.App)))
+}
+
+// foremost orders groups: those with something new first, then by how many apps fail.
+func foremost(a, b Group) int {
+	return cmp.Or(
+		-compareBools(a.Mention, b.Mention),
+		-compareBools(len(a.Lines) > 0, len(b.Lines) > 0),
+		cmp.Compare(b.Counts.NotReady, a.Counts.NotReady),
+		strings.Compare(a.Owner, b.Owner),
+		strings.Compare(a.Team, b.Team),
+		strings.Compare(a.Channel, b.Channel))
+}
+
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// trend is the night at the end of those before it: of each date one, the last scan that
+// ended.
+func trend(d Digest, past []Night) []Point {
+	date := func(night string) string {
+		day, _, _ := strings.Cut(night, "#")
+		return day
+	}
+	newest := map[string]Night{}
+	for _, n := range past {
+		if n.State == Scanning || n.ID == d.Night || date(n.ID) >= date(d.Night) {
+			continue
+		}
+		if other, taken := newest[date(n.ID)]; !taken || n.Finished.After(other.Finished) {
+			newest[date(n.ID)] = n
+		}
+	}
+	var points []Point
+	for _, day := range slices.Sorted(maps.Keys(newest)) {
+		points = append(points, pointOf(newest[day].ID, newest[day].Counts, newest[day].Coverage))
+	}
+	points = append(points, pointOf(d.Night, d.Counts, d.Coverage))
+	return points[max(len(points)-trendNights, 0):]
+}
+
+func pointOf(night string, c Counts, seen Coverage) Point {
+	return Point{Night: night, Ready: c.Ready, NotReady: c.NotReady, Unknown: c.Unknown, Partial: seen.Partial()}
+}

@@ -1,0 +1,617 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/policy"
+)
+
+// Job is the piece of work that a scan runs in. *jobs.Job is one.
+type Job interface {
+	// Step runs do within the lease, and then record in a transaction that has made sure
+	// of the lease. An error of do is returned, and nothing recorded.
+	Step(ctx context.Context, do func(ctx context.Context) error, record func(ctx context.Context, tx *sql.Tx) error) error
+	// Later is what a handler returns that has to wait.
+	Later(at time.Time, why string) error
+	// GiveUp is what a handler returns for work that can't be done, ever.
+	GiveUp(err error) error
+}
+
+// ScanTiming is every wait of a scan. A zero field means its default.
+type ScanTiming struct {
+	// Chunk is after how long what was read is written down, at the latest. A crash costs
+	// what was read since; a stop of the program waits that long. Default 5 s, a tenth of
+	// a job's lease.
+	Chunk time.Duration
+	// Again is how long after the first pass what could not be read is tried once more.
+	// Default 5 minutes: shorter outages of Heroku's API are over by then.
+	Again time.Duration
+	// Retry is the pause after which lists that could not be read at all are read again.
+	// Default 5 minutes, for the same reason.
+	Retry time.Duration
+	// Late is how long after the time to post a scan goes on at the most. Default 3 hours:
+	// a digest of all but a few apps at noon is better than one of all in the evening.
+	Late time.Duration
+	// Stale is how long after its end a scan is out of date. Default 26 hours: a night,
+	// and two hours more for the one that takes longer.
+	Stale time.Duration
+}
+
+func (t ScanTiming) withDefaults() ScanTiming {
+	t.Chunk = cmp.Or(t.Chunk, 5*time.Second)
+	t.Again = cmp.Or(t.Again, 5*time.Minute)
+	t.Retry = cmp.Or(t.Retry, 5*time.Minute)
+	t.Late = cmp.Or(t.Late, 3*time.Hour)
+	t.Stale = cmp.Or(t.Stale, 26*time.Hour)
+	return t
+}
+
+const (
+	// chunkApps is how many apps are written down at once at the most: a database takes
+	// that many well within the five seconds that a job's step gives it.
+	chunkApps = 200
+	// listsLeast is what the lists are given though the scan has to end: without them
+	// nothing tells what is left out.
+	listsLeast = 2 * time.Minute
+)
+
+// ScanConfig is what a Scanner needs. Timing, Now and Log have defaults.
+type ScanConfig struct {
+	Store  Store
+	Heroku Reader
+	Policy func() policy.Policy
+	Timing ScanTiming
+	Now    func() time.Time // default time.Now
+	Log    *slog.Logger     // default: none
+}
+
+// Scanner reads the fleet for a night, holds it against the night before and makes the
+// digest. It keeps nothing in memory between two chunks that it could not read again:
+// whoever has the job goes on where the last one stopped.
+type Scanner struct {
+	cfg    ScanConfig
+	timing ScanTiming
+	chunk  int // apps
+	now    func() time.Time
+	log    *slog.Logger
+}
+
+// NewScanner makes a Scanner.
+func NewScanner(cfg ScanConfig) *Scanner {
+	s := &Scanner{cfg: cfg, timing: cfg.Timing.withDefaults(), chunk: chunkApps, log: cfg.Log}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s.now = func() time.Time { return stamp(cfg.Now()) }
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
+
+// Scan is the handler of WorkScan. Its ctx is one of work that nobody waits for. It
+// returns nil once the night is scanned and its digest is made, which is also the end
+// where little or nothing could be read: the digest says so then. Any error is for the
+// queue, which runs it again; what was written down by then is not read twice.
+func (s *Scanner) Scan(ctx context.Context, night string, job Job) error {
+	n, err := s.cfg.Store.Night(ctx, night)
+	switch {
+	case errors.Is(err, ErrNoNight):
+		return job.GiveUp(err)
+	case err != nil:
+		return fmt.Errorf("load the scan %s: %w", night, err)
+	case n.State != Scanning:
+		return nil
+	}
+	u := &scan{Scanner: s, job: job, n: n, policy: s.cfg.Policy()}
+	if u.apps, err = u.stand(ctx); err != nil {
+		return err
+	}
+	if n.Started.IsZero() {
+		u.n.Started, u.n.Baseline = s.now(), len(u.apps) == 0
+		if err := u.save(ctx); err != nil {
+			return err
+		}
+	}
+	return u.run(ctx)
+}
+
+// scan is one turn of a night's scan.
+type scan struct {
+	*Scanner
+	job    Job
+	n      Night
+	policy policy.Policy
+	apps   map[fleet.ID]state // all that stand
+	in     []fleet.App        // in scope, by name
+	out    map[fleet.ID]string
+	listed Coverage // Out and Gaps: what the lists came to
+	again  bool     // the lists left out what may be there in some minutes
+}
+
+// state is what is remembered of an app that stands.
+type state uint8
+
+const (
+	done state = 1 << iota // this scan has read it
+	idle                   // it had nothing to make ready
+	gone
+)
+
+// stand reads how the apps stand, and keeps what a scan has to know of all of them.
+func (u *scan) stand(ctx context.Context) (map[fleet.ID]state, error) {
+	apps := map[fleet.ID]state{}
+	for s, err := range u.cfg.Store.Standings(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		var of state
+		if s.Night == u.n.ID {
+			of |= done
+		}
+		if s.Verdict == VerdictNotApplicable {
+			of |= idle
+		}
+		if !s.Gone.IsZero() {
+			of |= gone
+		}
+		apps[s.App] = of
+	}
+	return apps, nil
+}
+
+func (u *scan) run(ctx context.Context) error {
+	if wait := u.n.Again.Sub(u.now()); wait > 0 {
+		return u.later(u.n.Again, "to try once more what could not be read")
+	}
+	if err, over := u.lists(ctx); over || err != nil {
+		return err
+	}
+	cut, failed, err := u.pass(ctx)
+	now := u.now()
+	switch {
+	case err != nil:
+		return err
+	case cut != nil && now.Before(u.deadline()):
+		at := now.Add(max(cut.RetryAfter, time.Minute))
+		if cut.Kind == fleet.Unauthorized {
+			at = now.Add(u.timing.Retry)
+		}
+		return u.later(earlier(at, u.deadline()), "because "+cut.Reason().Text)
+	case cut == nil && u.n.Again.IsZero() && (failed > 0 || u.again) && now.Before(u.deadline()):
+		u.n.Again = now
+		if at := now.Add(u.timing.Again); at.Before(u.n.Post) {
+			u.n.Again = at
+		}
+		if err := u.save(ctx); err != nil {
+			return err
+		}
+		return u.run(ctx)
+	}
+	return u.finish(ctx)
+}
+
+// deadline is when the scan ends, whatever was not read by then.
+func (u *scan) deadline() time.Time { return u.posts().Add(u.timing.Late) }
+
+// posts is when the digest is due, of a scan that caught up no earlier than that it began.
+func (u *scan) posts() time.Time {
+	if u.n.Post.After(u.n.Started) {
+		return u.n.Post
+	}
+	return u.n.Started
+}
+
+// lists reads the lists and sorts the apps out. over says that err, nil too, ends the turn.
+func (u *scan) lists(ctx context.Context) (err error, over bool) {
+	var roll fleet.Roll
+	var failed error
+	err = u.during(ctx, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, max(u.deadline().Sub(u.now()), listsLeast))
+		defer cancel()
+		roll, failed = u.cfg.Heroku.ReadRoll(ctx, fleet.Filter{Teams: u.policy.Scope.Teams})
+	})
+	if err != nil {
+		return err, true
+	}
+	u.n.Calls += roll.Calls
+	if failed != nil {
+		return u.unlisted(ctx, failed)
+	}
+	u.sort(roll)
+	if u.n.Expected != 0 {
+		return nil, false
+	}
+	if err := u.expect(ctx, roll.Calls); err != nil {
+		return err, true
+	}
+	return u.save(ctx), false
+}
+
+// unlisted waits where no list could be read, as long as that makes sense, and then says
+// of all apps that they could not be.
+func (u *scan) unlisted(ctx context.Context, failed error) (err error, over bool) {
+	p, ok := errors.AsType[*fleet.Problem](failed)
+	if !ok {
+		return fmt.Errorf("read the lists of apps: %w", failed), true
+	}
+	until := u.deadline()
+	if p.Kind == fleet.Unauthorized { // a person has to mend that, whom the digest tells
+		until = u.posts()
+	}
+	if now := u.now(); now.Before(until) {
+		u.log.WarnContext(ctx, "the lists of apps could not be read", "err", failed)
+		at := now.Add(cmp.Or(p.RetryAfter, u.timing.Retry))
+		return u.later(earlier(at, until), "because no app could be listed: "+p.Reason().Text), true
+	}
+	u.listed.Gaps = []string{"No app could be listed: " + p.Reason().Text + "."}
+	return nil, false
+}
+
+// sort sorts the listed apps into those in scope and the others.
+func (u *scan) sort(roll fleet.Roll) {
+	u.listed = Coverage{Gaps: gaps(roll)}
+	u.again = slices.ContainsFunc(roll.Gaps, func(g fleet.Gap) bool { return mayPass(g.Why) })
+	apps, unsure, why := roll.Apps[:0], 0, fleet.Reason{}
+	for _, app := range roll.Apps {
+		of, known := u.apps[app.ID]
+		u.again = u.again || mayPass(app.AddOns.Why()) || pipelineAway(app)
+		if mayPass(app.Pipeline.Why()) && !u.n.Baseline && (!known || of&gone != 0) {
+			// Most of what was not covered before is review apps and the like. To take them all
+			// in because the list of pipelines is away would tell of hundreds of new apps.
+			unsure, why = unsure+1, app.Pipeline.Why()
+			continue
+		}
+		apps = append(apps, app)
+	}
+	u.out = map[fleet.ID]string{}
+	for _, app := range apps {
+		if in, _ := u.policy.InScope(app); !in {
+			if _, known := u.apps[app.ID]; known {
+				u.out[app.ID] = "out of scope: " + outBy(u.policy, app)
+			}
+		}
+	}
+	u.in, u.listed.Out = inScope(u.policy, apps)
+	if unsure == 0 {
+		return
+	}
+	if u.listed.Out == nil {
+		u.listed.Out = map[string]int{}
+	}
+	u.listed.Out["stage unread"] += unsure
+	u.listed.Gaps = append(u.listed.Gaps, fmt.Sprintf("The pipelines could not all be listed: %s. Apps that were not covered before are left out (%d).", why.Text, unsure))
+}
+
+// expect reckons how long the scan takes, from its start.
+func (u *scan) expect(ctx context.Context, calls int) error {
+	r := pace{calls: calls, reserve: u.policy.Heroku.Reserve, parallel: u.policy.Heroku.Parallel}
+	for _, app := range u.todo() {
+		calls, counted := foresee(app, u.apps[app.ID]&idle != 0)
+		r.calls, r.counted = r.calls+calls, r.counted+counted
+	}
+	var failed error
+	err := u.during(ctx, func(ctx context.Context) {
+		asked := u.now()
+		r.left, failed = u.cfg.Heroku.ReadRate(ctx)
+		r.latency = u.now().Sub(asked)
+	})
+	if err == nil && failed == nil {
+		u.n.Expected = max(r.takes(), time.Millisecond)
+	}
+	return err
+}
+
+// todo are the apps in scope that this scan has not read.
+func (u *scan) todo() []fleet.App {
+	var todo []fleet.App
+	for _, app := range u.in {
+		if u.apps[app.ID]&done == 0 || u.apps[app.ID]&gone != 0 {
+			todo = append(todo, app)
+		}
+	}
+	return todo
+}
+
+// pass reads the apps that this scan has not read, and writes down how they stand. cut is
+// why it could not go on; failed is how many apps were left for another try.
+func (u *scan) pass(ctx context.Context) (cut *fleet.Problem, failed int, err error) {
+	todo := u.todo()
+	left := u.deadline().Sub(u.now())
+	if len(todo) == 0 || left <= 0 {
+		return nil, 0, nil
+	}
+	reading, stop := context.WithTimeout(ctx, left)
+	seen := sights(reading, u.cfg.Heroku, u.policy, todo, u.now)
+	defer func() {
+		stop()
+		for range seen { // those under way end with their context
+		}
+	}()
+	for open := true; open; {
+		var c chunk
+		err := u.job.Step(ctx, func(ctx context.Context) error {
+			end := time.NewTimer(u.timing.Chunk)
+			defer end.Stop()
+			for len(c.standings) < u.chunk {
+				select {
+				case s, ok := <-seen:
+					if !ok {
+						open = false
+						return nil
+					}
+					c.calls += s.calls
+					switch {
+					case s.cut != nil:
+						if cut == nil && s.cut.Kind != OutOfTime {
+							cut = s.cut
+							stop()
+						}
+					case s.passing && u.n.Again.IsZero():
+						failed++
+					default:
+						if err := u.compare(ctx, s.Reading, &c); err != nil {
+							return err
+						}
+					}
+				case <-end.C:
+					return nil
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			}
+			return nil
+		}, func(ctx context.Context, tx *sql.Tx) error { return u.record(ctx, tx, c) })
+		if err != nil {
+			return nil, 0, err
+		}
+		u.recorded(c)
+	}
+	if ctx.Err() != nil { // and not because there was nothing more to read
+		return nil, 0, context.Cause(ctx)
+	}
+	return cut, failed, nil
+}
+
+// chunk is what is written down at once.
+type chunk struct {
+	standings []Standing
+	turns     []Turn
+	calls     int
+}
+
+// compare holds an app against how it stood.
+func (u *scan) compare(ctx context.Context, r Reading, c *chunk) error {
+	before, _, err := u.cfg.Store.Standing(ctx, r.Report.App.ID)
+	if err != nil {
+		return err
+	}
+	standing, turns := Compare(before, r, u.scan())
+	c.standings = append(c.standings, standing)
+	c.turns = append(c.turns, turns...)
+	return nil
+}
+
+func (u *scan) scan() Scan {
+	return Scan{Night: u.n.ID, Baseline: u.n.Baseline, Zone: u.policy.Nightly.Location()}
+}
+
+func (u *scan) record(ctx context.Context, tx *sql.Tx, c chunk) error {
+	if len(c.standings) > 0 {
+		if err := u.cfg.Store.SaveStandings(ctx, tx, c.standings, c.turns); err != nil {
+			return err
+		}
+	}
+	if c.calls == 0 {
+		return nil
+	}
+	n := u.n
+	n.Calls += c.calls
+	return u.cfg.Store.SaveNight(ctx, tx, n)
+}
+
+// recorded notes what record has written.
+func (u *scan) recorded(c chunk) {
+	for _, s := range c.standings {
+		u.apps[s.App] |= done
+		u.apps[s.App] &^= gone
+	}
+	if c.calls > 0 {
+		u.n.Calls += c.calls
+		u.n.Version++
+	}
+}
+
+// save stores the night.
+func (u *scan) save(ctx context.Context, work ...Work) error {
+	err := u.job.Step(ctx, nil, func(ctx context.Context, tx *sql.Tx) error {
+		return u.cfg.Store.SaveNight(ctx, tx, u.n, work...)
+	})
+	if err == nil {
+		u.n.Version++
+	}
+	return err
+}
+
+// during runs do, and holds on to the job meanwhile however long it takes.
+func (u *scan) during(ctx context.Context, do func(ctx context.Context)) error {
+	working, stop := context.WithCancel(ctx)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		do(working)
+	}()
+	defer func() {
+		stop()
+		<-finished
+	}()
+	for {
+		err := u.job.Step(ctx, func(ctx context.Context) error {
+			end := time.NewTimer(u.timing.Chunk)
+			defer end.Stop()
+			select {
+			case <-finished:
+			case <-end.C:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			return nil
+		}, nil)
+		if err != nil {
+			return err
+		}
+		select {
+		case <-finished:
+			return nil
+		default:
+		}
+	}
+}
+
+func (u *scan) later(at time.Time, why string) error { return u.job.Later(at, why) }
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// The end.
+
+// leftover is an app that stands and that the passes did not come to.
+type leftover struct {
+	id   fleet.ID
+	why  string       // it is gone
+	lost fleet.Reason // it may only be missing from a list
+}
+
+// finish says of every app that was not read why, and makes the digest.
+func (u *scan) finish(ctx context.Context) error {
+	for some := range slices.Chunk(u.todo(), u.chunk) {
+		if err := u.skip(ctx, some); err != nil {
+			return err
+		}
+	}
+	rest, err := u.leftovers(ctx)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(rest, u.chunk) {
+		if err := u.leave(ctx, some); err != nil {
+			return err
+		}
+	}
+	return u.digest(ctx)
+}
+
+// skip writes down apps that were listed and not read in time.
+func (u *scan) skip(ctx context.Context, apps []fleet.App) error {
+	var c chunk
+	err := u.job.Step(ctx, func(ctx context.Context) error {
+		for _, app := range apps {
+			if err := u.compare(ctx, skipped(u.policy, app, outOfTime(), u.now()), &c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func(ctx context.Context, tx *sql.Tx) error { return u.record(ctx, tx, c) })
+	if err == nil {
+		u.recorded(c)
+	}
+	return err
+}
+
+// leftovers are the apps that stand and are not among those in scope. Where a list was
+// not read to its end, one that is in none may have been in that: it is lost to sight,
+// unless this scan has read it.
+func (u *scan) leftovers(ctx context.Context) ([]leftover, error) {
+	in := make(map[fleet.ID]bool, len(u.in))
+	for _, app := range u.in {
+		in[app.ID] = true
+	}
+	var rest []leftover
+	for id, of := range u.apps {
+		if in[id] || of&gone != 0 {
+			continue
+		}
+		why, out := u.out[id]
+		switch {
+		case out:
+			rest = append(rest, leftover{id: id, why: why})
+		case len(u.listed.Gaps) == 0:
+			rest = append(rest, leftover{id: id, why: "it is in no list any more: deleted, or out of this account's sight"})
+		case of&done == 0:
+			rest = append(rest, leftover{id: id, lost: fleet.Reason{Kind: unlisted, Text: "it is in no list that could be read"}})
+		}
+	}
+	slices.SortFunc(rest, func(a, b leftover) int { return strings.Compare(string(a.id), string(b.id)) })
+	return rest, ctx.Err()
+}
+
+// unlisted is why an app is unread that stood the night before, and may have been in a
+// list that could not be read.
+const unlisted fleet.Kind = "not-listed"
+
+// leave writes down what became of apps that are in scope no more, or out of sight.
+func (u *scan) leave(ctx context.Context, some []leftover) error {
+	var c chunk
+	return u.job.Step(ctx, func(ctx context.Context) error {
+		for _, l := range some {
+			before, found, err := u.cfg.Store.Standing(ctx, l.id)
+			switch {
+			case err != nil:
+				return err
+			case !found: // forgotten meanwhile
+			case l.why != "":
+				c.standings = append(c.standings, Left(before, l.why, u.now(), u.scan()))
+			default:
+				c.standings = append(c.standings, Lost(before, l.lost, u.now(), u.scan()))
+			}
+		}
+		return nil
+	}, func(ctx context.Context, tx *sql.Tx) error { return u.record(ctx, tx, c) })
+}
+
+// digest ends the scan.
+func (u *scan) digest(ctx context.Context) error {
+	n := u.n
+	err := u.job.Step(ctx, func(ctx context.Context) error {
+		n.Finished = u.now()
+		n.Coverage = u.listed
+		past, err := u.cfg.Store.Nights(ctx, time.Time{}, 2*trendNights) // some of them scans out of turn
+		if err != nil {
+			return err
+		}
+		d, err := BuildDigest(n, u.policy.Nightly.Timezone, u.cfg.Store.Standings(ctx), past)
+		if err != nil {
+			return fmt.Errorf("make the digest of %s: %w", n.ID, err)
+		}
+		n.State, n.Coverage, n.Counts, n.Digest = Scanned, d.Coverage, d.Counts, &d
+		return nil
+	}, func(ctx context.Context, tx *sql.Tx) error {
+		return u.cfg.Store.SaveNight(ctx, tx, n,
+			Work{Kind: WorkDigest, Key: n.ID, At: later(n.Post, n.Finished)},
+			Work{Kind: WorkStale, Key: n.ID, At: n.Finished.Add(u.timing.Stale)})
+	})
+	if err == nil {
+		u.log.InfoContext(ctx, "the fleet was scanned", "ref", n.ID)
+	}
+	return err
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
