@@ -439,6 +439,89 @@ func TestUploads(t *testing.T) {
 	})
 }
 
+func TestUploadsInAThread(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		upload := func() string {
+			place, err := b.api.GetUploadURLExternalContext(t.Context(), slackgo.GetUploadURLExternalParameters{FileName: "a.csv", FileSize: 3})
+			if err != nil {
+				t.Error(err)
+				return ""
+			}
+			res, err := b.web.Post(place.UploadURL, "text/csv", strings.NewReader("a,b"))
+			if err != nil {
+				t.Error(err)
+				return ""
+			}
+			res.Body.Close()
+			return place.FileID
+		}
+		complete := func(id string, more args) any {
+			more["files"] = []any{args{"id": id}}
+			return b.call("files.completeUploadExternal", more)["error"]
+		}
+		root := b.call("chat.postMessage", args{"channel": "C0OPS", "text": "root"})["ts"]
+		reply := b.call("chat.postMessage", args{"channel": "C0OPS", "text": "reply", "thread_ts": root})["ts"]
+		b.seen()
+		id := upload()
+		for _, tt := range []struct {
+			more args
+			do   string
+			want string
+		}{
+			{more: args{"channels": "C0OPS,C0DATA", "thread_ts": root}, want: "invalid_arguments"},
+			{more: args{"thread_ts": root}, want: "invalid_arguments"},
+			{do: "channel kick #ops", more: args{"channel_id": "C0OPS", "thread_ts": root}, want: "not_in_channel"},
+			{do: "channel archive #ops", more: args{"channel_id": "C0OPS", "thread_ts": root}, want: "is_archived"},
+			{more: args{"channel_id": "C0BOARD"}, want: "channel_not_found"},
+			{do: "scope remove files:write", more: args{"channel_id": "C0OPS"}, want: "missing_scope"},
+		} {
+			if tt.do == "channel archive #ops" {
+				b.do("channel join #ops")
+			}
+			if tt.do != "" {
+				b.do(tt.do)
+			}
+			if got := complete(id, tt.more); got != tt.want {
+				t.Errorf("%v: got %v, want %s", tt.more, got, tt.want)
+			}
+		}
+		b.do("channel unarchive #ops")
+		b.do("scope add files:write")
+		if got := complete(id, args{"channel_id": "C0OPS", "thread_ts": reply}); got != nil {
+			t.Errorf("after its refusals: got %v", got)
+		}
+		if got := complete(id, args{"channel_id": "C0OPS", "thread_ts": root}); got != "file_not_found" {
+			t.Errorf("a second time: got %v, want file_not_found", got)
+		}
+		b.wantSeen("file bot→#ops: [file: a.csv]")
+		thread, _, _, err := b.api.GetConversationRepliesContext(t.Context(), &slackgo.GetConversationRepliesParameters{ChannelID: "C0OPS", Timestamp: fmt.Sprint(root)})
+		if err != nil || len(thread) != 3 || thread[2].ThreadTimestamp != root || len(thread[2].Files) != 1 || thread[2].Files[0].ID != id {
+			t.Errorf("the thread is %v, %v", thread, err)
+		}
+	})
+}
+
+func TestAServerThatDoesNotKnowABlock(t *testing.T) {
+	inBubble(t, slack.Options{}, func(b *bubble) {
+		chart := args{"type": "data_visualization", "title": "t", "chart": args{"type": "pie", "segments": []any{args{"label": "a", "value": 1}}}}
+		post := func() any {
+			return b.call("chat.postMessage", args{"channel": "C0OPS", "text": "x", "blocks": []any{chart}})["error"]
+		}
+		for _, step := range []struct {
+			do   string
+			want any
+		}{{"block off data_visualization", "invalid_blocks"}, {"block off table", "invalid_blocks"}, {"block on data_visualization", nil}} {
+			b.do(step.do)
+			if got := post(); got != step.want {
+				t.Errorf("%s: got %v, want %v", step.do, got, step.want)
+			}
+		}
+		if status, _ := b.tryDo("block off hologram"); status != 400 {
+			t.Errorf("a block that there is not: got %d, want 400", status)
+		}
+	})
+}
+
 func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
 		kind   string

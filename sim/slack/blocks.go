@@ -23,6 +23,7 @@ const maxBlockChars = 13200
 // checker collects Slack's complaints about blocks, each with a JSON pointer.
 type checker struct {
 	surface  surface
+	off      map[string]bool // types of blocks that the server does not know
 	problems []string
 	ids      map[string]bool
 	seen     map[string]int // blocks by type
@@ -44,9 +45,10 @@ func blockTypes() map[string][]surface {
 	}
 }
 
-// checkBlocks judges the blocks of a message. Slack's answer names what is wrong.
-func checkBlocks(blocks []any, where surface) error {
-	c := &checker{surface: where, ids: map[string]bool{}, seen: map[string]int{}}
+// checkBlocks judges the blocks of a message. Slack's answer names what is wrong. It
+// knows no blocks of the types that are off, as an older server.
+func checkBlocks(blocks []any, where surface, off map[string]bool) error {
+	c := &checker{surface: where, off: off, ids: map[string]bool{}, seen: map[string]int{}}
 	c.blocks(blocks, "/blocks", 50)
 	if len(c.problems) > 0 {
 		return blockError("invalid_blocks", c.problems)
@@ -111,7 +113,7 @@ func (c *checker) blocks(blocks []any, at string, most int) {
 		case kind == "":
 			c.bad(here, "missing required field: type")
 			continue
-		case !known || !slices.Contains(where, c.surface):
+		case !known || c.off[kind] || !slices.Contains(where, c.surface):
 			c.bad(here+"/type", "unsupported type: %s", kind)
 			continue
 		}
@@ -401,107 +403,6 @@ func (c *checker) confirm(v any, at string) {
 	c.text(o["text"], at+"/text", textRule{most: 300, need: true})
 	c.text(o["confirm"], at+"/confirm", textRule{most: 30, plain: true, need: true})
 	c.text(o["deny"], at+"/deny", textRule{most: 30, plain: true, need: true})
-}
-
-// table judges a table block: 100 rows of 20 cells, and 10,000 characters in all.
-func (c *checker) table(block object, at string) {
-	rows, _ := block["rows"].([]any)
-	c.count(len(rows), at+"/rows", 1, 100)
-	before := c.chars
-	for i, r := range rows {
-		row, ok := r.([]any)
-		here := fmt.Sprintf("%s/rows/%d", at, i)
-		if !ok {
-			c.bad(here, "must be an array")
-			continue
-		}
-		c.count(len(row), here, 1, 20)
-		for j, v := range row {
-			cell, isCell := v.(object)
-			if kind := cell["type"]; isCell && kind != "raw_text" && kind != "rich_text" && kind != "raw_number" {
-				c.bad(fmt.Sprintf("%s/%d/type", here, j), "unsupported type: %v", kind)
-			}
-			if text, isText := cell["text"].(string); cell["type"] == "raw_text" && (!isText || text == "") {
-				c.bad(fmt.Sprintf("%s/%d/text", here, j), "must be more than 0 characters")
-			}
-			c.measure(v)
-		}
-	}
-	if c.chars-before > 10000 {
-		c.bad(at+"/rows", "must be less than 10001 characters")
-	}
-}
-
-// chart judges a data_visualization block: title 50, labels 20, 20 categories, 6 series.
-func (c *checker) chart(block object, at string) {
-	if title, _ := block["title"].(string); title == "" {
-		c.bad(at, "missing required field: title")
-	}
-	c.word(block, "title", at, 50)
-	chart, ok := block["chart"].(object)
-	if !ok {
-		c.bad(at, "missing required field: chart")
-		return
-	}
-	at += "/chart"
-	c.measure(chart)
-	switch kind := chart["type"]; kind {
-	case "pie":
-		segments, _ := chart["segments"].([]any)
-		c.count(len(segments), at+"/segments", 1, 6)
-		c.points(segments, at+"/segments", nil)
-	case "bar", "line", "area":
-		axis, _ := chart["axis_config"].(object)
-		categories := wordsOf(axis["categories"])
-		c.count(len(categories), at+"/axis_config/categories", 1, 20)
-		series, _ := chart["series"].([]any)
-		c.count(len(series), at+"/series", 1, 6)
-		names := map[string]bool{}
-		for i, s := range series {
-			row, _ := s.(object)
-			here := fmt.Sprintf("%s/series/%d", at, i)
-			c.word(row, "name", here, 20)
-			name, _ := row["name"].(string)
-			if names[name] {
-				c.bad(here+"/name", "must be unique")
-			}
-			names[name] = true
-			data, _ := row["data"].([]any)
-			if len(data) != len(categories) {
-				c.bad(here+"/data", "must have one point for each category")
-			}
-			c.points(data, here+"/data", categories)
-		}
-	default:
-		c.bad(at+"/type", "unsupported type: %v", kind)
-	}
-}
-
-// wordsOf are the strings of a list, one for each item whatever it is.
-func wordsOf(v any) []string {
-	list, _ := v.([]any)
-	words := make([]string, len(list))
-	for i, item := range list {
-		words[i] = fmt.Sprint(item)
-	}
-	return words
-}
-
-func (c *checker) points(points []any, at string, categories []string) {
-	for i, p := range points {
-		point, _ := p.(object)
-		here := fmt.Sprintf("%s/%d", at, i)
-		c.word(point, "label", here, 20)
-		value, isNumber := point["value"].(float64)
-		switch {
-		case !isNumber:
-			c.bad(here+"/value", "must be a number")
-		case categories == nil && value <= 0:
-			c.bad(here+"/value", "must be greater than 0")
-		case categories != nil && !slices.Contains(categories, fmt.Sprint(point["label"])):
-			c.bad(here+"/label", "must be one of the categories")
-		}
-	}
 }
 
 // giveIDs fills in the block and action ids that Slack makes up where the app gave

@@ -48,11 +48,35 @@ func TestLimitsOfBlocks(t *testing.T) {
 				return args{"name": fmt.Sprint("s", i), "data": many(categories, func(j int) any { return args{"label": names[j], "value": -1.5} })}
 			})}}
 	}
+	table := func(cell any) []any { return []any{args{"type": "table", "rows": []any{[]any{cell}}}} }
+	rich := func(element any) []any {
+		return table(args{"type": "rich_text", "elements": []any{args{"type": "rich_text_section", "elements": []any{element}}}})
+	}
+	line := func(categories []any, labels ...any) []any {
+		return []any{args{"type": "data_visualization", "title": "t", "chart": args{"type": "line", "axis_config": args{"categories": categories},
+			"series": []any{args{"name": "s", "data": many(len(labels), func(i int) any { return args{"label": labels[i], "value": 1} })}}}}}
+	}
 	for _, tt := range []struct {
 		name   string
 		blocks []any
 		want   string // the first message, or "" where Slack takes it
 	}{
+		{"a cell that is none", table(nil), "must be an object [json-pointer:/blocks/0/rows/0/0]"},
+		{"a number that is none", table(args{"type": "raw_number", "text": "2"}), "must be a number [json-pointer:/blocks/0/rows/0/0/value]"},
+		{"markup in a cell", table(args{"type": "mrkdwn", "text": "x"}), "unsupported type: mrkdwn [json-pointer:/blocks/0/rows/0/0/type]"},
+		{"rich text without any", table(args{"type": "rich_text"}), "missing required field: elements [json-pointer:/blocks/0/rows/0/0]"},
+		{"rich text of no section", table(args{"type": "rich_text", "elements": []any{args{"type": "mrkdwn"}}}), "unsupported type: mrkdwn [json-pointer:/blocks/0/rows/0/0/elements/0/type]"},
+		{"an empty text in a cell", rich(args{"type": "text", "text": ""}), "missing required field: text [json-pointer:/blocks/0/rows/0/0/elements/0/elements/0]"},
+		{"a person in a cell", rich(args{"type": "user", "user_id": "U1"}), ""},
+		{"nobody in a cell", rich(args{"type": "user"}), "missing required field: user_id [json-pointer:/blocks/0/rows/0/0/elements/0/elements/0]"},
+		{"a column set", []any{with(rows(1, 1), "column_settings", []any{args{"align": "right", "is_wrapped": true}, nil})}, ""},
+		{"a column set badly", []any{with(rows(1, 1), "column_settings", []any{args{"align": "middle"}})}, "invalid align: middle [json-pointer:/blocks/0/column_settings/0/align]"},
+		{"21 columns set", []any{with(rows(1, 1), "column_settings", many(21, func(int) any { return nil }))}, "no more than 20 items allowed [json-pointer:/blocks/0/column_settings]"},
+		{"a chart", line([]any{"a", "b"}, "a", "b"), ""},
+		{"a category twice", line([]any{"a", "a"}, "a", "a"), "must be unique [json-pointer:/blocks/0/chart/axis_config/categories/1]"},
+		{"a long category", line([]any{strings.Repeat("é", 21)}, strings.Repeat("é", 21)), "must be 1 to 20 characters [json-pointer:/blocks/0/chart/axis_config/categories/0]"},
+		{"a point twice", line([]any{"a", "b"}, "a", "a"), "must have one point for each category [json-pointer:/blocks/0/chart/series/0/data/1/label]"},
+		{"a point missing", line([]any{"a", "b"}, "a"), "must have one point for each category [json-pointer:/blocks/0/chart/series/0/data]"},
 		{"50 blocks", many(50, divider), ""},
 		{"51 blocks", many(51, divider), "no more than 50 items allowed [json-pointer:/blocks]"},
 		{"unknown type", []any{args{"type": "hologram"}}, "unsupported type: hologram [json-pointer:/blocks/0/type]"},
@@ -197,6 +221,7 @@ func TestRenderingBlocks(t *testing.T) {
 			{"type":"rich_text_list","style":"ordered","elements":[{"type":"rich_text_section","elements":[{"type":"text","text":"one"}]},{"type":"rich_text_section","elements":[{"type":"text","text":"two"}]}]}]}]`,
 			"hi @approverhttps://x❌@here1. one\n2. two"},
 		{"table", `[{"type":"table","rows":[[{"type":"raw_text","text":"app"},{"type":"raw_text","text":"web"}],[{"type":"raw_text","text":"shop"},{"type":"raw_number","value":2}]]}]`, "app   web\nshop  2"},
+		{"a rich cell", `[{"type":"table","rows":[[{"type":"rich_text","elements":[{"type":"rich_text_section","elements":[{"type":"text","text":"read "},{"type":"date","timestamp":1700000000,"format":"{date_num} {time}","fallback":"x"}]}]}]]}]`, "read 2023-11-14 22:13"},
 		{"chart", `[{"type":"data_visualization","title":"Cost","chart":{"type":"line","axis_config":{"categories":["May","June"]},"series":[{"name":"web","data":[{"label":"May","value":1},{"label":"June","value":2.5}]}]}}]`,
 			"[line chart: Cost]\nweb: May 1, June 2.5"},
 		{"verbatim", `[{"type":"section","text":{"type":"mrkdwn","verbatim":true,"text":"*a* <@U0APPROVER>"}}]`, "a @approver"},

@@ -55,7 +55,7 @@ func (s *Server) readContent(q *request, textLimit int) (content, error) {
 	for _, a := range c.attachments {
 		att, _ := a.(object)
 		blocks, _ := att["blocks"].([]any)
-		if checkBlocks(blocks, inMessage) != nil {
+		if checkBlocks(blocks, inMessage, s.blocksOff) != nil {
 			return c, fail("invalid_attachments")
 		}
 		giveIDs(blocks)
@@ -66,7 +66,7 @@ func (s *Server) readContent(q *request, textLimit int) (content, error) {
 	if c.text == "" && len(c.blocks) == 0 && len(c.attachments) == 0 {
 		return c, fail("no_text")
 	}
-	if err := checkBlocks(c.blocks, inMessage); err != nil {
+	if err := checkBlocks(c.blocks, inMessage, s.blocksOff); err != nil {
 		return c, err
 	}
 	if c.text == "" && len(c.blocks) > 0 {

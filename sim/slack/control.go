@@ -40,6 +40,7 @@ tokens and methods
   revoke-token [ERROR] | restore-token               every method answers token_revoked (or ERROR) and the links drop
   scope add|remove SCOPE
   method on|off METHOD
+  block on|off TYPE                                  whether messages may hold blocks of that type, such as table
   fault [next N] METHOD KIND                         METHOD may be *, response_url or upload; KIND is one of
 ` + kinds.String() + `  faults clear
   response-type on|off                               whether response URLs answer with a Content-Type
@@ -115,7 +116,7 @@ func (s *Server) do(line, base string) (string, error) {
 		return s.doPerson(verb, p, strings.TrimSpace(text))
 	case "disconnect", "flap", "greet", "refuse", "pings", "deliver", "event-repeat", "send-raw":
 		return s.doLinks(verb, rest, words)
-	case "revoke-token", "restore-token", "scope", "method", "fault", "faults", "response-type", "lose-ephemeral":
+	case "revoke-token", "restore-token", "scope", "method", "block", "fault", "faults", "response-type", "lose-ephemeral":
 		return s.doMethods(verb, words)
 	case "channel", "member", "user", "group", "plan":
 		return s.doWorkspace(verb, words)
@@ -358,6 +359,11 @@ func (s *Server) doMethods(verb string, words []string) (string, error) {
 			return "", fmt.Errorf("no such method: %s", words[1])
 		}
 		s.methodsOff[words[1]] = words[0] == "off"
+	case verb == "block" && len(words) == 2 && (words[0] == "on" || words[0] == "off"):
+		if _, known := blockTypes()[words[1]]; !known {
+			return "", fmt.Errorf("no such type of block: %s", words[1])
+		}
+		s.blocksOff[words[1]] = words[0] == "off"
 	case verb == "faults" && slices.Equal(words, []string{"clear"}):
 		s.faults = nil
 	case verb == "fault":

@@ -263,6 +263,9 @@ func (s *Server) richText(elements []any) string {
 			b.WriteString(s.groupName(word("usergroup_id")))
 		case "broadcast":
 			b.WriteString("@" + word("range"))
+		case "date":
+			seconds, _ := el["timestamp"].(float64)
+			b.WriteString(s.date([]string{"!date", strconv.FormatInt(int64(seconds), 10), word("format")}, word("fallback")))
 		case "emoji":
 			b.WriteString(emoji(":" + word("name") + ":"))
 		case "rich_text_list":
@@ -504,6 +507,9 @@ func (s *Server) ringsOf(m *message) []string {
 			case "user":
 				id, _ := v["user_id"].(string)
 				found = append(found, "@"+s.ws.nameOr(id, id))
+			case "usergroup":
+				id, _ := v["usergroup_id"].(string)
+				found = append(found, s.groupName(id))
 			}
 			for _, item := range v {
 				walk(item)

@@ -89,7 +89,8 @@ type Server struct {
 	base       string // http://HOST that the bot calls us by
 	scopes     []string
 	methodsOff map[string]bool
-	tokenState string // an error that every token gets, such as token_revoked
+	blocksOff  map[string]bool // types of blocks that this server does not know
+	tokenState string          // an error that every token gets, such as token_revoked
 	rnd        *mathrand.Rand
 	count      int   // for ids
 	lastTS     int64 // µs, of the newest message
@@ -150,6 +151,7 @@ func New(opts Options) *Server {
 		ws:         opts.Workspace.clone(),
 		scopes:     slices.Clone(opts.Scopes),
 		methodsOff: map[string]bool{},
+		blocksOff:  map[string]bool{},
 		rnd:        mathrand.New(mathrand.NewPCG(opts.Seed, opts.Seed)),
 		dms:        map[string]bool{},
 		index:      map[string]*message{},

@@ -9,7 +9,9 @@ import (
 	"mime/multipart"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -21,7 +23,7 @@ type file struct {
 	id, name, title, alt string
 	length               int
 	data                 []byte
-	sent, shared         bool
+	sent, completed      bool
 }
 
 func (s *Server) uploadURL(q *request) (object, error) {
@@ -112,51 +114,67 @@ func readUpload(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return nil, fmt.Errorf("the form holds no file")
 }
 
+// completeUpload ends uploads, and shares them where a channel is given. An upload can be
+// ended once; nothing is ended where something is wrong.
 func (s *Server) completeUpload(q *request) (object, error) {
 	v, err := q.value("files")
 	list, ok := v.([]any)
 	if err != nil || !ok || len(list) == 0 {
 		return nil, invalid("[ERROR] must be a list of files [json-pointer:/files]")
 	}
-	channel := q.text("channel_id")
-	if channel == "" {
-		channel, _, _ = strings.Cut(q.text("channels"), ",")
+	channels := strings.FieldsFunc(q.text("channels"), func(r rune) bool { return r == ',' || r == ' ' })
+	if one := q.text("channel_id"); one != "" {
+		channels = []string{one}
 	}
-	if channel != "" {
-		if channel, err = s.target(channel); err != nil {
+	thread := q.text("thread_ts")
+	switch {
+	case len(channels) > 100:
+		return nil, fail("channels_limit_exceeded")
+	case thread != "" && len(channels) != 1: // "provide only one channel when using thread_ts"; the code is assumed
+		return nil, invalid("[ERROR] thread_ts takes exactly one channel [json-pointer:/thread_ts]")
+	}
+	for i, name := range channels {
+		if channels[i], err = s.target(name); err != nil {
 			return nil, err
 		}
-		if err := s.mayPost(channel); err != nil {
+		if c := s.ws.channel(channels[i]); c != nil && !c.has(s.ws.BotUser) {
+			return nil, fail("not_in_channel") // chat:write.public does not cover files
+		}
+		if err := s.mayPost(channels[i]); err != nil {
 			return nil, err
 		}
-		if c := s.ws.channel(channel); c != nil && !c.has(s.ws.BotUser) {
-			return nil, fail("not_in_channel")
+	}
+	if thread != "" {
+		if thread, err = s.threadOf(channels[0], thread); err != nil {
+			return nil, err
 		}
 	}
-	var shared []*file
+	var ended []*file
 	for _, item := range list {
 		entry, _ := item.(object)
 		id, _ := entry["id"].(string)
 		f := s.files[id]
-		if f == nil || f.id != id || !f.sent || f.shared {
+		if f == nil || f.id != id || !f.sent || f.completed || slices.Contains(ended, f) {
 			return nil, fail("file_not_found")
 		}
+		ended = append(ended, f)
+	}
+	for _, channel := range channels {
+		if wait := s.throttle("post "+channel, s.opts.PostBurst, time.Second*time.Duration(s.opts.PostBurst)); wait > 0 {
+			return nil, tooFast(wait) // it shows a message as any other does; assumed
+		}
+	}
+	var files []object
+	for i, f := range ended {
+		entry := list[i].(object)
 		if title, _ := entry["title"].(string); title != "" {
 			f.title = title
 		}
-		shared = append(shared, f)
-	}
-	var files []object
-	for _, f := range shared {
-		f.shared = channel != ""
+		f.completed = true
 		files = append(files, object{"id": f.id, "name": f.name, "title": f.title, "size": f.length, "alt_txt": f.alt,
 			"filetype": strings.TrimPrefix(path.Ext(f.name), "."), "mimetype": mime.TypeByExtension(path.Ext(f.name))})
 	}
-	if channel != "" {
-		thread, err := s.threadOf(channel, q.text("thread_ts"))
-		if err != nil {
-			return nil, err
-		}
+	for _, channel := range channels {
 		m := &message{channel: channel, user: s.ws.BotUser, thread: thread, text: q.text("initial_comment"), files: files}
 		m.ts = s.nextTS()
 		s.keep(m)
