@@ -442,7 +442,7 @@ func TestUploads(t *testing.T) {
 func TestUploadsInAThread(t *testing.T) {
 	inBubble(t, slack.Options{}, func(b *bubble) {
 		upload := func() string {
-			place, err := b.api.GetUploadURLExternalContext(t.Context(), slackgo.GetUploadURLExternalParameters{FileName: "a.csv", FileSize: 3})
+			place, err := b.api.GetUploadURLExternalContext(b.t.Context(), slackgo.GetUploadURLExternalParameters{FileName: "a.csv", FileSize: 3})
 			if err != nil {
 				t.Error(err)
 				return ""
@@ -460,7 +460,9 @@ func TestUploadsInAThread(t *testing.T) {
 			return b.call("files.completeUploadExternal", more)["error"]
 		}
 		root := b.call("chat.postMessage", args{"channel": "C0OPS", "text": "root"})["ts"]
+		time.Sleep(time.Second) // one message a second
 		reply := b.call("chat.postMessage", args{"channel": "C0OPS", "text": "reply", "thread_ts": root})["ts"]
+		time.Sleep(time.Second)
 		b.seen()
 		id := upload()
 		for _, tt := range []struct {
@@ -494,7 +496,7 @@ func TestUploadsInAThread(t *testing.T) {
 			t.Errorf("a second time: got %v, want file_not_found", got)
 		}
 		b.wantSeen("file bot→#ops: [file: a.csv]")
-		thread, _, _, err := b.api.GetConversationRepliesContext(t.Context(), &slackgo.GetConversationRepliesParameters{ChannelID: "C0OPS", Timestamp: fmt.Sprint(root)})
+		thread, _, _, err := b.api.GetConversationRepliesContext(b.t.Context(), &slackgo.GetConversationRepliesParameters{ChannelID: "C0OPS", Timestamp: fmt.Sprint(root)})
 		if err != nil || len(thread) != 3 || thread[2].ThreadTimestamp != root || len(thread[2].Files) != 1 || thread[2].Files[0].ID != id {
 			t.Errorf("the thread is %v, %v", thread, err)
 		}
