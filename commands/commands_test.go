@@ -79,7 +79,7 @@ func TestLines(t *testing.T) {
 		{line: "status vault", app: "vault", says: "vault is protected by two-factor"},
 		{line: "", says: "I make every deploy"},
 		{line: "help", says: "I make every deploy"},
-		{line: "help status", says: "status <app>: say whether"},
+		{line: "help status", says: "status [app]: say whether"},
 		{line: "help stauts", says: "There is no command stauts; did you mean help status?"},
 		{line: "stauts shop", says: "I don't know stauts. Did you mean status?"},
 		{line: "shop", says: "I don't know shop. Did you mean show? If it is an app, say status shop."},

@@ -49,6 +49,8 @@ func standingNow(c audit.Counts, whose string) Text {
 	switch {
 	case judged(c) == 0:
 		return Line("There is no app" + whose + " with web traffic to protect.")
+	case c.NotReady == 0 && c.Unknown == 0 && c.Ready == 1:
+		return Line(Bold("The one app"+whose+" is ready"), ".")
 	case c.NotReady == 0 && c.Unknown == 0:
 		return Line(Bold("All "+appCount(judged(c))+whose+" are ready"), ".")
 	case c.NotReady == 0:
@@ -247,6 +249,14 @@ func brief(s string, n int) string {
 func capital(s string) string {
 	if s != "" && s[0] >= 'a' && s[0] <= 'z' {
 		return strings.ToUpper(s[:1]) + s[1:]
+	}
+	return s
+}
+
+// uncapital lets a sentence of ours go on behind a colon.
+func uncapital(s string) string {
+	if len(s) > 1 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'a' && s[1] <= 'z' {
+		return strings.ToLower(s[:1]) + s[1:]
 	}
 	return s
 }

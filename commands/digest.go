@@ -359,7 +359,7 @@ func doubts(c audit.Coverage, missed []string) []Item {
 	}
 	const most = 5 // lists; more say nothing new
 	for _, gap := range c.Gaps[:min(len(c.Gaps), most)] {
-		warn("Apps may be missing: " + strings.TrimSuffix(proseSafe(gap), ".") + ".")
+		warn("Apps may be missing: " + uncapital(strings.TrimSuffix(proseSafe(gap), ".")) + ".")
 	}
 	if more := len(c.Gaps) - most; more > 0 {
 		warn(fmt.Sprintf("%d more lists could not be read.", more))

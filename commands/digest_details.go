@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -117,16 +118,11 @@ func sectionOf(g audit.Group, dates dates) section {
 		s.items = append(s.items, Item{Mark: MarkFail, Text: Line(fmt.Sprintf("%d %sas before, not listed tonight.", g.Quiet, also))})
 	}
 	s.items = append(s.items, alike(fixed, MarkPass, func(l audit.Line) string { return "fixed: " + strings.ToLower(strings.Join(titles(l.Checks), ", ")) })...)
-	s.items = append(s.items, alike(gone, MarkNone, func(audit.Line) string { return "gone, deleted or out of scope now; failed before" })...)
-	s.items = append(s.items, alike(unread, MarkUnknown, func(l audit.Line) string { return "not read: " + orUnsaid(l.Why) })...)
+	s.items = append(s.items, alike(gone, MarkNone, func(l audit.Line) string { return "gone: " + cmp.Or(brief(l.Why, 120), "deleted, or out of scope now") })...)
+	s.items = append(s.items, alike(unread, MarkUnknown, func(l audit.Line) string {
+		return "could not be judged: " + cmp.Or(brief(l.Why, 120), "no reason was told")
+	})...)
 	return s
-}
-
-func orUnsaid(why string) string {
-	if why == "" {
-		return "no reason was told"
-	}
-	return brief(why, 120)
 }
 
 // lineItem is one app that fails, with what helps.
@@ -190,9 +186,13 @@ func kindWord(l audit.Line) string {
 		return "fixed"
 	case audit.LineOwner:
 		return "as before, with a new owner"
+	case lineNow:
+		if l.Days > 0 {
+			return "for " + count(l.Days, "night")
+		}
 	case audit.LineStill:
 		if l.Days <= 1 {
-			return "still, for a night"
+			return "still, for one night"
 		}
 		return fmt.Sprintf("still, for %d nights", l.Days)
 	}

@@ -360,7 +360,10 @@ func TestThreadIsWhole(t *testing.T) {
 				g.Lines = append(g.Lines, failing(i, fmt.Sprintf("app-%05d", i), audit.LineNew))
 			}
 			d.Groups = groups
-			_, thread := commands.DigestView(d, commands.View{})
+			parent, thread := commands.DigestView(d, commands.View{})
+			if messages := chat.Blocks(parent); len(messages) != 1 {
+				t.Errorf("%d apps of %d owners: the message for everybody is %d", n, owners, len(messages))
+			}
 			named := map[string]int{}
 			for _, r := range thread {
 				if messages := chat.Blocks(r); len(messages) != 1 {

@@ -19,17 +19,21 @@ type appReader interface {
 	ReadNames(ctx context.Context) ([]string, error)
 }
 
-func newStatus(apps appReader, policies Policies) Command {
-	const usage = "status <app>"
+func newStatus(apps appReader, policies Policies, all glancer) Command {
+	const usage = "status [app]"
 	return Command{
 		Name:    "status",
 		Usage:   usage,
-		Summary: "say whether an app's deploys are zero-downtime, why not, and what to do",
+		Summary: "say whether an app's deploys are zero-downtime, why not, and what to do; of the whole fleet without one",
 		Help: "Reads the app on Heroku now and judges it by five checks: `dyno-tier`, `session-affinity`, `web-dynos`, `preboot` and `jvm-warmup`. " +
-			"What can't be read is said to be unknown and never counts as good. It changes nothing, and only you see the answer until you share it.",
-		Example: []string{"status shop", "status https://dashboard.heroku.com/apps/shop"},
+			"What can't be read is said to be unknown and never counts as good. It changes nothing, and only you see the answer until you share it. " +
+			"Without an app it shows the whole fleet at a glance, from the last nightly scan.",
+		Example: []string{"status shop", "status", "status https://dashboard.heroku.com/apps/shop"},
 		Args:    1,
 		Run: func(ctx context.Context, req Request) (Reply, error) {
+			if req.Args.Word(0) == "" && all.nights != nil {
+				return all.glance(ctx, req.Now)
+			}
 			app, err := ReadNamed(ctx, apps, req.Args.Word(0), spoken(req.Via, usage))
 			if err != nil {
 				return Reply{}, err

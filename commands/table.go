@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"example.com/zdd/fleet"
 )
@@ -20,6 +21,11 @@ type Deps struct {
 	Abouts   Abouts  // what is known of the bot itself; nil: nothing, as on a terminal
 	// Messages gives the address of a ticket's message; nil or an empty one: no link.
 	Messages func(ctx context.Context, ticket string) string
+	Nights   nights   // what the nightly scans found; nil: nothing is kept here
+	Releases releases // nil: no release is named in history
+	Reports  reports  // nil: the fleet can't be read from here
+	// NextNight is when the first night after a time is due; nil or zero: not known.
+	NextNight func(after time.Time) time.Time
 }
 
 // groups tells who is in a Slack user group. A group that can't be read lets nobody in.
@@ -38,7 +44,7 @@ func New(deps Deps) Table {
 	t := Table{deps: deps}
 	p := proposer{deps.Apps, deps.Policies, deps.Desk}
 	t.commands = []Command{
-		newStatus(deps.Apps, deps.Policies),
+		newStatus(deps.Apps, deps.Policies, glancer{deps.Policies, deps.Nights, deps.NextNight}),
 		newEnable(p),
 		newDisable(p),
 		newAffinity(p),
@@ -52,7 +58,8 @@ func New(deps Deps) Table {
 		newDo(deps.Desk),
 		newResume(deps.Desk),
 		newUndo(p),
-		newHistory(deps.Apps, deps.Ledger, deps.Messages),
+		newReport(deps.Reports),
+		newHistory(historian{deps.Apps, deps.Policies, deps.Ledger, deps.Nights, deps.Releases, deps.Messages}),
 		newAbout(deps.Abouts),
 	}
 	t.commands = append(t.commands, newHelp(slices.Clone(t.commands)))

@@ -57,7 +57,7 @@ func commandsDoc() string {
 	}
 	b.WriteString("\n# Programs\n\n| program | what it does |\n|---|---|\n")
 	for _, p := range programs() {
-		fmt.Fprintf(&b, "| `bot %s` | %s |\n", p.Usage, p.Summary)
+		fmt.Fprintf(&b, "| `bot %s` | %s |\n", strings.ReplaceAll(p.Usage, "|", `\|`), p.Summary) // a bare | ends a cell, in code too
 	}
 	b.WriteString("\nExit codes: 0 good, 1 error, 2 usage, 3 findings, 4 could not tell.\n")
 	return b.String()

@@ -29,7 +29,7 @@ func historyProgram(ctx context.Context, args []string, o outside) error {
 	if err != nil {
 		return err
 	}
-	deps := commands.Deps{Policies: fixed{pol}, Ledger: opened}
+	deps := commands.Deps{Policies: fixed{pol}, Ledger: opened, Nights: opened}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "before=") {
 		if err := cfg.missing("HEROKU_API_KEY"); err != nil {
 			return err
@@ -39,7 +39,7 @@ func historyProgram(ctx context.Context, args []string, o outside) error {
 			return err
 		}
 		defer apps.Close()
-		deps.Apps = apps
+		deps.Apps, deps.Releases = apps, apps
 	}
 	reply, err := commands.New(deps).Run(ctx, "history "+strings.Join(args, " "), commands.Request{By: commands.Person{Kind: commands.Operator}, Via: commands.Terminal, Now: o.now()})
 	if refusal, ok := errors.AsType[*commands.Refusal](err); ok {

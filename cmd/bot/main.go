@@ -44,6 +44,7 @@ type outside struct {
 	Queue   jobs.Timing                                                       // of the job queue; likewise, and only tests shorten any
 	Chat    chat.Timing                                                       // of the talk with Slack; likewise
 	Width   int                                                               // columns of Stdout; 0: not a terminal
+	Meter   bool                                                              // Stderr is a terminal, where a progress bar can be drawn
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
 }
 
@@ -86,9 +87,10 @@ func programs() []program {
 		{"serve", "serve", "connect to Slack and answer; what Procfile runs", serveProgram},
 		{"demo", "demo [--play FILE]", "try it: a simulated Slack and Heroku, no credentials, nothing leaves this machine", demoProgram},
 		{"status", "status APP [--json]", "say whether an app's deploys are zero-downtime; needs only HEROKU_API_KEY", statusProgram},
-		{"history", "history [APP]", "who did what, from the ledger, newest first", historyProgram},
+		{"report", reportUsage, "read the whole fleet now and say which apps are ready; needs only HEROKU_API_KEY", reportProgram},
+		{"history", "history [APP]", "who did what, from the ledger, and when an app's checks turned, newest first", historyProgram},
 		{"ledger", "ledger verify|export", "prove that the record of who did what is whole, or write it out", ledgerProgram},
-		{"doctor", "doctor", "check tokens, scopes, clock, database, policy and channels, and say how to mend each", doctorProgram},
+		{"doctor", "doctor [--json]", "check tokens, scopes, clock, database, policy and channels, and say how to mend each", doctorProgram},
 		{"version", "version", "print the version", versionProgram},
 	}
 }
@@ -140,6 +142,10 @@ func report(err error, o outside) int {
 func printUsage(w io.Writer, all []program) {
 	fmt.Fprintln(w, "zdd makes every deploy of your Heroku apps a zero-downtime deploy.\n\nUsage:")
 	for _, p := range all {
+		if len(p.Usage) > 22 {
+			fmt.Fprintf(w, "  bot %s\n      %-22s %s\n", p.Usage, "", p.Summary)
+			continue
+		}
 		fmt.Fprintf(w, "  bot %-22s %s\n", p.Usage, p.Summary)
 	}
 	fmt.Fprintln(w, "\nExit codes: 0 good, 1 error, 2 usage, 3 findings, 4 could not tell.\nThe environment is described in docs/configuration.md; the policy file in zdd.example.yml.")

@@ -17,5 +17,6 @@ func process() outside {
 		}
 		o.Prompt = term.IsTerminal(int(os.Stdin.Fd()))
 	}
+	o.Meter = term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"
 	return o
 }

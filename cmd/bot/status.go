@@ -44,7 +44,7 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 	defer cancel()
 	app, err := commands.ReadNamed(ctx, apps, args[0], "bot "+line)
 	if err != nil {
-		return cannotTell(err, asJSON, o)
+		return cannotTell(err, commands.Explain, asJSON, o)
 	}
 	report := audit.Judge(app, pol.For(app), time.Now())
 	if asJSON {
@@ -67,12 +67,12 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 	return nil
 }
 
-// cannotTell prints why an app could not be judged and picks the exit code: an app that
+// cannotTell prints why an app, or the fleet, could not be judged and picks the exit code: an app that
 // is not there is an error, a Heroku that does not answer is "could not tell".
-func cannotTell(err error, asJSON bool, o outside) error {
+func cannotTell(err error, explain func(*fleet.Problem) error, asJSON bool, o outside) error {
 	code, kind := exitError, "refused"
 	if p, ok := errors.AsType[*fleet.Problem](err); ok {
-		err, kind = commands.Explain(p), string(p.Kind)
+		err, kind = explain(p), string(p.Kind)
 		if p.Kind != fleet.Unauthorized {
 			code = exitUnknown
 		}
@@ -99,6 +99,20 @@ func style(o outside) chat.Style { return chat.Style{Color: o.Color, Width: o.Wi
 
 // withoutButtons is a reply for a terminal, where there is nothing to press.
 func withoutButtons(r commands.Reply) commands.Reply {
-	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p commands.Part) bool { _, buttons := p.(commands.Buttons); return buttons })
+	var parts []commands.Part
+	for _, part := range r.Parts {
+		switch p := part.(type) {
+		case commands.Buttons:
+			continue
+		case commands.List:
+			items := slices.Clone(p.Items)
+			for i := range items {
+				items[i].Button = nil
+			}
+			part = commands.List{Items: items}
+		}
+		parts = append(parts, part)
+	}
+	r.Parts = parts
 	return r
 }

@@ -1,0 +1,144 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/zdd/audit"
+)
+
+// glancer is what status reads the whole fleet with, from the last scan.
+type glancer struct {
+	policies Policies
+	nights   nights
+	next     func(after time.Time) time.Time // nil: not known
+}
+
+const (
+	// staleAfter is the age from which a scan is an alarm: a night, and two hours for a long one.
+	staleAfter = 26 * time.Hour
+	// nightsBack is how many nights are looked through for one that ended.
+	nightsBack = 30
+	// glanceApps is how many apps a glance names.
+	glanceApps = 5
+)
+
+// glance is the whole fleet as the last scan saw it, with its age.
+func (g glancer) glance(ctx context.Context, now time.Time) (Reply, error) {
+	newest, err := g.nights.Nights(ctx, time.Time{}, nightsBack)
+	if err != nil {
+		return Reply{}, fmt.Errorf("read the nights: %w", err)
+	}
+	rules := g.policies.Policy().Nightly
+	d := dates{rules.Location(), now}
+	under := slices.IndexFunc(newest, func(n audit.Night) bool { return n.State == audit.Scanning && !n.Started.IsZero() })
+	ended := slices.IndexFunc(newest, func(n audit.Night) bool { return !n.Finished.IsZero() })
+	schedule := g.schedule(d)
+	if under >= 0 && (ended < 0 || under < ended) {
+		schedule = slices.Insert(schedule, 0, Fact{"Under way", Line("a scan, since " + d.moment(newest[under].Started))})
+	}
+	if ended < 0 {
+		text := Line("No scan of the fleet has ended yet, so there is nothing to tell of all apps. Of one app I can: ", Code("status <app>"), ".")
+		return Reply{Summary: text.String(), Parts: []Part{Heading{"The fleet: not read yet"}, Para{text}, Facts{schedule}}}, nil
+	}
+	last, err := g.nights.Night(ctx, newest[ended].ID)
+	if err != nil {
+		return Reply{}, fmt.Errorf("read the night %s: %w", newest[ended].ID, err)
+	}
+	worst, err := g.worst(ctx)
+	if err != nil {
+		return Reply{}, err
+	}
+	age := now.Sub(last.Finished)
+	reply := Reply{
+		Summary: "The fleet: " + readyOf(last.Counts) + ", read " + spell(age) + " ago",
+		Parts:   []Part{Heading{"The fleet: " + readyOf(last.Counts)}},
+	}
+	warnings := doubts(last.Coverage, nil)
+	if age > staleAfter {
+		reply.Summary += ": too long ago"
+		old := Line(Bold("The last scan is "+spell(age)+" old"), ", and there should be one each night: what follows may not hold any more. ", Code("bot doctor"), " finds out why.")
+		warnings = slices.Insert(warnings, 0, Item{Mark: MarkHazard, Text: old})
+	}
+	if len(warnings) > 0 {
+		reply.Parts = append(reply.Parts, List{warnings})
+	}
+	news := standingNow(last.Counts, "")
+	if last.Digest != nil {
+		news = digestMessage{Digest: *last.Digest, dates: d}.news()
+	}
+	reply.Parts = append(reply.Parts, Para{news})
+	if len(worst) > 0 {
+		var items []Item
+		for _, l := range worst {
+			items = append(items, lineItem(l, d))
+		}
+		reply.Parts = append(reply.Parts, List{items})
+	}
+	facts := costFact(last.Counts)
+	if last.Coverage.Seen > 0 {
+		facts = append(facts, Fact{"Looked at", Line(coverageText(last.Coverage, last.Counts))})
+	}
+	facts = append(facts, Fact{"Read", Line(d.moment(last.Finished) + ", " + spell(age) + " ago")})
+	return with(reply, Facts{append(facts, schedule...)}), nil
+}
+
+// schedule is when the fleet is read next, and who is told.
+func (g glancer) schedule(d dates) []Fact {
+	rules := g.policies.Policy().Nightly
+	var facts []Fact
+	if g.next != nil {
+		if next := g.next(d.now); !next.IsZero() {
+			facts = append(facts, Fact{"Next scan", Line(d.moment(next) + " (" + rules.Timezone + ")")})
+		}
+	}
+	if rules.Channel == "" {
+		return append(facts, Fact{"Digest", Line("the digest is off: no ", Code("digest.channel"))})
+	}
+	return append(facts, Fact{"Digest", Line("at "+rules.PostAt+" in ", MentionChannel(rules.Channel))})
+}
+
+// worst are the apps that lack most, of those that the last scans saw.
+func (g glancer) worst(ctx context.Context) ([]audit.Line, error) {
+	var worst []audit.Line
+	for s, err := range g.nights.Standings(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("read the standings: %w", err)
+		}
+		if !s.Gone.IsZero() || s.Verdict != audit.VerdictNotReady {
+			continue
+		}
+		worst = append(worst, lineOf(s))
+		if len(worst) > 4*glanceApps { // of a large fleet only the worst are held
+			slices.SortStableFunc(worst, worse)
+			worst = worst[:glanceApps]
+		}
+	}
+	slices.SortStableFunc(worst, worse)
+	return worst[:min(len(worst), glanceApps)], nil
+}
+
+// lineOf is an app as it stands, with nothing to compare it with.
+func lineOf(s audit.Standing) audit.Line {
+	l := audit.Line{App: s.App, Name: s.Name, Kind: lineNow, Increase: s.Increase, Size: s.Size, Yours: s.Yours, ReadAt: s.ReadAt}
+	var first time.Time
+	for _, m := range s.Marks {
+		if !m.Fails() {
+			continue
+		}
+		l.Checks, l.Evidence = append(l.Checks, m.Check), append(l.Evidence, m.Evidence)
+		since := m.Failing
+		if since.IsZero() {
+			since = m.Since
+		}
+		if first.IsZero() || since.Before(first) {
+			first = since
+		}
+	}
+	if !first.IsZero() {
+		l.Days = int(s.ReadAt.Sub(first).Hours()+12) / 24
+	}
+	return l
+}
