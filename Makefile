@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint demo conformance crash long fuzz ci
+.PHONY: help build test race lint demo conformance crash long bench fuzz ci
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,15 @@ crash: ## kill the bot while people use it, KILLS (200) times in each of three s
 	ZDD_CRASH_KILLS=$(KILLS) go test -count=1 -timeout=3h -v -run='^TestCrash$$' ./cmd/bot
 
 long: ## the tests that have a long form, in that: a year of nights on the fake clock and the like
-	ZDD_LONG=1 go test -count=1 -timeout=3h -run='Long|Year' -v $$(grep -rl --include='*_test.go' ZDD_LONG . | xargs -n1 dirname | sort -u)
+	@grep -rl --include='*_test.go' ZDD_LONG . | sort | while read -r file; do \
+		tests=$$(sed -n 's/^func \(Test[A-Za-z0-9_]*\)(.*/\1/p' "$$file" | paste -sd'|' -); \
+		ZDD_LONG=1 go test -count=1 -timeout=3h -v -run="^($$tests)\$$" "$$(dirname "$$file")" || exit 1; \
+	done
+
+BENCH ?= 1
+bench: ## measure, and write docs/benchmarks.md; BENCH=short only tries (the comparisons need node 20 and the npm registry)
+	ZDD_BENCH=$(BENCH) go test -p=1 -count=1 -timeout=40m -v -run='^TestBench' ./cmd/bot ./conformance/heroku-cli
+	go test -run='^$$' -bench=Scan -benchtime=1x ./heroku
 
 FUZZTIME ?= 10s
 fuzz: ## each fuzz test for FUZZTIME (10s)

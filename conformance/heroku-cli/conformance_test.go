@@ -151,6 +151,12 @@ func start(t *testing.T) (sim *simheroku.Server, url string) {
 	}
 	// Nothing takes time, so that the transcript does not depend on it.
 	sim = simheroku.New(simheroku.Options{Fleet: f, DynoBoot: -1, ReleaseTime: -1})
+	return sim, serveAt(t, sim)
+}
+
+// serveAt serves a simulator until the test ends.
+func serveAt(t *testing.T, sim *simheroku.Server) (url string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +173,7 @@ func start(t *testing.T) (sim *simheroku.Server, url string) {
 			t.Error(err)
 		}
 	})
-	return sim, "http://" + l.Addr().String()
+	return "http://" + l.Addr().String()
 }
 
 // program is the installed CLI with a home of its own.
@@ -194,20 +200,11 @@ func install(t *testing.T) program {
 	return program{script: filepath.Join(dir, "node_modules", "heroku", "bin", "run.js"), home: home}
 }
 
-// run gives what a command prints and its exit status. Its environment holds
-// nothing of ours but PATH, and a proxy that answers nothing: what is not on
-// this machine cannot be reached.
+// run gives what a command prints and its exit status.
 func (p program) run(t *testing.T, url string, args []string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), commandTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", append([]string{p.script}, args...)...)
-	cmd.Dir = p.home
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + p.home, "TZ=UTC", "LANG=C.UTF-8", "NO_COLOR=1", "COLUMNS=120",
-		"HEROKU_HOST=" + url, "HEROKU_PARTICLEBOARD_URL=" + url, "HEROKU_API_KEY=" + simheroku.DefaultToken,
-		"DISABLE_TELEMETRY=true", "HEROKU_SKIP_NEW_VERSION_CHECK=true", "HEROKU_SKIP_ANALYTICS=true",
-		"HTTPS_PROXY=http://127.0.0.1:9", "https_proxy=http://127.0.0.1:9", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1",
-	}
+	cmd := p.command(ctx, url, args)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -225,6 +222,20 @@ func (p program) run(t *testing.T, url string, args []string) string {
 		fmt.Fprintf(&out, "exit status %d\n", code)
 	}
 	return out.String()
+}
+
+// command is one of the CLI's. Its environment holds nothing of ours but PATH, and a
+// proxy that answers nothing: what is not on this machine cannot be reached.
+func (p program) command(ctx context.Context, url string, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "node", append([]string{p.script}, args...)...)
+	cmd.Dir = p.home
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + p.home, "TZ=UTC", "LANG=C.UTF-8", "NO_COLOR=1", "COLUMNS=120",
+		"HEROKU_HOST=" + url, "HEROKU_PARTICLEBOARD_URL=" + url, "HEROKU_API_KEY=" + simheroku.DefaultToken,
+		"DISABLE_TELEMETRY=true", "HEROKU_SKIP_NEW_VERSION_CHECK=true", "HEROKU_SKIP_ANALYTICS=true",
+		"HTTPS_PROXY=http://127.0.0.1:9", "https_proxy=http://127.0.0.1:9", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1",
+	}
+	return cmd
 }
 
 // plain takes out what differs from run to run: times, ports and colours.
