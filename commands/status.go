@@ -34,7 +34,7 @@ func newStatus(apps appReader, policies Policies, all glancer) Command {
 			if req.Args.Word(0) == "" && all.nights != nil {
 				return all.glance(ctx, req.Now)
 			}
-			app, err := ReadNamed(ctx, apps, req.Args.Word(0), spoken(req.Via, usage))
+			app, err := ReadNamed(ctx, apps, req.Args.Word(0), spoken(req.Via, "status <app>"))
 			if err != nil {
 				return Reply{}, err
 			}
