@@ -170,6 +170,7 @@ type queue struct {
 	memory   *memory
 	handlers map[string]func(context.Context, Job) error
 	wake     chan struct{}
+	stepped  func()             // called at each step; nil: not
 	crash    func(j *held) bool // whether the program dies between the deed and the record of a step
 }
 
@@ -259,6 +260,9 @@ func (h *held) Later(at time.Time, why string) error { return &later{at, why} }
 
 func (h *held) Step(ctx context.Context, do func(context.Context) error, record func(context.Context, *sql.Tx) error) error {
 	h.step++
+	if h.q.stepped != nil {
+		h.q.stepped()
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -100,7 +100,7 @@ func (b *Bot) BeginReport(ctx context.Context, by commands.Person, want audit.Wa
 	case len(round.troubles) > 0:
 		return false, round.troubles[0]
 	case !round.there(target):
-		return false, &commands.Refusal{Reply: sentenceReply("Slack asks me to write you less for a moment, so I did not begin. Ask again in a minute.")}
+		return false, &commands.Refusal{Reply: sentenceReply("I did not begin a report now: either one is just being begun for you, or Slack asks me to write less for a moment. If none shows up in our direct messages, ask again in a minute.")}
 	default:
 		run.Channel = p.Channel
 	}
