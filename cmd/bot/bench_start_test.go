@@ -67,7 +67,10 @@ func TestBenchMemory(t *testing.T) {
 	r.Line("| after | resident | of that data | heap in use | goroutines | open files |")
 	r.Line("|---|---|---|---|---|---|")
 	say := func(when string) {
-		m := p.metrics(t)
+		m, err := p.series(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		rss, data := p.resident(t)
 		r.Line("| %s | %.1f MiB | %.1f MiB | %.1f MiB | %.0f | %.0f |", when, float64(rss)/1024, float64(data)/1024, m["go_memstats_heap_inuse_bytes"]/(1<<20), m["go_goroutines"], m["process_open_fds"])
 	}

@@ -356,21 +356,20 @@ func (w *benchWorld) startBot(t testing.TB, program, database string, more ...st
 	return p
 }
 
-// metric is one series of the bot's /metrics, by its name with labels; false: it has none.
-func (p *benchProgram) metrics(t testing.TB) map[string]float64 {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.port+"/metrics", nil)
+// series are the bot's metrics, by name with labels.
+func (p *benchProgram) series(ctx context.Context) (map[string]float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.port+"/metrics", nil)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer res.Body.Close()
 	var text bytes.Buffer
 	if _, err := text.ReadFrom(res.Body); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	all := map[string]float64{}
 	for line := range strings.Lines(text.String()) {
@@ -380,7 +379,7 @@ func (p *benchProgram) metrics(t testing.TB) map[string]float64 {
 			all[name] = v
 		}
 	}
-	return all
+	return all, nil
 }
 
 // resident is the process's memory by its kernel, in KiB: what is in RAM, and how much of

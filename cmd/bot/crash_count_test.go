@@ -34,6 +34,7 @@ type crashRecord struct {
 	stuck    []string // stories that did not come to their end
 	fell     []string // processes that ended by themselves, or badly, or logged what must not be
 	work     string   // that is left undone; empty: none
+	errors   int      // that were logged
 }
 
 // Harms: none may happen, ever.

@@ -98,64 +98,23 @@ const settling = 3 * time.Minute
 func (c campaign) run(t *testing.T) {
 	begun := time.Now()
 	apps := crashApps(2*c.kills + 4*c.atOnce)
-	w := newCrashWorld(t, apps, c.seed)
-	database, options := c.database(t)
-	k := &killer{world: w, rnd: rand.New(rand.NewPCG(c.seed, 3)), most: c.kills, replicas: c.processes(w, database)}
-	t.Cleanup(func() {
-		for _, r := range k.replicas {
-			r.kill()
-		}
-	})
-	for _, r := range k.replicas {
-		r.start(t)
-	}
-	p := newCrowd(w, c.seed)
-	watching, stopWatching := context.WithCancel(t.Context())
-	defer stopWatching()
-	watched := make(chan error, 1)
-	go func() { watched <- p.watch(watching) }()
+	s := c.begin(t, apps)
+	w, k := s.world, &killer{world: s.world, rnd: rand.New(rand.NewPCG(c.seed, 3)), most: c.kills, replicas: s.replicas}
 	noMore := make(chan struct{})
 	go func() {
 		defer close(noMore)
 		k.run(t)
 		w.calm.Store(true)
 	}()
-	lived := p.lives(t, apps, c.atOnce, noMore)
+	lived := s.people.lives(t, apps, c.atOnce, noMore)
 	<-noMore
 	storm := time.Since(begun)
-
-	kept, err := store.Open(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer kept.Close()
-	r := crashRecord{apps: apps[:lived], final: map[string]crashState{}}
-	r.work = settle(t.Context(), kept)
+	r := c.aftermath(t, s, apps[:lived])
 	settled := time.Since(begun) - storm
-	for _, one := range k.replicas {
-		r.fell = append(r.fell, one.fell...)
-		if err := one.stopGently(); err != nil {
-			r.fell = append(r.fell, err.Error())
-		}
-	}
-	p.await(t.Context(), time.Minute, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.shown == len(w.slack.Events()) })
-	stopWatching()
-	if err := <-watched; err != nil {
-		t.Errorf("watch Slack: %v", err)
-	}
-	for _, a := range r.apps {
-		_, r.final[a.name] = w.state(a.name)
-	}
-	r.writes, r.presses, r.events, r.stuck = w.recorded(), p.presses, p.events, p.stuck
-	if err := r.read(t.Context(), kept); err != nil {
-		t.Fatal(err)
-	}
-	errs, mishaps := readCrashLogs(t, c.logs)
-	r.fell = append(r.fell, mishaps...)
 
 	found := r.judge()
 	t.Logf("%s kills=%d stops=%d faults=%d+%d %s | %s | %s errors-logged=%d storm=%s settled=%s",
-		c.name, k.kills, k.stops, w.faults["heroku"], w.faults["slack"], r.size(), found, found.noted(), errs,
+		c.name, k.kills, k.stops, w.faults["heroku"], w.faults["slack"], r.size(), found, found.noted(), r.errors,
 		storm.Round(time.Second), settled.Round(100*time.Millisecond))
 	t.Logf("kills by moment: %v", k.at)
 	if found.harm() > 0 {
@@ -165,6 +124,75 @@ func (c campaign) run(t *testing.T) {
 	if k.kills < c.kills || !done || len(r.writes) == 0 {
 		t.Errorf("got %d kills, and %s: nothing is shown by that", k.kills, r.size())
 	}
+}
+
+// siege is a bot that runs, with the world around it.
+type siege struct {
+	world    *crashWorld
+	people   *crowd
+	replicas []*replica
+	options  store.Options // of its database
+	watched  func() error  // ends that people watch
+
+	refreshed int // links that Slack took away for new ones
+}
+
+// begin starts the bot in a world of its own, which ends with the test.
+func (c campaign) begin(t *testing.T, apps []crashApp, env ...string) *siege {
+	s := &siege{world: newCrashWorld(t, apps, c.seed)}
+	database, options := c.database(t)
+	s.options, s.replicas, s.people = options, c.processes(s.world, database), newCrowd(s.world, c.seed)
+	t.Cleanup(func() {
+		for _, r := range s.replicas {
+			r.kill()
+		}
+	})
+	for _, r := range s.replicas {
+		r.env = append(r.env, env...)
+		r.start(t)
+	}
+	watching, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	ended := make(chan error, 1)
+	go func() { ended <- s.people.watch(watching) }()
+	s.watched = func() error {
+		stop()
+		return <-ended
+	}
+	return s
+}
+
+// aftermath waits until everything has settled, stops the bot, and gathers all that is left.
+func (c campaign) aftermath(t *testing.T, s *siege, apps []crashApp) crashRecord {
+	kept, err := store.Open(t.Context(), s.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	w, p := s.world, s.people
+	r := crashRecord{apps: apps, final: map[string]crashState{}}
+	r.work = settle(t.Context(), kept)
+	for _, one := range s.replicas {
+		r.fell = append(r.fell, one.fell...)
+		if err := one.stopGently(); err != nil {
+			r.fell = append(r.fell, err.Error())
+		}
+	}
+	p.await(t.Context(), time.Minute, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.shown == len(w.slack.Events()) })
+	if err := s.watched(); err != nil {
+		t.Errorf("watch Slack: %v", err)
+	}
+	for _, a := range r.apps {
+		_, r.final[a.name] = w.state(a.name)
+	}
+	r.writes, r.presses, r.events, r.stuck = w.recorded(), p.presses, p.events, p.stuck
+	if err := r.read(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	var mishaps []string
+	r.errors, mishaps = readCrashLogs(t, c.logs)
+	r.fell = append(r.fell, mishaps...)
+	return r
 }
 
 // processes are the replicas, none of which runs yet.
