@@ -98,6 +98,9 @@ func lineOf(s *Standing) Line {
 		App: s.App, Name: s.Name, Was: n.Was, From: n.From, Kind: n.Kind, Checks: n.Checks, Days: n.Days, After: n.After, Why: n.Why,
 		Increase: s.Increase, Size: s.Size, Yours: s.Yours, ReadAt: s.ReadAt,
 	}
+	if !s.Gone.IsZero() { // there is nothing left to do
+		l.Increase, l.Size, l.Yours = Increase{}, "", ""
+	}
 	for _, check := range n.Checks {
 		l.Evidence = append(l.Evidence, s.mark(check).Evidence)
 	}

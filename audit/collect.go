@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -27,8 +28,11 @@ type Reader interface {
 	ReadRate(ctx context.Context) (left int, err error)
 }
 
-// OutOfTime is why an app is unread that the scan did not come to before it had to end.
-const OutOfTime fleet.Kind = "out-of-time"
+// The kinds of reasons that are a scan's own.
+const (
+	OutOfTime fleet.Kind = "out-of-time" // the scan did not come to the app before it had to end
+	NotListed fleet.Kind = "not-listed"  // the app stood the night before, and may have been in a list that could not be read
+)
 
 // Collector reads and judges a fleet while somebody waits for it. It keeps nothing and
 // compares with nothing: a [Scanner] does. It may be used by any number of goroutines.
@@ -90,7 +94,7 @@ func (c *Collector) Collect(ctx context.Context, want Want, progress func(done, 
 	read, why := make(map[fleet.ID]bool, len(in)), outOfTime()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	for s := range sights(ctx, c.Heroku, p, in, now) {
+	for s := range sights(ctx, c.Heroku, p, slices.Values(in), now) {
 		f.Calls += s.calls
 		if s.cut != nil {
 			if why.Kind == OutOfTime && s.cut.Kind != OutOfTime { // the first tells why the others follow
@@ -136,7 +140,7 @@ const ahead = 128
 // sights reads apps side by side, in their order, and gives each as it comes. The channel
 // is closed once all were read, or ctx has ended and those under way are done; whoever
 // ends ctx takes what is left of it.
-func sights(ctx context.Context, heroku Reader, p policy.Policy, apps []fleet.App, now func() time.Time) <-chan sight {
+func sights(ctx context.Context, heroku Reader, p policy.Policy, apps iter.Seq[fleet.App], now func() time.Time) <-chan sight {
 	todo, done := make(chan fleet.App), make(chan sight, ahead)
 	var readers sync.WaitGroup
 	for range max(p.Heroku.Parallel, 1) {
@@ -156,8 +160,8 @@ func sights(ctx context.Context, heroku Reader, p policy.Policy, apps []fleet.Ap
 }
 
 // feed hands out apps until ctx ends.
-func feed(ctx context.Context, apps []fleet.App, todo chan<- fleet.App) {
-	for _, app := range apps {
+func feed(ctx context.Context, apps iter.Seq[fleet.App], todo chan<- fleet.App) {
+	for app := range apps {
 		select {
 		case todo <- app:
 		case <-ctx.Done():
@@ -210,6 +214,12 @@ func look(ctx context.Context, heroku Reader, p policy.Policy, app fleet.App, no
 func judge(app fleet.App, rules policy.Rules) Reading {
 	r := Reading{Rules: rules, Report: Judge(app, rules, app.ReadAt)}
 	r.Unread = unreadBy(r)
+	if value, _ := plan.RuntimeOf(app); value.Or("") == plan.Small && !app.Features.IsKnown() {
+		// Eco and Basic dynos have no use for features, so they are not read. What a plan
+		// costs does not hang on them: turning one on costs nothing.
+		app.Features = fleet.Known(map[string]fleet.Feature{})
+		r.Report.Plan = Judge(app, rules, app.ReadAt).Plan
+	}
 	return r
 }
 
@@ -303,8 +313,10 @@ func unreadBy(r Reading) fleet.Reason {
 
 // The scope.
 
-// inScope are the apps that the policy covers, by name, and how many it does not, by reason.
+// inScope are the apps that the policy covers, by name, and how many it does not, by
+// reason. They are in the place of those given: an app is a kilobyte, and a fleet is large.
 func inScope(p policy.Policy, apps []fleet.App) (in []fleet.App, out map[string]int) {
+	in = apps[:0]
 	for _, app := range apps {
 		if covered, _ := p.InScope(app); covered {
 			in = append(in, app)
@@ -391,7 +403,7 @@ func (c *Counts) count(s *Standing) {
 func unreadWord(kind fleet.Kind) string {
 	words := map[fleet.Kind]string{
 		fleet.NotFound: "not shown", fleet.Delinquent: "unpaid bills", fleet.Unauthorized: "token refused",
-		fleet.RateLimited: "API limit", fleet.Unavailable: "no answer", OutOfTime: "out of time",
+		fleet.RateLimited: "API limit", fleet.Unavailable: "no answer", OutOfTime: "out of time", NotListed: "not listed",
 	}
 	return cmp.Or(words[kind], string(kind), "not told")
 }

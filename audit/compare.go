@@ -241,7 +241,7 @@ func relisted(before, now int) bool {
 	case now >= 1:
 		last = 1
 	}
-	return last > before
+	return last > max(before, 0)
 }
 
 // days counts the dates between two moments.

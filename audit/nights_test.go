@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -30,9 +31,13 @@ type memory struct {
 // owner and policy, parts and lists that can't be read, missed nights and crashes, and
 // holds each digest against the truth.
 func TestNights(t *testing.T) {
-	const fleets, nights = 20, 40 // about two seconds
+	const nights = 40
+	fleets := uint64(20) // a few seconds
+	if os.Getenv("ZDD_LONG") != "" {
+		fleets = 2000
+	}
 	kinds := map[LineKind]int{}
-	for seed := range uint64(fleets) {
+	for seed := range fleets {
 		r := rand.New(rand.NewPCG(seed, 7))
 		w := &town{apps: map[fleet.ID]*house{}, policy: townPolicy(r)}
 		for range 3 + r.IntN(15) {
@@ -78,7 +83,7 @@ func TestNights(t *testing.T) {
 		}
 	}
 	for _, k := range lineKinds() {
-		if kinds[k] < fleets/2 {
+		if kinds[k] < int(fleets)/2 {
 			t.Errorf("%s came up %d times in %d fleets: the nights are not mixed well enough to prove anything", k, kinds[k], fleets)
 		}
 	}

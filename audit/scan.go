@@ -6,9 +6,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"example.com/zdd/fleet"
@@ -41,9 +41,6 @@ type ScanTiming struct {
 	// Late is how long after the time to post a scan goes on at the most. Default 3 hours:
 	// a digest of all but a few apps at noon is better than one of all in the evening.
 	Late time.Duration
-	// Stale is how long after its end a scan is out of date. Default 26 hours: a night,
-	// and two hours more for the one that takes longer.
-	Stale time.Duration
 }
 
 func (t ScanTiming) withDefaults() ScanTiming {
@@ -51,7 +48,6 @@ func (t ScanTiming) withDefaults() ScanTiming {
 	t.Again = cmp.Or(t.Again, 5*time.Minute)
 	t.Retry = cmp.Or(t.Retry, 5*time.Minute)
 	t.Late = cmp.Or(t.Late, 3*time.Hour)
-	t.Stale = cmp.Or(t.Stale, 26*time.Hour)
 	return t
 }
 
@@ -173,7 +169,7 @@ func (u *scan) run(ctx context.Context) error {
 	if wait := u.n.Again.Sub(u.now()); wait > 0 {
 		return u.later(u.n.Again, "to try once more what could not be read")
 	}
-	if err, over := u.lists(ctx); over || err != nil {
+	if over, err := u.lists(ctx); over || err != nil {
 		return err
 	}
 	cut, failed, err := u.pass(ctx)
@@ -211,8 +207,8 @@ func (u *scan) posts() time.Time {
 	return u.n.Started
 }
 
-// lists reads the lists and sorts the apps out. over says that err, nil too, ends the turn.
-func (u *scan) lists(ctx context.Context) (err error, over bool) {
+// lists reads the lists and sorts the apps out. over says that the turn ends here, with err.
+func (u *scan) lists(ctx context.Context) (over bool, err error) {
 	var roll fleet.Roll
 	var failed error
 	err = u.during(ctx, func(ctx context.Context) {
@@ -221,28 +217,27 @@ func (u *scan) lists(ctx context.Context) (err error, over bool) {
 		roll, failed = u.cfg.Heroku.ReadRoll(ctx, fleet.Filter{Teams: u.policy.Scope.Teams})
 	})
 	if err != nil {
-		return err, true
+		return true, err
 	}
 	u.n.Calls += roll.Calls
 	if failed != nil {
-		return u.unlisted(ctx, failed)
+		return u.noList(ctx, failed)
 	}
 	u.sort(roll)
-	if u.n.Expected != 0 {
-		return nil, false
+	if u.n.Expected == 0 {
+		if err := u.expect(ctx, roll.Calls); err != nil {
+			return true, err
+		}
 	}
-	if err := u.expect(ctx, roll.Calls); err != nil {
-		return err, true
-	}
-	return u.save(ctx), false
+	return false, u.save(ctx)
 }
 
-// unlisted waits where no list could be read, as long as that makes sense, and then says
+// noList waits where no list could be read, as long as that makes sense, and then says
 // of all apps that they could not be.
-func (u *scan) unlisted(ctx context.Context, failed error) (err error, over bool) {
+func (u *scan) noList(ctx context.Context, failed error) (over bool, err error) {
 	p, ok := errors.AsType[*fleet.Problem](failed)
 	if !ok {
-		return fmt.Errorf("read the lists of apps: %w", failed), true
+		return true, fmt.Errorf("read the lists of apps: %w", failed)
 	}
 	until := u.deadline()
 	if p.Kind == fleet.Unauthorized { // a person has to mend that, whom the digest tells
@@ -251,10 +246,10 @@ func (u *scan) unlisted(ctx context.Context, failed error) (err error, over bool
 	if now := u.now(); now.Before(until) {
 		u.log.WarnContext(ctx, "the lists of apps could not be read", "err", failed)
 		at := now.Add(cmp.Or(p.RetryAfter, u.timing.Retry))
-		return u.later(earlier(at, until), "because no app could be listed: "+p.Reason().Text), true
+		return true, u.later(earlier(at, until), "because no app could be listed: "+p.Reason().Text)
 	}
 	u.listed.Gaps = []string{"No app could be listed: " + p.Reason().Text + "."}
-	return nil, false
+	return false, nil
 }
 
 // sort sorts the listed apps into those in scope and the others.
@@ -295,7 +290,7 @@ func (u *scan) sort(roll fleet.Roll) {
 // expect reckons how long the scan takes, from its start.
 func (u *scan) expect(ctx context.Context, calls int) error {
 	r := pace{calls: calls, reserve: u.policy.Heroku.Reserve, parallel: u.policy.Heroku.Parallel}
-	for _, app := range u.todo() {
+	for app := range u.of(u.todo()) {
 		calls, counted := foresee(app, u.apps[app.ID]&idle != 0)
 		r.calls, r.counted = r.calls+calls, r.counted+counted
 	}
@@ -312,14 +307,31 @@ func (u *scan) expect(ctx context.Context, calls int) error {
 }
 
 // todo are the apps in scope that this scan has not read.
-func (u *scan) todo() []fleet.App {
-	var todo []fleet.App
-	for _, app := range u.in {
-		if u.apps[app.ID]&done == 0 || u.apps[app.ID]&gone != 0 {
-			todo = append(todo, app)
+func (u *scan) todo() []fleet.ID {
+	var todo []fleet.ID
+	for i := range u.in {
+		if of := u.apps[u.in[i].ID]; of&done == 0 || of&gone != 0 {
+			todo = append(todo, u.in[i].ID)
 		}
 	}
 	return todo
+}
+
+// of are those of the apps in scope that ids names, which are in the same order.
+func (u *scan) of(ids []fleet.ID) iter.Seq[fleet.App] {
+	return func(yield func(fleet.App) bool) {
+		for i := range u.in {
+			if len(ids) == 0 {
+				return
+			}
+			if u.in[i].ID != ids[0] {
+				continue
+			}
+			if ids = ids[1:]; !yield(u.in[i]) {
+				return
+			}
+		}
+	}
 }
 
 // pass reads the apps that this scan has not read, and writes down how they stand. cut is
@@ -331,7 +343,7 @@ func (u *scan) pass(ctx context.Context) (cut *fleet.Problem, failed int, err er
 		return nil, 0, nil
 	}
 	reading, stop := context.WithTimeout(ctx, left)
-	seen := sights(reading, u.cfg.Heroku, u.policy, todo, u.now)
+	seen := sights(reading, u.cfg.Heroku, u.policy, u.of(todo), u.now)
 	defer func() {
 		stop()
 		for range seen { // those under way end with their context
@@ -481,136 +493,6 @@ func (u *scan) later(at time.Time, why string) error { return u.job.Later(at, wh
 
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// The end.
-
-// leftover is an app that stands and that the passes did not come to.
-type leftover struct {
-	id   fleet.ID
-	why  string       // it is gone
-	lost fleet.Reason // it may only be missing from a list
-}
-
-// finish says of every app that was not read why, and makes the digest.
-func (u *scan) finish(ctx context.Context) error {
-	for some := range slices.Chunk(u.todo(), u.chunk) {
-		if err := u.skip(ctx, some); err != nil {
-			return err
-		}
-	}
-	rest, err := u.leftovers(ctx)
-	if err != nil {
-		return err
-	}
-	for some := range slices.Chunk(rest, u.chunk) {
-		if err := u.leave(ctx, some); err != nil {
-			return err
-		}
-	}
-	return u.digest(ctx)
-}
-
-// skip writes down apps that were listed and not read in time.
-func (u *scan) skip(ctx context.Context, apps []fleet.App) error {
-	var c chunk
-	err := u.job.Step(ctx, func(ctx context.Context) error {
-		for _, app := range apps {
-			if err := u.compare(ctx, skipped(u.policy, app, outOfTime(), u.now()), &c); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, func(ctx context.Context, tx *sql.Tx) error { return u.record(ctx, tx, c) })
-	if err == nil {
-		u.recorded(c)
-	}
-	return err
-}
-
-// leftovers are the apps that stand and are not among those in scope. Where a list was
-// not read to its end, one that is in none may have been in that: it is lost to sight,
-// unless this scan has read it.
-func (u *scan) leftovers(ctx context.Context) ([]leftover, error) {
-	in := make(map[fleet.ID]bool, len(u.in))
-	for _, app := range u.in {
-		in[app.ID] = true
-	}
-	var rest []leftover
-	for id, of := range u.apps {
-		if in[id] || of&gone != 0 {
-			continue
-		}
-		why, out := u.out[id]
-		switch {
-		case out:
-			rest = append(rest, leftover{id: id, why: why})
-		case len(u.listed.Gaps) == 0:
-			rest = append(rest, leftover{id: id, why: "it is in no list any more: deleted, or out of this account's sight"})
-		case of&done == 0:
-			rest = append(rest, leftover{id: id, lost: fleet.Reason{Kind: unlisted, Text: "it is in no list that could be read"}})
-		}
-	}
-	slices.SortFunc(rest, func(a, b leftover) int { return strings.Compare(string(a.id), string(b.id)) })
-	return rest, ctx.Err()
-}
-
-// unlisted is why an app is unread that stood the night before, and may have been in a
-// list that could not be read.
-const unlisted fleet.Kind = "not-listed"
-
-// leave writes down what became of apps that are in scope no more, or out of sight.
-func (u *scan) leave(ctx context.Context, some []leftover) error {
-	var c chunk
-	return u.job.Step(ctx, func(ctx context.Context) error {
-		for _, l := range some {
-			before, found, err := u.cfg.Store.Standing(ctx, l.id)
-			switch {
-			case err != nil:
-				return err
-			case !found: // forgotten meanwhile
-			case l.why != "":
-				c.standings = append(c.standings, Left(before, l.why, u.now(), u.scan()))
-			default:
-				c.standings = append(c.standings, Lost(before, l.lost, u.now(), u.scan()))
-			}
-		}
-		return nil
-	}, func(ctx context.Context, tx *sql.Tx) error { return u.record(ctx, tx, c) })
-}
-
-// digest ends the scan.
-func (u *scan) digest(ctx context.Context) error {
-	n := u.n
-	err := u.job.Step(ctx, func(ctx context.Context) error {
-		n.Finished = u.now()
-		n.Coverage = u.listed
-		past, err := u.cfg.Store.Nights(ctx, time.Time{}, 2*trendNights) // some of them scans out of turn
-		if err != nil {
-			return err
-		}
-		d, err := BuildDigest(n, u.policy.Nightly.Timezone, u.cfg.Store.Standings(ctx), past)
-		if err != nil {
-			return fmt.Errorf("make the digest of %s: %w", n.ID, err)
-		}
-		n.State, n.Coverage, n.Counts, n.Digest = Scanned, d.Coverage, d.Counts, &d
-		return nil
-	}, func(ctx context.Context, tx *sql.Tx) error {
-		return u.cfg.Store.SaveNight(ctx, tx, n,
-			Work{Kind: WorkDigest, Key: n.ID, At: later(n.Post, n.Finished)},
-			Work{Kind: WorkStale, Key: n.ID, At: n.Finished.Add(u.timing.Stale)})
-	})
-	if err == nil {
-		u.log.InfoContext(ctx, "the fleet was scanned", "ref", n.ID)
-	}
-	return err
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
 		return b
 	}
 	return a

@@ -1,0 +1,487 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/policy"
+)
+
+// outage is a Reader that does as its fields say before it asks the town.
+type outage struct {
+	*town
+	now     *time.Time
+	lists   func(now time.Time) error                  // of ReadRoll; nil: none
+	setting func(now time.Time, app fleet.App) outcome // of ReadSettings
+	mu      sync.Mutex
+	read    map[string]int // how often each app was read, by name
+}
+
+// outcome is how a reading goes: zero: well.
+type outcome struct {
+	cut *fleet.Problem
+	why fleet.Reason // the formation's
+}
+
+func (o *outage) ReadRoll(ctx context.Context, filter fleet.Filter) (fleet.Roll, error) {
+	if o.lists != nil {
+		if err := o.lists(*o.now); err != nil {
+			return fleet.Roll{}, err
+		}
+	}
+	return o.town.ReadRoll(ctx, filter)
+}
+
+func (o *outage) ReadSettings(ctx context.Context, app fleet.App, parts fleet.Parts) (fleet.App, int, error) {
+	o.mu.Lock()
+	if o.read == nil {
+		o.read = map[string]int{}
+	}
+	o.read[app.Name]++
+	o.mu.Unlock()
+	if o.setting != nil {
+		switch how := o.setting(*o.now, app); {
+		case how.cut != nil:
+			return app, 0, how.cut
+		case how.why != fleet.Reason{}:
+			app.Formation = fleet.Unknown[[]fleet.Process](how.why)
+			return app, 1, nil
+		}
+	}
+	return o.town.ReadSettings(ctx, app, parts)
+}
+
+// hamlet is a town of n apps, each of which lacks preboot.
+func hamlet(n int) *town {
+	w := &town{apps: map[fleet.ID]*house{}, policy: policy.Default(), limit: -1}
+	for i := range n {
+		id := w.id()
+		w.apps[id] = &house{id: id, name: fmt.Sprintf("app-%02d", i), team: "acme", size: "standard-1x", web: 2, on: map[string]bool{fleet.SessionAffinity: true}}
+	}
+	return w
+}
+
+// desk runs one night's scan as its queue would, with a clock that only waits move.
+type desk struct {
+	*testing.T
+	store  *shelf
+	heroku *outage
+	now    time.Time
+	waits  []string // when and why the scan waited
+}
+
+// slotOf is when a night is due, counted from the first; its digest at nine.
+func slotOf(night int) time.Time { return time.Date(2026, time.March, 2+night, 3, 30, 0, 0, time.UTC) }
+
+func newDesk(t *testing.T, w *town) *desk {
+	d := &desk{T: t, store: newShelf(), now: slotOf(0)}
+	d.heroku = &outage{town: w, now: &d.now}
+	return d
+}
+
+// night scans, and returns the digest.
+func (d *desk) night(slot time.Time) Digest {
+	d.Helper()
+	id := slot.Format(time.DateOnly)
+	post := time.Date(slot.Year(), slot.Month(), slot.Day(), 9, 0, 0, 0, time.UTC)
+	d.waits = nil
+	if d.now.Before(slot) {
+		d.now = slot
+	}
+	if made, err := d.store.BeginNight(d.Context(), Night{ID: id, Slot: slot, Post: post, State: Scanning}); err != nil || !made {
+		d.Fatal(made, err)
+	}
+	scanner := NewScanner(ScanConfig{Store: d.store, Heroku: d.heroku, Policy: func() policy.Policy { return d.heroku.policy }, Now: func() time.Time { return d.now }})
+	scanner.chunk = 4
+	for range 1000 {
+		var until time.Time
+		err := scanner.Scan(d.Context(), id, hand{store: d.store, until: &until})
+		switch {
+		case err == nil:
+			return *d.store.nights[id].Digest
+		case until.IsZero():
+			d.Fatal(err)
+		}
+		d.waits = append(d.waits, until.Format("15:04 ")+err.Error())
+		d.now = until
+	}
+	d.Fatal("the scan does not end")
+	return Digest{}
+}
+
+func (d *desk) wantWaits(want ...string) {
+	d.Helper()
+	if !slices.Equal(d.waits, want) {
+		d.Errorf("waited:\n  %s\nwant:\n  %s", strings.Join(d.waits, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+func (d *desk) wantCoverage(got Coverage, want string) {
+	d.Helper()
+	text := fmt.Sprintf("%d seen, %d in scope, %d judged, out %v, unread %v, gaps %q", got.Seen, got.InScope, got.Judged, got.Out, got.Unread, got.Gaps)
+	if text != want {
+		d.Errorf("coverage:\ngot  %s\nwant %s", text, want)
+	}
+}
+
+func (d *desk) wantWork(want ...string) {
+	d.Helper()
+	var got []string
+	for _, w := range d.store.work {
+		got = append(got, fmt.Sprintf("%s:%s at %s", w.Kind, w.Key, w.At.Format("2 15:04")))
+	}
+	if !slices.Equal(got, want) {
+		d.Errorf("got work %q, want %q", got, want)
+	}
+}
+
+func TestScan(t *testing.T) {
+	d := newDesk(t, hamlet(10))
+	first := d.night(slotOf(0))
+	d.wantWaits()
+	d.wantCoverage(first.Coverage, `10 seen, 10 in scope, 10 judged, out map[], unread map[], gaps []`)
+	d.wantWork("digest:2026-03-02 at 2 09:00", "stale:2026-03-02 at 3 05:30")
+	if !first.Baseline || first.Changes.New != 10 || first.Calls != 4+2*10 || len(first.Trend) != 1 {
+		t.Errorf("got %+v", first)
+	}
+	second := d.night(slotOf(1))
+	if second.Baseline || second.Changes.New != 0 || second.Changes.Still != 10 || len(second.Trend) != 2 {
+		t.Errorf("got %+v", second)
+	}
+	n := d.store.nights["2026-03-03"]
+	if n.State != Scanned || n.Counts != second.Counts || n.Calls != second.Calls {
+		t.Errorf("the night is %+v", n)
+	}
+
+	// A job that comes twice, and one of a night that nobody knows.
+	scanner := NewScanner(ScanConfig{Store: d.store, Heroku: d.heroku, Policy: policy.Default})
+	if err := scanner.Scan(t.Context(), "2026-03-03", hand{store: d.store}); err != nil || d.store.nights["2026-03-03"].Version != n.Version {
+		t.Errorf("scanned again: %v", err)
+	}
+	if err := scanner.Scan(t.Context(), "2026-04-01", hand{store: d.store}); !errors.Is(err, ErrNoNight) {
+		t.Errorf("an unknown night: %v", err)
+	}
+}
+
+// What can't be read for a reason that may pass is tried once more.
+func TestScanAgain(t *testing.T) {
+	away := fleet.Reason{Kind: fleet.Unavailable, Text: "Heroku did not answer"}
+	for name, tt := range map[string]struct {
+		begin time.Duration // after the slot
+		why   fleet.Reason
+		back  time.Duration // after the beginning
+		waits []string
+		want  string
+	}{
+		"it comes back":       {0, away, time.Minute, []string{"03:35 later: to try once more what could not be read"}, `10 seen, 10 in scope, 10 judged, out map[], unread map[], gaps []`},
+		"it does not":         {0, away, time.Hour, []string{"03:35 later: to try once more what could not be read"}, `10 seen, 10 in scope, 8 judged, out map[], unread map[no answer:2], gaps []`},
+		"at once before nine": {5*time.Hour + 27*time.Minute, away, time.Hour, nil, `10 seen, 10 in scope, 8 judged, out map[], unread map[no answer:2], gaps []`},
+		"it never will":       {0, fleet.Reason{Kind: fleet.TwoFactor, Text: "protected"}, time.Hour, nil, `10 seen, 10 in scope, 8 judged, out map[], unread map[two-factor:2], gaps []`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, hamlet(10))
+			d.now = slotOf(0).Add(tt.begin)
+			d.heroku.setting = func(now time.Time, app fleet.App) outcome {
+				if now.Before(slotOf(0).Add(tt.begin+tt.back)) && (app.Name == "app-03" || app.Name == "app-07") {
+					return outcome{why: tt.why}
+				}
+				return outcome{}
+			}
+			digest := d.night(slotOf(0))
+			d.wantWaits(tt.waits...)
+			d.wantCoverage(digest.Coverage, tt.want)
+			for name, n := range d.heroku.read {
+				if name != "app-03" && name != "app-07" && n != 1 {
+					t.Errorf("%s was read %d times", name, n)
+				}
+			}
+		})
+	}
+}
+
+// An app that is deleted in the midst of the scan is gone, and not unreadable.
+func TestScanDeletedMeanwhile(t *testing.T) {
+	d := newDesk(t, hamlet(10))
+	d.night(slotOf(0))
+	var once sync.Once
+	d.heroku.setting = func(_ time.Time, app fleet.App) outcome {
+		if app.Name != "app-05" {
+			return outcome{}
+		}
+		return outcome{why: fleet.Reason{Kind: fleet.NotFound, Text: "not there"}}
+	}
+	d.heroku.lists = func(now time.Time) error {
+		if now.After(slotOf(1)) {
+			once.Do(func() {
+				for id, h := range d.heroku.apps {
+					if h.name == "app-05" {
+						delete(d.heroku.apps, id)
+					}
+				}
+			})
+		}
+		return nil
+	}
+	digest := d.night(slotOf(1))
+	d.wantCoverage(digest.Coverage, `9 seen, 9 in scope, 9 judged, out map[], unread map[], gaps []`)
+	if digest.Changes.Gone != 1 {
+		t.Errorf("got %+v", digest.Changes)
+	}
+}
+
+// Somebody else uses the account's limit up. Nothing of an app is judged then.
+func TestScanLimited(t *testing.T) {
+	d := newDesk(t, hamlet(10))
+	left := 6
+	var mu sync.Mutex
+	d.heroku.setting = func(now time.Time, _ fleet.App) outcome {
+		mu.Lock()
+		defer mu.Unlock()
+		if left--; left < 0 && now.Before(slotOf(0).Add(30*time.Minute)) {
+			return outcome{cut: &fleet.Problem{Kind: fleet.RateLimited, RetryAfter: 20 * time.Minute}}
+		}
+		return outcome{}
+	}
+	digest := d.night(slotOf(0))
+	d.wantWaits("03:50 later: because the account's API limit is used up", "04:10 later: because the account's API limit is used up")
+	d.wantCoverage(digest.Coverage, `10 seen, 10 in scope, 10 judged, out map[], unread map[], gaps []`)
+	if want := 3*4 + 10*2; digest.Calls != want { // the lists of each turn, and each app once
+		t.Errorf("got %d calls, want %d", digest.Calls, want)
+	}
+}
+
+// The scan ends three hours after the time to post, and says what it did not come to.
+func TestScanOutOfTime(t *testing.T) {
+	for name, tt := range map[string]struct {
+		begin time.Duration // after the slot
+		end   string
+	}{
+		"begun in the night":     {0, "2 12:00"},
+		"caught up the next day": {30 * time.Hour, "3 12:30"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, hamlet(10))
+			d.now = slotOf(0).Add(tt.begin)
+			left := 6
+			var mu sync.Mutex
+			d.heroku.setting = func(time.Time, fleet.App) outcome {
+				mu.Lock()
+				defer mu.Unlock()
+				if left--; left < 0 {
+					return outcome{cut: &fleet.Problem{Kind: fleet.RateLimited, RetryAfter: time.Hour}}
+				}
+				return outcome{}
+			}
+			digest := d.night(slotOf(0))
+			d.wantCoverage(digest.Coverage, `10 seen, 10 in scope, 6 judged, out map[], unread map[out of time:4], gaps []`)
+			if got := digest.Finished.Format("2 15:04"); got != tt.end {
+				t.Errorf("ended at %s, want %s", got, tt.end)
+			}
+			if work := d.store.work[0]; work.Kind != WorkDigest || !work.At.Equal(digest.Finished) {
+				t.Errorf("ended at %v, and %+v", digest.Finished, work)
+			}
+			if digest.Counts.Unknown != 4 || digest.Counts.NotReady != 6 {
+				t.Errorf("got %+v", digest.Counts)
+			}
+		})
+	}
+}
+
+// No list can be read: it is tried as long as that makes sense, and then said.
+func TestScanNoList(t *testing.T) {
+	for name, tt := range map[string]struct {
+		kind fleet.Kind
+		end  string
+	}{
+		"Heroku is away":       {fleet.Unavailable, "3 12:00"},
+		"the token is refused": {fleet.Unauthorized, "3 09:00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, hamlet(3))
+			d.night(slotOf(0))
+			d.heroku.lists = func(time.Time) error { return &fleet.Problem{Kind: tt.kind} }
+			digest := d.night(slotOf(1))
+			d.wantCoverage(digest.Coverage, fmt.Sprintf(`3 seen, 3 in scope, 0 judged, out map[], unread map[not listed:3], gaps ["No app could be listed: %s."]`, (&fleet.Problem{Kind: tt.kind}).Reason().Text))
+			if got := digest.Finished.Format("2 15:04"); got != tt.end || len(d.waits) < 20 {
+				t.Errorf("ended at %s after %d waits, want %s", got, len(d.waits), tt.end)
+			}
+			if digest.Counts.Unknown != 3 || digest.Changes.Gone != 0 {
+				t.Errorf("got %+v, %+v", digest.Counts, digest.Changes)
+			}
+			d.heroku.lists = nil
+			if after := d.night(slotOf(2)); after.Changes.New+after.Changes.Regressed+after.Changes.Fixed > 0 || after.Changes.Still != 3 {
+				t.Errorf("the night after: %+v", after.Changes)
+			}
+		})
+	}
+}
+
+// A token that is revoked in the midst of the scan leaves the rest unread by that, and
+// asks no more.
+func TestScanRevoked(t *testing.T) {
+	d := newDesk(t, hamlet(40))
+	var reads int
+	var mu sync.Mutex
+	refused := &fleet.Problem{Kind: fleet.Unauthorized}
+	d.heroku.policy.Heroku.Parallel = 2
+	d.heroku.setting = func(time.Time, fleet.App) outcome {
+		mu.Lock()
+		defer mu.Unlock()
+		if reads++; reads > 10 {
+			return outcome{cut: refused}
+		}
+		return outcome{}
+	}
+	d.heroku.lists = func(time.Time) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if reads > 10 {
+			return refused
+		}
+		return nil
+	}
+	digest := d.night(slotOf(0))
+	if reads > 20+ahead || digest.Coverage.Judged != 10 || !digest.Coverage.Partial() {
+		t.Errorf("%d reads; %+v", reads, digest.Coverage)
+	}
+}
+
+// The list of pipelines is away: what was not covered before is not taken for new.
+func TestScanWithoutPipelines(t *testing.T) {
+	w := hamlet(5)
+	i := 0
+	for _, h := range w.apps {
+		if h.stage = "production"; i < 2 {
+			h.stage = "review"
+		}
+		i++
+	}
+	d := newDesk(t, w)
+	d.wantCoverage(d.night(slotOf(0)).Coverage, `5 seen, 3 in scope, 3 judged, out map[review:2], unread map[], gaps []`)
+	w.away = map[string]fleet.Reason{"pipelines": {Kind: fleet.Unavailable, Text: "Heroku did not answer"}}
+	digest := d.night(slotOf(1))
+	d.wantWaits("03:35 later: to try once more what could not be read")
+	d.wantCoverage(digest.Coverage, `5 seen, 3 in scope, 3 judged, out map[stage unread:2], unread map[], gaps ["The pipelines could not all be listed: Heroku did not answer. Apps that were not covered before are left out (2)."]`)
+	w.away = nil
+	d.wantCoverage(d.night(slotOf(2)).Coverage, `5 seen, 3 in scope, 3 judged, out map[review:2], unread map[], gaps []`)
+}
+
+func TestCollect(t *testing.T) {
+	w := hamlet(12)
+	for _, h := range w.apps {
+		switch h.name {
+		case "app-00", "app-01":
+			h.team = "data"
+		case "app-02":
+			h.stage = "staging"
+		case "app-03":
+			h.stage = "production"
+		}
+	}
+	for name, tt := range map[string]struct {
+		want     Want
+		coverage string
+	}{
+		"all":              {Want{}, `12 seen, 11 in scope, 11 judged, out map[staging:1], unread map[], gaps []`},
+		"a team":           {Want{Team: "Data"}, `2 seen, 2 in scope, 2 judged, out map[], unread map[], gaps []`},
+		"a stage":          {Want{Stage: "production"}, `1 seen, 1 in scope, 1 judged, out map[], unread map[], gaps []`},
+		"one out of scope": {Want{Stage: "staging"}, `1 seen, 1 in scope, 1 judged, out map[], unread map[], gaps []`},
+		"in no pipeline":   {Want{Stage: "none", Team: "acme"}, `8 seen, 8 in scope, 8 judged, out map[], unread map[], gaps []`},
+		"nobody's":         {Want{Team: "labs"}, `0 seen, 0 in scope, 0 judged, out map[], unread map[], gaps []`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, w)
+			c := &Collector{Heroku: d.heroku, Policy: policy.Default}
+			var heard []int
+			f, err := c.Collect(t.Context(), tt.want, func(done, of int) {
+				if heard = append(heard, done); of != f0(tt.coverage) {
+					t.Errorf("%d of %d", done, of)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.wantCoverage(f.Coverage, tt.coverage)
+			for i, n := range heard {
+				if i != n {
+					t.Errorf("heard %v", heard)
+					break
+				}
+			}
+			if len(heard) != len(f.Standings)+1 || len(f.Standings) != f.Coverage.InScope || !slices.IsSortedFunc(f.Standings, byName) {
+				t.Errorf("heard %d, %d standings", len(heard), len(f.Standings))
+			}
+			if f.Counts.NotReady != f.Coverage.Judged || f.Calls != 4+2*f.Coverage.Judged {
+				t.Errorf("got %+v, %d calls", f.Counts, f.Calls)
+			}
+			for _, s := range f.Standings {
+				if s.News.Kind != "" {
+					t.Errorf("%s: news %+v", s.Name, s.News)
+				}
+			}
+		})
+	}
+}
+
+// f0 is the count in scope of a coverage as wantCoverage writes it.
+func f0(coverage string) (n int) {
+	var seen int
+	_, _ = fmt.Sscanf(coverage, "%d seen, %d in scope", &seen, &n)
+	return n
+}
+
+// Who does not wait to the end is told what was not read.
+func TestCollectCut(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cut  *fleet.Problem // nil: ctx ends
+		word string
+	}{
+		"nobody waits any more": {nil, "out of time"},
+		"the limit is used up":  {&fleet.Problem{Kind: fleet.RateLimited}, "API limit"},
+		"the token is refused":  {&fleet.Problem{Kind: fleet.Unauthorized}, "token refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, hamlet(300))
+			ctx, end := context.WithCancel(t.Context())
+			defer end()
+			var mu sync.Mutex
+			reads := 0
+			d.heroku.setting = func(time.Time, fleet.App) outcome {
+				mu.Lock()
+				defer mu.Unlock()
+				if reads++; reads <= 20 {
+					return outcome{}
+				}
+				if tt.cut == nil {
+					end()
+					return outcome{cut: &fleet.Problem{Kind: fleet.Unavailable, Err: ctx.Err()}}
+				}
+				return outcome{cut: tt.cut}
+			}
+			f, err := (&Collector{Heroku: d.heroku, Policy: policy.Default}).Collect(ctx, Want{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := f.Coverage
+			if c.InScope != 300 || c.Judged != 20 || c.Unread[tt.word] != 280 || !c.Partial() || f.Counts.Unknown != 280 || len(f.Standings) != 300 {
+				t.Errorf("got %+v, %+v, %d standings", c, f.Counts, len(f.Standings))
+			}
+		})
+	}
+}
+
+func TestCollectNothing(t *testing.T) {
+	d := newDesk(t, hamlet(1))
+	d.heroku.lists = func(time.Time) error { return &fleet.Problem{Kind: fleet.Unauthorized} }
+	_, err := (&Collector{Heroku: d.heroku, Policy: policy.Default}).Collect(t.Context(), Want{}, nil)
+	if p, ok := errors.AsType[*fleet.Problem](err); !ok || p.Kind != fleet.Unauthorized {
+		t.Errorf("got %v", err)
+	}
+}
