@@ -3,12 +3,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +36,7 @@ func TestLongHour(t *testing.T) {
 	case err != nil || span < 10*time.Second:
 		t.Fatalf("ZDD_SOAK is %q, want a duration from 10s", os.Getenv("ZDD_SOAK"))
 	}
-	c := campaign{name: "soak", replicas: 1, atOnce: 3, seed: 1, logs: t.TempDir()}
+	c := campaign{name: "soak", replicas: 1, atOnce: 3, seed: soakSeed(t), logs: t.TempDir()}
 	apps := crashApps(int(span/time.Second) + 20) // more than people get through
 	port := freePort(t)
 	s := c.begin(t, apps, "PORT="+port)
@@ -68,12 +70,49 @@ func TestLongHour(t *testing.T) {
 		s.world.faults["heroku"], s.world.faults["slack"], s.refreshed, r.size(), found, found.noted(), r.errors)
 	if found.harm() > 0 {
 		t.Errorf("harm was done:\n%s", strings.Join(found.what, "\n"))
+		for _, a := range r.apps {
+			if strings.Contains(strings.Join(found.what, "\n"), a.name) {
+				t.Log(r.tale(a.name))
+			}
+		}
 	}
 	if !slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return t.State == approval.Done }) {
 		t.Errorf("got %s: nothing is shown by that", r.size())
 	}
 	r.judgeAnswers(t)
 	g.judge(len(r.presses))
+}
+
+// tale is what happened to an app, for whoever looks into harm: by the ledger, by what
+// reached Heroku and by what Slack showed.
+func (r crashRecord) tale(app string) string {
+	var lines []string
+	say := func(at time.Time, format string, args ...any) {
+		lines = append(lines, at.UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+	}
+	tickets := map[string]bool{}
+	for _, e := range r.entries {
+		if e.Name == app {
+			tickets[e.Ticket] = e.Ticket != ""
+			say(e.At, "ledger %s %s %s %s", e.Actor, e.Verb, e.Ticket, e.Detail)
+		}
+	}
+	for _, w := range r.writes[app] {
+		say(w.from, "write until %s: %s", w.to.UTC().Format("15:04:05.000"), w.changed())
+	}
+	for _, d := range r.presses {
+		if d.app == app || tickets[d.ticket] {
+			say(d.at, "%s did %s %s %s, acknowledged %v", d.who, d.did, d.ticket, d.app, d.acked)
+		}
+	}
+	for _, e := range r.events {
+		found := heading.FindStringSubmatch(e.Text)
+		if e.By == "bot" && (mentions(e.Text, app) || found != nil && tickets[found[1]]) {
+			say(e.At, "shown (%s) to %s%s: %.200q", e.Kind, e.To, e.ChannelName, e.Text)
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
 
 // judgeAnswers wants as many private answers for each person as acknowledged requests: where no
@@ -97,6 +136,16 @@ func (r crashRecord) judgeAnswers(t *testing.T) {
 			t.Errorf("%s: got %d answers to %d acknowledged requests", who, told[who], n)
 		}
 	}
+}
+
+// soakSeed is ZDD_CRASH_SEED, as in the crash campaign; default 1.
+func soakSeed(t *testing.T) uint64 {
+	text := cmp.Or(os.Getenv("ZDD_CRASH_SEED"), "1")
+	seed, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("ZDD_CRASH_SEED is %q, want a number", text)
+	}
+	return seed
 }
 
 // weather has Slack refresh a link eight times in the span, take one without a word now and then, and
