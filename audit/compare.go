@@ -190,7 +190,7 @@ func Left(before Standing, why string, at time.Time, scan Scan) Standing {
 // returned is a standing as it is compared with once its app is back: what was told as
 // gone is told anew, and what was known stays so.
 func returned(s Standing) Standing {
-	s.Gone, s.Failing, s.Marks = time.Time{}, false, slices.Clone(s.Marks)
+	s.Gone, s.Failing, s.Fresh, s.Marks = time.Time{}, false, false, slices.Clone(s.Marks)
 	for i := range s.Marks {
 		s.Marks[i].Failing, s.Marks[i].Told = time.Time{}, ""
 	}

@@ -26,6 +26,9 @@ type Digest struct {
 	Trend    []Point       `json:"trend"` // the last 30 nights at most, oldest first, this one last
 	Groups   []Group       `json:"groups"`
 	Changes  Changes       `json:"changes"`
+	// Head is the ledger's head when the scan ended, for people to keep: a chain can't show
+	// by itself that its tail was cut off. Empty: there is none.
+	Head string `json:"head,omitzero"`
 }
 
 // Point is one night in the chart.

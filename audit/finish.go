@@ -71,7 +71,7 @@ func (u *scan) leftovers(ctx context.Context) ([]leftover, error) {
 		switch {
 		case out:
 			rest = append(rest, leftover{id: id, why: why})
-		case len(u.listed.Gaps) == 0:
+		case u.whole:
 			rest = append(rest, leftover{id: id, why: "it is in no list any more: deleted, or out of this account's sight"})
 		case of&done == 0:
 			rest = append(rest, leftover{id: id, lost: fleet.Reason{Kind: NotListed, Text: "it is in no list that could be read"}})
@@ -114,6 +114,11 @@ func (u *scan) digest(ctx context.Context) error {
 		d, err := BuildDigest(n, u.policy.Nightly.Timezone, u.cfg.Store.Standings(ctx), past)
 		if err != nil {
 			return fmt.Errorf("make the digest of %s: %w", n.ID, err)
+		}
+		if u.cfg.Head != nil {
+			if d.Head, err = u.cfg.Head(ctx); err != nil {
+				return fmt.Errorf("the ledger's head for the digest of %s: %w", n.ID, err)
+			}
 		}
 		n.State, n.Coverage, n.Counts, n.Digest = Scanned, d.Coverage, d.Counts, &d
 		return nil

@@ -215,7 +215,7 @@ func telling(w *town, d Digest, known map[fleet.ID]*memory, baseline bool) error
 		switch {
 		case present[id] || m.gone:
 			continue
-		case anyGap && !out || w.away["pipelines"] != (fleet.Reason{}) && !out:
+		case anyGap && !out:
 			err = unseen(id)
 		case m.bad:
 			m.gone = true

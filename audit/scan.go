@@ -65,6 +65,7 @@ type ScanConfig struct {
 	Store  Store
 	Heroku Reader
 	Policy func() policy.Policy
+	Head   func(ctx context.Context) (string, error) // the ledger's head, for the digest; nil: it has none
 	Timing ScanTiming
 	Now    func() time.Time // default time.Now
 	Log    *slog.Logger     // default: none
@@ -132,6 +133,7 @@ type scan struct {
 	out    map[fleet.ID]string
 	listed Coverage // Out and Gaps: what the lists came to
 	again  bool     // the lists left out what may be there in some minutes
+	whole  bool     // the lists of apps were read to their ends: what is in none is not there
 }
 
 // state is what is remembered of an app that stands.
@@ -240,7 +242,9 @@ func (u *scan) noList(ctx context.Context, failed error) (over bool, err error) 
 		return true, fmt.Errorf("read the lists of apps: %w", failed)
 	}
 	until := u.deadline()
-	if p.Kind == fleet.Unauthorized { // a person has to mend that, whom the digest tells
+	if p.Kind == fleet.Unauthorized || !u.n.Again.IsZero() {
+		// A person has to mend that, whom the digest tells; and another look at the few that
+		// could not be read is not worth that all others wait for.
 		until = u.posts()
 	}
 	if now := u.now(); now.Before(until) {
@@ -248,13 +252,14 @@ func (u *scan) noList(ctx context.Context, failed error) (over bool, err error) 
 		at := now.Add(cmp.Or(p.RetryAfter, u.timing.Retry))
 		return true, u.later(earlier(at, until), "because no app could be listed: "+p.Reason().Text)
 	}
-	u.listed.Gaps = []string{"No app could be listed: " + p.Reason().Text + "."}
+	u.in, u.out, u.whole = nil, nil, false
+	u.listed = Coverage{Gaps: []string{"No app could be listed: " + p.Reason().Text + "."}}
 	return false, nil
 }
 
 // sort sorts the listed apps into those in scope and the others.
 func (u *scan) sort(roll fleet.Roll) {
-	u.listed = Coverage{Gaps: gaps(roll)}
+	u.listed, u.whole = Coverage{Gaps: gaps(roll)}, len(roll.Gaps) == 0
 	u.again = slices.ContainsFunc(roll.Gaps, func(g fleet.Gap) bool { return mayPass(g.Why) })
 	apps, unsure, why := roll.Apps[:0], 0, fleet.Reason{}
 	for _, app := range roll.Apps {

@@ -415,6 +415,7 @@ func told(e ledger.Entry) (verb, about string) {
 		What   string `json:"what"`
 		Halt   bool   `json:"halt"`
 		Self   bool   `json:"self"`
+		Night  string `json:"night"`
 	}
 	_ = json.Unmarshal(e.Detail, &detail) // of another version's form: then the verb has to do
 	short := func(s string) string {
@@ -456,6 +457,8 @@ func told(e ledger.Entry) (verb, about string) {
 		return "looked again", ""
 	case ledger.PolicyLoaded:
 		return "read the policy", ""
+	case ledger.Reported:
+		return "reported the night", short(detail.Night)
 	}
 	return e.Verb, ""
 }

@@ -58,13 +58,14 @@ const (
 	Undone       = "undone"        //
 	Rechecked    = "rechecked"     // the app was looked at again some time after
 	PolicyLoaded = "policy-loaded" // the rules changed, or the bot started with them
+	Reported     = "reported"      // a night's digest was posted
 )
 
 // Verbs lists every verb, in the order in which they usually come.
 func Verbs() []string {
 	return []string{
 		Asked, Voted, Approved, Denied, Cancelled, Expired, Stale, Refused, Started, StepIntended, StepDone, StepFailed,
-		Stopped, Failed, Finished, Resumed, Undone, Rechecked, PolicyLoaded,
+		Stopped, Failed, Finished, Resumed, Undone, Rechecked, PolicyLoaded, Reported,
 	}
 }
 

@@ -46,7 +46,7 @@ type selfStore interface {
 func allWork() []string {
 	return []string{
 		approval.WorkApply, approval.WorkExpire, approval.WorkTell, approval.WorkLook, chat.WorkCommand, workAnnounce,
-		audit.WorkScan, audit.WorkDigest, audit.WorkStale,
+		audit.WorkScan, audit.WorkDigest, audit.WorkStale, chat.WorkReport,
 	}
 }
 

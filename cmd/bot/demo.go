@@ -91,6 +91,7 @@ func loopback() (s *simulation, err error) {
 		policy:    demoPolicy,
 		ledgerKey: rand.Text(),
 		rollout:   demoTiming(),
+		nights:    make(chan struct{}, 1),
 		botLog:    &logBuffer{},
 		slack:     simslack.New(simslack.Options{}),
 		heroku:    simheroku.New(simheroku.Options{}),

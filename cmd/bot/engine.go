@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"example.com/zdd/approval"
 	"example.com/zdd/audit"
@@ -26,6 +27,8 @@ type engine struct {
 	desk    *approval.Desk
 	doing   *jobs.Queue // decisions and changes
 	telling *jobs.Queue // messages and second looks: a slow Slack must not hold a rollout up
+	reading *jobs.Queue // whole fleets, which takes minutes or hours
+	nights  *nightWork
 	bot     *chat.Bot
 	about   selfView
 }
@@ -39,7 +42,11 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	}
 	inForce := func() policy.Policy { return pol }
 	e := &engine{}
-	wake := func() { e.doing.Wake(); e.telling.Wake() }
+	wake := func() { e.doing.Wake(); e.telling.Wake(); e.reading.Wake() }
+	if e.nights, err = newNightWork(cfg, o, pol, state, apps, func() { e.reading.Wake() }, log); err != nil {
+		groups.Close()
+		return nil, nil, err
+	}
 	e.desk = approval.NewDesk(approval.DeskConfig{
 		Store: state, Apps: urgent{apps}, Policy: inForce, People: people{e, groups}, ReadOnly: cfg.readOnly(), Wake: wake, Self: apps.ReadSelf,
 		Key: ledger.NewKey(cfg.ledgerKey.Reveal()),
@@ -78,15 +85,20 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		approval.WorkTell: func(ctx context.Context, j *jobs.Job) error { return e.bot.Tell(ctx, j) },
 		approval.WorkLook: func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
 		workAnnounce:      func(ctx context.Context, j *jobs.Job) error { return e.announceRules(ctx, j, state, pol) },
+		audit.WorkDigest:  func(ctx context.Context, j *jobs.Job) error { return e.bot.Digest(ctx, j) },
+		audit.WorkStale:   func(ctx context.Context, j *jobs.Job) error { return e.bot.Stale(ctx, j) },
 	})
+	e.reading = queue(readingWorkers, e.nights.reading(e))
 	e.about = selfView{
 		version: version(), started: o.now(), readOnly: cfg.readOnly(), policy: pol.Digest(), state: state, kinds: allWork(), now: o.now,
-		links: func() (up, of int) { return e.bot.Links() },
+		links: func() (up, of int) { return e.bot.Links() }, next: func() time.Time { return e.nights.next(o.now()) },
 	}
 	slackConfig.Commands = commands.New(commands.Deps{
 		Abouts: e.about,
 		Apps:   apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state, Messages: e.messageOf(state),
+		Nights: state, NextNight: e.nights.next, Releases: apps, Reports: reportStarter{e},
 	})
+	slackConfig.Digests, slackConfig.Reports = e.nights.digests(), e.nights.reports()
 	slackConfig.Requests = state
 	slackConfig.Wake = wake
 	slackConfig.Telling = chat.Telling{

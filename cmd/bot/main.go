@@ -42,6 +42,7 @@ type outside struct {
 	Prompt  bool                                                              // Stdin is a terminal that a person types at
 	Rollout rollout.Timing                                                    // of rollouts; the zero value is production's, and only the demo shortens some
 	Queue   jobs.Timing                                                       // of the job queue; likewise, and only tests shorten any
+	Night   <-chan struct{}                                                   // begins a nightly scan out of turn; nil: never, and only the demo does
 	Chat    chat.Timing                                                       // of the talk with Slack; likewise
 	Width   int                                                               // columns of Stdout; 0: not a terminal
 	Meter   bool                                                              // Stderr is a terminal, where a progress bar can be drawn

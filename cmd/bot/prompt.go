@@ -23,6 +23,9 @@ const (
 	answerWithin = 12 * time.Second
 	// answerQuiet is how long nothing more must come for an answer to be whole.
 	answerQuiet = 250 * time.Millisecond
+	// nightWithin and nightQuiet are the same for a scan of the whole fleet and its digest.
+	nightWithin = time.Minute
+	nightQuiet  = 3 * time.Second
 )
 
 const promptHelp = `Type as a person in Slack types:
@@ -30,6 +33,8 @@ const promptHelp = `Type as a person in Slack types:
   @zdd status shop            a mention in the channel
   click Share to channel      press a button of the newest message that has it
   as approver                 be somebody else: requester, approver, approver2, guest, stranger
+Let the night come:
+  night                       the bot reads the whole fleet and posts its digest in #ops, now
 Look behind the curtain:
   apps                        the simulated Heroku's own list of its apps
   heroku COMMAND              command it: heroku set shop web=2 · heroku fault GET /apps/shop/features 503html · heroku help
@@ -64,7 +69,7 @@ type lineReader interface {
 
 func prompt(ctx context.Context, s *simulation, o outside) error {
 	p := &prompter{simulation: s, out: o.Stdout, person: "requester"}
-	fmt.Fprintf(o.Stdout, "zdd demo: a simulated Slack and Heroku, and the real bot between them.\nNothing leaves this machine. Try:  /zdd status shop   ·   apps   ·   /zdd enable shop   ·   help   ·   quit\n(Waits of ten minutes take ten seconds here; in production they take ten minutes.)\n\n")
+	fmt.Fprintf(o.Stdout, "zdd demo: a simulated Slack and Heroku, and the real bot between them.\nNothing leaves this machine. Try:  /zdd status shop   ·   apps   ·   /zdd enable shop   ·   night   ·   help   ·   quit\n(Waits of ten minutes take ten seconds here; in production they take ten minutes.)\n\n")
 	var lines lineReader = &plainLines{scanner: bufio.NewScanner(o.Stdin)}
 	if o.Prompt {
 		lines = newTerminalLines(p.completions(ctx))
@@ -110,6 +115,8 @@ func (p *prompter) obey(ctx context.Context, line string) (quit bool) {
 		fmt.Fprintln(p.out, promptHelp)
 	case "log":
 		fmt.Fprint(p.out, p.botLog)
+	case "night":
+		err = p.night(ctx)
 	case "as":
 		err = p.become(ctx, rest)
 	case "apps":
@@ -167,13 +174,32 @@ func (p *prompter) say(ctx context.Context, line string) error {
 	if _, err := p.control(ctx, http.MethodPost, p.slackURL+"/_control/do", line); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	return p.watch(ctx, answerWithin, answerQuiet)
+}
+
+// night has the bot scan the fleet and post its digest now, as it does each night.
+func (p *prompter) night(ctx context.Context) error {
+	if err := p.skip(ctx); err != nil {
+		return err
+	}
+	select {
+	case p.nights <- struct{}{}:
+	default: // one is about to begin
+	}
+	fmt.Fprintln(p.out, "(the bot reads the fleet and posts its digest, a message a second as Slack allows)")
+	return p.watch(ctx, nightWithin, nightQuiet)
+}
+
+// watch shows what people see until nothing more came for quiet, or nothing at all did
+// within that time.
+func (p *prompter) watch(ctx context.Context, within, quiet time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	answered := false
 	for {
-		wait := answerWithin
+		wait := within
 		if answered {
-			wait = answerQuiet
+			wait = quiet
 		}
 		news, err := p.news(ctx, wait)
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -240,7 +266,7 @@ func (p *prompter) show(e seen) (answer bool) {
 // completions are the lines that a person may mean: every command, and status of
 // every app.
 func (p *prompter) completions(ctx context.Context) []string {
-	all := []string{"apps", "as approver", "as requester", "as guest", "click Share to channel", "help", "heroku help", "log", "quit", "slack help"}
+	all := []string{"apps", "as approver", "as requester", "as guest", "click Share to channel", "help", "heroku help", "log", "night", "quit", "slack help"}
 	for _, c := range commands.New(commands.Deps{}).Commands() {
 		name, _, _ := strings.Cut(c.Usage, " ")
 		all = append(all, "/zdd "+name, "@zdd "+name)

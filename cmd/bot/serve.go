@@ -31,6 +31,12 @@ func serveProgram(ctx context.Context, args []string, o outside) error {
 	return serve(ctx, cfg, o)
 }
 
+// readers is how many commands that only read run at once. They wait for Heroku nearly all
+// of the time: at two seconds a call, which is a bad day, fifty commands a second are two
+// hundred under way (`make bench`), and who is turned away then asks again. Each takes up to
+// ten connections for a moment; people who ask about the same app share them.
+const readers = 256
+
 // fixed is a policy that holds until the next start.
 type fixed struct{ p policy.Policy }
 
@@ -76,6 +82,7 @@ func serve(ctx context.Context, cfg config, o outside) error {
 		Log:        log,
 		Registerer: registry,
 		Timing:     o.Chat,
+		Workers:    readers,
 	}
 	engine, closeEngine, err := newEngine(cfg, o, pol, state, apps, slackConfig, log)
 	if err != nil {
@@ -101,6 +108,8 @@ func serve(ctx context.Context, cfg config, o outside) error {
 	})
 	group.Go(func() error { return engine.doing.Run(ctx) })
 	group.Go(func() error { return engine.telling.Run(ctx) })
+	group.Go(func() error { return engine.reading.Run(ctx) })
+	group.Go(func() error { return engine.nights.run(ctx, o.Night) })
 	if cfg.port != "" {
 		group.Go(func() error { return serveHealth(ctx, cfg.port, health{engine.bot.Ready, state.Ready, registry}, log) })
 	}

@@ -30,6 +30,7 @@ type simulation struct {
 	policy, ledgerKey   string
 	policies            map[string]string // what the policy may become, by name
 	rollout             rollout.Timing
+	nights              chan struct{}     // has the bot run a night now
 	env                 map[string]string // wins over what the simulation sets
 	botLog              *logBuffer
 
@@ -98,7 +99,7 @@ func (s *simulation) start(ctx context.Context) error {
 	s.mu.Unlock()
 	go func() {
 		defer close(bot.done)
-		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout})
+		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout, Night: s.nights})
 	}()
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()

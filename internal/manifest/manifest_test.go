@@ -37,6 +37,7 @@ func methods() map[string][]string {
 		"chat.delete":                  {"chat:write"},
 		"chat.postEphemeral":           {"chat:write"},
 		"chat.postMessage":             {"chat:write", "chat:write.public"},
+		"bots.info":                    {"users:read"},
 		"chat.update":                  {"chat:write"},
 		"conversations.history":        {"channels:history", "groups:history", "im:history"},
 		"conversations.info":           {"channels:read", "groups:read"},
@@ -55,6 +56,7 @@ func methods() map[string][]string {
 	}
 	for slackGo, name := range map[string]string{
 		"AuthTest":               "auth.test",
+		"GetBotInfo":             "bots.info",
 		"GetPermalink":           "chat.getPermalink",
 		"DeleteMessage":          "chat.delete",
 		"PostEphemeral":          "chat.postEphemeral",
