@@ -77,6 +77,44 @@ func TestTicketPictureIsCurrent(t *testing.T) {
 	})
 }
 
+// The third picture is the digest of a second night, after people have mended some apps
+// and spoiled one.
+func TestDigestPictureIsCurrent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemory(t)
+		defer s.close()
+		if err := s.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(12 * time.Hour) // the first night and its digest
+		for _, line := range []string{"set billing preboot=on", "set maintained preboot=on", "set checkout preboot=off"} {
+			if _, err := s.heroku.Do(line); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(24 * time.Hour)
+		opened, err := openExisting(t.Context(), readConfig(s.environment))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer opened.Close()
+		nights, err := opened.Nights(t.Context(), time.Time{}, 1)
+		if err != nil || len(nights) == 0 {
+			t.Fatalf("got %d nights: %v", len(nights), err)
+		}
+		night, err := opened.Night(t.Context(), nights[0].ID)
+		if err != nil || night.Digest == nil {
+			t.Fatalf("the digest of %s: %v", nights[0].ID, err)
+		}
+		parent, _ := commands.DigestView(*night.Digest, commands.View{Home: "C0OPS", Head: night.Digest.Head})
+		var out bytes.Buffer
+		if err := chat.Terminal(&out, withoutButtons(parent), chat.Style{Width: 104, Zone: time.UTC}); err != nil {
+			t.Fatal(err)
+		}
+		current(t, "digest.svg", drawSVG("#ops at 09:00", out.String()))
+	})
+}
+
 // current holds a generated document against the committed one.
 func current(t *testing.T, name, want string) {
 	t.Helper()
