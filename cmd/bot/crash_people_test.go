@@ -119,7 +119,9 @@ func (p *crowd) see(e simslack.Event) {
 	if label := approveLabel.FindStringSubmatch(e.Text); label != nil && !e.Ephemeral {
 		s.label = label[1]
 	}
-	if s.state = max(s.state, seenAs(found[3])); s.state == seenOver {
+	now := seenAs(found[3])
+	s.state = max(s.state, now)
+	if now == seenOver { // a private answer of a moment earlier may be shown after it
 		s.end = found[3]
 	}
 }
