@@ -34,7 +34,10 @@ func (u *scan) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	return u.digest(ctx)
+	if err := u.digest(ctx); err != nil {
+		return err
+	}
+	return u.forget(ctx)
 }
 
 // skip writes down apps that were listed and not read in time.
@@ -131,6 +134,18 @@ func (u *scan) digest(ctx context.Context) error {
 		u.log.InfoContext(ctx, "the fleet was scanned", "ref", n.ID)
 	}
 	return err
+}
+
+// forget forgets what is older than the policy keeps, by itself: what goes wrong with that
+// waits for the next night, and costs no digest. The night itself stays, however long
+// ago it was due: its digest is still to be posted, and the next one is reckoned from it.
+func (u *scan) forget(ctx context.Context) error {
+	keep := u.policy.Nightly.Keep
+	if keep <= 0 {
+		return nil
+	}
+	before := earlier(u.now().Add(-keep), u.n.Slot)
+	return u.job.Step(ctx, nil, func(ctx context.Context, tx *sql.Tx) error { return u.cfg.Store.Prune(ctx, tx, before) })
 }
 
 func later(a, b time.Time) time.Time {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -371,6 +372,33 @@ func TestScanWithoutPipelines(t *testing.T) {
 	d.wantCoverage(digest.Coverage, `5 seen, 3 in scope, 3 judged, out map[stage unread:2], unread map[], gaps ["The pipelines could not all be listed: Heroku did not answer. Apps that were not covered before are left out (2)."]`)
 	w.away = nil
 	d.wantCoverage(d.night(slotOf(2)).Coverage, `5 seen, 3 in scope, 3 judged, out map[review:2], unread map[], gaps []`)
+}
+
+// What is older than digest.keep is forgotten at the end of a scan; the night itself is
+// not, though it was due long ago.
+func TestScanForgets(t *testing.T) {
+	d := newDesk(t, hamlet(2))
+	d.heroku.policy.Nightly.Keep = 30 * 24 * time.Hour
+	first := slices.Sorted(maps.Keys(d.heroku.apps))
+	d.night(slotOf(0))
+	delete(d.heroku.apps, first[0])
+	d.heroku.apps[first[1]].on[fleet.Preboot] = true
+	d.night(slotOf(1))
+	if len(d.store.turns) != 1 || len(d.store.standings) != 2 {
+		t.Fatalf("got turns %v and %d standings, want that of preboot and both", d.store.turns, len(d.store.standings))
+	}
+	d.night(slotOf(30)) // just not older
+	if got, want := slices.Sorted(maps.Keys(d.store.nights)), []string{"2026-03-02", "2026-03-03", "2026-04-01"}; !slices.Equal(got, want) {
+		t.Errorf("after 30 days: nights %v, want %v", got, want)
+	}
+	d.now = slotOf(100)
+	d.night(slotOf(62)) // nobody ran when it was due
+	if got, want := slices.Sorted(maps.Keys(d.store.nights)), []string{"2026-05-03"}; !slices.Equal(got, want) {
+		t.Errorf("after 100 days: nights %v, want %v", got, want)
+	}
+	if len(d.store.turns) != 0 || len(d.store.standings) != 1 {
+		t.Errorf("after 100 days: turns %v, %d standings; want none, and one of the app that stands", d.store.turns, len(d.store.standings))
+	}
 }
 
 func TestCollect(t *testing.T) {

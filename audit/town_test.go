@@ -326,7 +326,12 @@ func (s *shelf) Turns(_ context.Context, app fleet.ID, limit int) ([]Turn, error
 	return found, nil
 }
 
-func (s *shelf) Prune(context.Context, *sql.Tx, time.Time) error { return nil }
+func (s *shelf) Prune(_ context.Context, _ *sql.Tx, before time.Time) error {
+	s.turns = slices.DeleteFunc(s.turns, func(turn Turn) bool { return turn.Before.Before(before) })
+	maps.DeleteFunc(s.standings, func(_ fleet.ID, of Standing) bool { return !of.Gone.IsZero() && of.Gone.Before(before) })
+	maps.DeleteFunc(s.nights, func(_ string, n Night) bool { return n.Slot.Before(before) })
+	return nil
+}
 
 // errCrash is a process that is gone.
 var errCrash = errors.New("crashed")
