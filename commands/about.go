@@ -53,13 +53,9 @@ type Work struct {
 	Due     time.Time // since when the job is due that is due longest and not begun; zero: none is
 }
 
-// What is too long. A scan comes each day, with two hours for one that starts late and
-// takes long; a job that is due begins within seconds, or after the 30 s in which another
-// replica's are found.
-const (
-	scanTooOld = 26 * time.Hour
-	workTooOld = 5 * time.Minute
-)
+// workTooOld is what is too long for a job that is due: it begins within seconds, or after
+// the 30 s in which another replica's are found.
+const workTooOld = 5 * time.Minute
 
 func newAbout(abouts Abouts) Command {
 	return Command{
@@ -157,7 +153,7 @@ func scansText(s Scans, now time.Time) (text Text, late bool) {
 		if last.Coverage.Partial() {
 			text = append(text, Line(", so not all")...)
 		}
-		if late = age > scanTooOld; late {
+		if late = now.After(audit.StaleAt(last)); late {
 			text = append(text, Line("; that is too long ago")...)
 		}
 	}

@@ -74,6 +74,10 @@ func TestAbout(t *testing.T) {
 			change:  func(a *About) { a.Scans.Last.Finished = now.Add(-50 * time.Hour) },
 			summary: "Not all is well with me: the last scan is too long ago.", facts: map[string]string{"Last scan": "2 days ago), 30 of 30 apps; that is too long ago"},
 		},
+		"the scan of a week": {change: func(a *About) {
+			a.Scans.Last.Finished = now.Add(-50 * time.Hour)
+			a.Scans.Last.Slot, a.Scans.Last.Next = now.Add(-51*time.Hour), now.Add(117*time.Hour)
+		}, summary: "All is well"},
 		"work that is just due": {change: func(a *About) { a.Work.Due = now.Add(-time.Minute) }, summary: "All is well"},
 		"work that nobody does": {
 			change:  func(a *About) { a.Work.Due = now.Add(-time.Hour) },

@@ -17,8 +17,6 @@ type glancer struct {
 }
 
 const (
-	// staleAfter is the age from which a scan is an alarm: a night, and two hours for a long one.
-	staleAfter = 26 * time.Hour
 	// nightsBack is how many nights are looked through for one that ended.
 	nightsBack = 30
 	// glanceApps is how many apps a glance names.
@@ -57,9 +55,9 @@ func (g glancer) glance(ctx context.Context, now time.Time) (Reply, error) {
 		Parts:   []Part{Heading{"The fleet: " + readyOf(last.Counts)}},
 	}
 	warnings := doubts(last.Coverage, nil)
-	if age > staleAfter {
+	if now.After(audit.StaleAt(last)) {
 		reply.Summary += ": too long ago"
-		old := Line(Bold("The last scan is "+spell(age)+" old"), ", and there should be one each night: what follows may not hold any more. ", Code("bot doctor"), " finds out why.")
+		old := Line(Bold("The last scan is "+spell(age)+" old"), ", and the one after it should have ended by now: what follows may not hold any more. ", Code("bot doctor"), " finds out why.")
 		warnings = slices.Insert(warnings, 0, Item{Mark: MarkHazard, Text: old})
 	}
 	if len(warnings) > 0 {

@@ -263,6 +263,11 @@ func TestGlance(t *testing.T) {
 			Coverage: audit.Coverage{Seen: 250, InScope: 219, Judged: 217, Out: map[string]int{"review": 31}, Unread: map[string]int{"two-factor": 2}},
 		}
 	}
+	weekly := func(n audit.Night) audit.Night { // the next one is a week later
+		n.Slot = n.Started
+		n.Next = n.Slot.AddDate(0, 0, 7)
+		return n
+	}
 	standing := func(n int, name string, checks ...string) audit.Standing {
 		s := audit.Standing{App: appID(n), Name: name, Verdict: audit.VerdictNotReady, Increase: fleet.Known[fleet.Money](25_00), ReadAt: read(t, 0, 2)}
 		for _, c := range checks {
@@ -286,6 +291,7 @@ func TestGlance(t *testing.T) {
 	}{
 		"status-fleet":        {kept: kept{nights: []audit.Night{night(read(t, 0, 7))}, standings: standings, digest: &digest}, policy: berlinPolicy, next: next},
 		"status-stale":        {kept: kept{nights: []audit.Night{night(read(t, 2, 7))}, standings: standings}, policy: berlinPolicy, next: next},
+		"status-weekly":       {kept: kept{nights: []audit.Night{weekly(night(read(t, 2, 7)))}}, policy: berlinPolicy, next: next},
 		"status-digest-off":   {kept: kept{nights: []audit.Night{night(read(t, 0, 7))}}, policy: "digest: { timezone: Europe/Berlin }", next: next},
 		"status-before-first": {policy: berlinPolicy, next: next},
 		"status-first-under-way": {
@@ -304,11 +310,23 @@ func TestGlance(t *testing.T) {
 }
 
 // started remembers what was asked for.
-type started struct{ want []audit.Want }
+type started struct {
+	want   []audit.Want
+	before bool // another one runs
+}
 
-func (s *started) Start(_ context.Context, _ commands.Person, want audit.Want) error {
+func (s *started) Start(_ context.Context, _ commands.Person, want audit.Want) (bool, error) {
 	s.want = append(s.want, want)
-	return nil
+	return s.before, nil
+}
+
+// Whoever asks for another part while a report runs is not told that it is read.
+func TestReportJoined(t *testing.T) {
+	reply := said(t, commands.Deps{Apps: heroku{}, Policies: policyOf(t, ""), Reports: &started{before: true}}, "report team=data")
+	const want = "I am already reading a report for you"
+	if !strings.HasPrefix(reply.Summary, want) || !strings.Contains(reply.Summary, "ask again for every app in scope of team data") {
+		t.Errorf("got %q, want %s…, and what to ask again for", reply.Summary, want)
+	}
 }
 
 func TestReport(t *testing.T) {

@@ -17,7 +17,9 @@ import (
 // it is and what came out is shown by whoever does that work, with [ReportProgress] and
 // [ReportView].
 type reports interface {
-	Start(ctx context.Context, by Person, want audit.Want) error
+	// joined says that one of theirs is being read already, of whatever part of the fleet:
+	// it goes on, and nothing else is begun.
+	Start(ctx context.Context, by Person, want audit.Want) (joined bool, err error)
 }
 
 func newReport(r reports) Command {
@@ -38,8 +40,12 @@ func newReport(r reports) Command {
 			if err != nil {
 				return Reply{}, err
 			}
-			if err := r.Start(ctx, req.By, want); err != nil {
+			joined, err := r.Start(ctx, req.By, want)
+			switch {
+			case err != nil:
 				return Reply{}, fmt.Errorf("start the report: %w", err)
+			case joined:
+				return Reply{}, refuse("I am already reading a report for you: it shows how far it is in our direct messages. I did not begin another one. When it is done, ask again for %s if that is not what it was about.", plain(wanted(want)))
 			}
 			text := Line("I read " + wanted(want) + " on Heroku now. How far I am, and then the report, comes to you alone. Nothing is changed by it.")
 			return Reply{Summary: text.String(), Parts: []Part{Para{text}}}, nil

@@ -173,9 +173,8 @@ func (n *nightWork) reports() chat.Reports {
 // reportStarter begins a report for a person, with a bot that is made last.
 type reportStarter struct{ engine *engine }
 
-// Start begins it, or joins the one that the person waits for already.
-func (s reportStarter) Start(ctx context.Context, by commands.Person, want audit.Want) error {
+// Start begins it, unless the person waits for one already.
+func (s reportStarter) Start(ctx context.Context, by commands.Person, want audit.Want) (joined bool, err error) {
 	defer s.engine.reading.Wake()
-	_, err := s.engine.bot.BeginReport(ctx, by, want)
-	return err
+	return s.engine.bot.BeginReport(ctx, by, want)
 }
