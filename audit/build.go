@@ -26,8 +26,9 @@ func BuildDigest(n Night, zone string, standings iter.Seq2[Standing, error], pas
 		if err != nil {
 			return Digest{}, err
 		}
-		listed := s.News.Night == n.ID && s.News.Kind != ""
-		if s.Gone.IsZero() && s.Night != n.ID || !s.Gone.IsZero() && !listed {
+		tonight := s.News.Night == n.ID
+		listed := tonight && s.News.Kind != ""
+		if s.Gone.IsZero() && s.Night != n.ID || !s.Gone.IsZero() && !tonight {
 			continue
 		}
 		g := groupOf(groups, &s)
@@ -41,6 +42,8 @@ func BuildDigest(n Night, zone string, standings iter.Seq2[Standing, error], pas
 		case listed:
 			g.Lines = append(g.Lines, lineOf(&s))
 			g.Mention = g.Mention || s.News.Mention
+		case !s.Gone.IsZero():
+			g.Left++
 		case s.Verdict == VerdictNotReady:
 			g.Quiet++
 		}
@@ -76,6 +79,8 @@ func (c *Changes) count(s *Standing, listed bool) {
 		kind = s.News.Kind
 	}
 	switch {
+	case !s.Gone.IsZero() && !listed:
+		c.Left++
 	case !s.Gone.IsZero():
 		c.Gone++
 	case kind == LineNew:

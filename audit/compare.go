@@ -176,13 +176,13 @@ func Lost(before Standing, why fleet.Reason, at time.Time, scan Scan) Standing {
 	return s
 }
 
-// Left is how an app stands that is no longer in scope, or no more there. It is told of
-// where it was failing.
+// Left is how an app stands that is no longer in scope, or no more there. It is listed
+// where it was failing, and else counted.
 func Left(before Standing, why string, at time.Time, scan Scan) Standing {
 	s := before
-	s.Gone, s.News = stamp(at), News{}
+	s.Gone, s.News = stamp(at), News{Night: scan.Night}
 	if s.Failing {
-		s.News = News{Night: scan.Night, Kind: LineGone, Why: why}
+		s.News.Kind, s.News.Why = LineGone, why
 	}
 	return s
 }

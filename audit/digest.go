@@ -49,6 +49,9 @@ type Changes struct {
 	Still     int `json:"still"`     // failing as before, listed or not
 	Gone      int `json:"gone"`      // was failing, and is deleted or out of scope now
 	Unread    int `json:"unread"`    // could not be judged tonight
+	// Left counts apps that were not failing, and are deleted or out of scope now. They are
+	// not listed; where an account loses its sight of a team, this number tells.
+	Left int `json:"left,omitzero"`
 }
 
 // Group is what concerns one owner, or one team where nobody is named as owner, in one
@@ -64,6 +67,7 @@ type Group struct {
 	Lines   []Line `json:"lines"`  // what is listed of them, the worst first
 	// Quiet counts the apps that fail as before and are not listed tonight.
 	Quiet int `json:"quiet,omitzero"`
+	Left  int `json:"left,omitzero"` // see Changes
 }
 
 // Line is one app in a digest.

@@ -374,6 +374,33 @@ func TestScanWithoutPipelines(t *testing.T) {
 	d.wantCoverage(d.night(slotOf(2)).Coverage, `5 seen, 3 in scope, 3 judged, out map[review:2], unread map[], gaps []`)
 }
 
+// An account that loses its sight of a team sees a list without it, and no error: that its
+// apps are gone is told though nothing of them failed, once.
+func TestScanOutOfSight(t *testing.T) {
+	d := newDesk(t, hamlet(9))
+	for _, h := range d.heroku.apps {
+		h.on[fleet.Preboot] = true
+	}
+	if got := d.night(slotOf(0)); got.Counts.Ready != 9 || got.Changes != (Changes{}) {
+		t.Fatalf("the first night: %+v, %+v", got.Counts, got.Changes)
+	}
+	for id, h := range d.heroku.apps {
+		if h.name != "app-00" {
+			delete(d.heroku.apps, id)
+		}
+	}
+	got := d.night(slotOf(1))
+	if want := (Changes{Left: 8}); got.Changes != want || got.Counts.Ready != 1 {
+		t.Errorf("when they left: %+v and %d ready, want %+v and 1", got.Changes, got.Counts.Ready, want)
+	}
+	if got := got.Groups; len(got) != 1 || got[0].Left != 8 || len(got[0].Lines) != 0 {
+		t.Errorf("when they left: groups %+v, want that of acme with 8 that left, none of them listed", got)
+	}
+	if got := d.night(slotOf(2)); got.Changes != (Changes{}) {
+		t.Errorf("the night after: %+v, want nothing", got.Changes)
+	}
+}
+
 // What is older than digest.keep is forgotten at the end of a scan; the night itself is
 // not, though it was due long ago.
 func TestScanForgets(t *testing.T) {

@@ -85,6 +85,7 @@ func (m *digestMessage) narrow() {
 		m.Counts.Increase += g.Counts.Increase
 		m.Counts.Unpriced += g.Counts.Unpriced
 		m.Changes.Still += g.Quiet
+		m.Changes.Left += g.Left
 		for _, l := range g.Lines {
 			switch l.Kind {
 			case audit.LineNew:
@@ -187,7 +188,7 @@ func (m digestMessage) changed() []string {
 	for _, c := range []struct {
 		n    int
 		word string
-	}{{m.Changes.Regressed, "regressed"}, {m.Changes.New, "new"}, {m.Changes.Fixed, "fixed"}, {m.Changes.Gone, "gone"}} {
+	}{{m.Changes.Regressed, "regressed"}, {m.Changes.New, "new"}, {m.Changes.Fixed, "fixed"}, {m.Changes.Gone + m.Changes.Left, "gone"}} {
 		if c.n > 0 {
 			said = append(said, grouped(c.n)+" "+c.word)
 		}
@@ -215,6 +216,9 @@ func (m digestMessage) inShort() string {
 
 // unchanged says that nothing did, or no more than can be said where some are unknown.
 func (m digestMessage) unchanged() string {
+	if n := m.Changes.Left; n > 0 {
+		return isAre(n) + " gone since " + m.before() + " (deleted, out of scope, or out of my Heroku account's sight), and nothing else changed"
+	}
 	if m.Coverage.Partial() {
 		return "no change was seen since " + m.before()
 	}

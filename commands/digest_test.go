@@ -161,6 +161,12 @@ func TestDigest(t *testing.T) {
 			d.Groups = []audit.Group{{Team: "acme", Counts: d.Counts, Quiet: 2}}
 			return d
 		}},
+		"digest-all-well-fewer": {view: home, digest: func(t *testing.T) audit.Digest {
+			d := sunday(t, audit.Counts{Ready: 112})
+			d.Changes.Left = 100
+			d.Groups = []audit.Group{{Team: "acme", Counts: d.Counts, Left: 100}}
+			return d
+		}},
 		"digest-ordinary": {view: home, digest: ordinary},
 		"digest-channel":  {view: commands.View{Channel: "C0SHOP", Home: "C0OPS", Head: "#1234 ab12cd34ef56"}, digest: ordinary},
 		"digest-repeat": {view: commands.View{Home: "C0OPS", Repeat: true}, digest: func(t *testing.T) audit.Digest {
