@@ -404,6 +404,7 @@ func TestReportProgress(t *testing.T) {
 // Whatever kept the fleet from being read is told as of a fleet.
 func TestExplainReport(t *testing.T) {
 	for kind, want := range map[fleet.Kind]string{
+		fleet.Refused:      "I can't read the apps of team acme. Nothing was changed.",
 		fleet.NotFound:     "I can see no team acme on Heroku",
 		fleet.Forbidden:    "Heroku does not let my account list these apps",
 		fleet.Unavailable:  "Heroku's API did not answer just now, so I can't say anything about the fleet",

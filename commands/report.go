@@ -210,6 +210,12 @@ func ExplainReport(p *fleet.Problem, want audit.Want) error {
 		return refuse("I can see no team `%s` on Heroku: it does not exist, or my account is no member of it. Check the name, or ask an admin of the team to add my account.", plain(want.Team))
 	case fleet.Forbidden:
 		return refuse("Heroku does not let my account list these apps (`forbidden`). Ask an admin of the team to give it the permission `view`.")
+	case fleet.Refused: // such as a name that no team can have
+		whose := "the fleet"
+		if want.Team != "" {
+			whose = "the apps of team `" + plain(want.Team) + "`"
+		}
+		return refuse("I can't read %s%s. Nothing was changed.", whose, because(p.Message))
 	case fleet.Unavailable:
 		return refuse("Heroku's API did not answer just now%s, so I can't say anything about the fleet; its dynos may be running fine. Try again in a minute, and look at https://status.heroku.com.", because(p.Message))
 	}
