@@ -52,6 +52,7 @@ func newGauges(v selfView) gauges {
 		{"zdd_database_up", "1 where the database answers.", nil},
 		{"zdd_scan_finished_timestamp_seconds", "When the newest scan of the fleet ended; absent before the first.", nil},
 		{"zdd_scan_unread_apps", "Apps in scope that the newest scan could not read.", nil},
+		{"zdd_scan_partial", "1 where the newest scan saw less than it had to: an app or a list could not be read.", nil},
 		{"zdd_digest_posted_timestamp_seconds", "When the digest of the newest scan was posted everywhere; absent while it is not.", nil},
 		{"zdd_tickets_pending", "Tickets that wait for a decision.", nil},
 		{"zdd_tickets_open", "Tickets that are approved or are being carried out.", nil},
@@ -83,6 +84,7 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 		last := a.Scans.Last
 		tell("zdd_scan_finished_timestamp_seconds", float64(last.Finished.Unix()))
 		tell("zdd_scan_unread_apps", float64(last.Coverage.InScope-last.Coverage.Judged))
+		tell("zdd_scan_partial", truth(last.Coverage.Partial()))
 		if !last.Posted.IsZero() {
 			tell("zdd_digest_posted_timestamp_seconds", float64(last.Posted.Unix()))
 		}

@@ -63,12 +63,12 @@ func TestGauges(t *testing.T) {
 	for gone, want := range map[string]map[string]float64{
 		"": {
 			"zdd_build_info": 1, "zdd_read_only": 1, "zdd_database_up": 1, "zdd_tickets_pending": 1, "zdd_tickets_open": 2, "zdd_job_due_seconds": 90, "zdd_ledger_entries": 7,
-			"zdd_scan_finished_timestamp_seconds": float64(now.Add(-24 * time.Hour).Unix()), "zdd_digest_posted_timestamp_seconds": float64(now.Add(-18 * time.Hour).Unix()), "zdd_scan_unread_apps": 2,
+			"zdd_scan_finished_timestamp_seconds": float64(now.Add(-24 * time.Hour).Unix()), "zdd_digest_posted_timestamp_seconds": float64(now.Add(-18 * time.Hour).Unix()), "zdd_scan_unread_apps": 2, "zdd_scan_partial": 1,
 		},
 		"database": {"zdd_build_info": 1, "zdd_read_only": 1, "zdd_database_up": 0},
 		"tickets": {
 			"zdd_build_info": 1, "zdd_read_only": 1, "zdd_database_up": 1, "zdd_ledger_entries": 7,
-			"zdd_scan_finished_timestamp_seconds": float64(now.Add(-24 * time.Hour).Unix()), "zdd_digest_posted_timestamp_seconds": float64(now.Add(-18 * time.Hour).Unix()), "zdd_scan_unread_apps": 2,
+			"zdd_scan_finished_timestamp_seconds": float64(now.Add(-24 * time.Hour).Unix()), "zdd_digest_posted_timestamp_seconds": float64(now.Add(-18 * time.Hour).Unix()), "zdd_scan_unread_apps": 2, "zdd_scan_partial": 1,
 		},
 	} {
 		registry := prometheus.NewPedanticRegistry()

@@ -322,7 +322,7 @@ func TestFigures(t *testing.T) {
 		{"cmd/bot/engine.go", `doingWorkers\s+= 5`, "docs/operations.md", "5 jobs run at a time"},
 		{"cmd/bot/gauges.go", `scrapeFor\s+= 5 \* time.Second`, "docs/operations.md", "at most once in 5 s"},
 		{"cmd/bot/about.go", `aboutTimeout\s+= 3 \* time.Second`, "docs/operations.md", "for 3 s at most"},
-		{"commands/about.go", `scanTooOld\s+= 26 \* time.Hour`, "docs/operations.md", "> 26 * 3600"},
+		{"audit/nightly.go", `staleAfter\s+= 26 \* time.Hour`, "docs/operations.md", "> 26 * 3600"},
 		{"commands/about.go", `workTooOld\s+= 5 \* time.Minute`, "docs/operations.md", "max(zdd_job_due_seconds) > 300"},
 		{"approval/no.go", `maxReason\s+= 2000`, "docs/operations.md", "2,000 characters of a reason"},
 		{"heroku/bucket.go", `defaultReserve\s+= 500`, "docs/operations.md", "`heroku.reserve` (500)"},
