@@ -1,11 +1,9 @@
 package heroku_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,37 +11,8 @@ import (
 	platform "github.com/heroku/heroku-go/v5"
 
 	simheroku "example.com/zdd/sim/heroku"
+	"example.com/zdd/sim/play"
 )
-
-// pipeListener is an in-memory listener: what is read from and written to it
-// never leaves the process, so it works inside a synctest bubble.
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (l *pipeListener) Close() error   { close(l.closed); return nil }
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
-
-func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case l.conns <- there:
-		return here, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
 
 // client speaks to a server of its own, over memory.
 type client struct {
@@ -55,16 +24,15 @@ type client struct {
 func serve(t *testing.T, o simheroku.Options) *client {
 	t.Helper()
 	sim := simheroku.New(o)
-	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	srv := &http.Server{Handler: sim}
-	go srv.Serve(l) //nolint:errcheck // ends with ErrServerClosed
-	tr := &http.Transport{DialContext: l.dial}
+	network := &play.Network{}
+	stop := network.Serve("api.heroku.test", sim)
+	c := &client{t: t, sim: sim, http: network.Client()}
 	t.Cleanup(func() {
 		sim.Close()
-		tr.CloseIdleConnections()
-		srv.Close()
+		c.http.CloseIdleConnections()
+		stop()
 	})
-	return &client{t: t, sim: sim, http: &http.Client{Transport: tr}}
+	return c
 }
 
 // heroku is heroku-go, unchanged, on the in-memory connection.

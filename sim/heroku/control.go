@@ -90,7 +90,9 @@ func commands() []command {
 		{"crash APP [DYNO]", "crash a dyno (default web.1); it starts again after 20 minutes", doCrash},
 		{"set APP key=value…", "change an app behind the bot's back", doSet},
 		{"create NAME [key=value…]", "make an app", doCreate},
+		{"generate N NAME [key=value…]", "make N apps alike, NAME-001 and so on", doGenerate},
 		{"rename APP NEW", "rename an app; its id stays", doRename},
+		{"move APP TEAM|none", "give an app to another team, or to its owner; its id stays", doMove},
 		{"delete APP", "delete an app", doDelete},
 		{"suspend APP", "suspend an app", accessTo(accessSuspended)},
 		{"unsuspend APP", "end that", accessTo(accessOpen)},
@@ -276,6 +278,30 @@ func doCreate(s *Server, now time.Time, args []string) (string, error) {
 	return s.world.summary(a, now), nil
 }
 
+// mostGenerated bounds how many apps one command makes.
+const mostGenerated = 10000
+
+func doGenerate(s *Server, now time.Time, args []string) (string, error) {
+	if len(args) < 2 {
+		return "", fmt.Errorf("want how many, and what they begin with")
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n < 1 || n > mostGenerated {
+		return "", fmt.Errorf("%q is no number from 1 to %d", args[0], mostGenerated)
+	}
+	settings, err := parseSettings(args[2:])
+	if err != nil {
+		return "", err
+	}
+	digits := max(3, len(strconv.Itoa(n)))
+	for i := 1; i <= n; i++ {
+		if _, err := s.world.createApp(now, fmt.Sprintf("%s-%0*d", args[1], digits, i), settings, 0); err != nil {
+			return "", fmt.Errorf("app %d of %d: %w", i, n, err)
+		}
+	}
+	return fmt.Sprintf("%d apps made", n), nil
+}
+
 func doRename(s *Server, now time.Time, args []string) (string, error) {
 	a, args, err := s.appArg(now, args)
 	if err != nil {
@@ -289,6 +315,25 @@ func doRename(s *Server, now time.Time, args []string) (string, error) {
 		return "", refusal
 	}
 	return fmt.Sprintf("%s is now %s", old, a.name), nil
+}
+
+func doMove(s *Server, now time.Time, args []string) (string, error) {
+	a, args, err := s.appArg(now, args)
+	if err != nil {
+		return "", err
+	}
+	if len(args) != 1 {
+		return "", fmt.Errorf("want one team, or none")
+	}
+	to := s.world.teamNamed(args[0])
+	switch {
+	case a.space != nil:
+		return "", fmt.Errorf("%s is in a space, which belongs to one team", a.name)
+	case to == nil && args[0] != "none":
+		return "", fmt.Errorf("no team %q", args[0])
+	}
+	a.team = to
+	return fmt.Sprintf("%s: team %s", a.name, args[0]), nil
 }
 
 func doDelete(s *Server, now time.Time, args []string) (string, error) {

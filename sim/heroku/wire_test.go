@@ -327,6 +327,11 @@ func TestControlSaysWhatIsWrong(t *testing.T) {
 		{"crash shop web.9", "runs no dyno web.9"},
 		{"rename shop Shop", "Name must start with a letter"},
 		{"create shop", "is there already"},
+		{"generate app", "want how many"},
+		{"generate 0 app", `"0" is no number from 1 to 10000`},
+		{"generate 2 App", `app 1 of 2: "App-001" is no app name`},
+		{"move shop", "want one team"},
+		{"move shop nowhere", `no team "nowhere"`},
 		{"two-factor shop", "want on or off"},
 		{"latency soon", "is no duration"},
 		{"bucket 5000", "is no number from 0 to 4500"},
@@ -371,6 +376,37 @@ func TestSummary(t *testing.T) {
 		if got := c.do(tt.line); got != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.line, got, tt.want)
 		}
+	}
+}
+
+func TestManyAppsAtOnce(t *testing.T) {
+	c := serve(t, simheroku.Options{})
+	if got, want := c.do("generate 12 app team=acme web=3 preboot=on"), "12 apps made"; got != want {
+		t.Errorf("generate: got %q, want %q", got, want)
+	}
+	for _, name := range []string{"app-001", "app-012"} {
+		want := name + " web=3 size=standard-1x affinity=off preboot=on maintenance=off stage=none release=v3 cost=7500"
+		if got := c.do("show " + name); got != want {
+			t.Errorf("show: got %s\nwant %s", got, want)
+		}
+	}
+	if r := c.get("/_control/app/app-013"); r.status != 400 {
+		t.Errorf("a thirteenth app: got %d, want 400", r.status)
+	}
+}
+
+func TestAMovedAppIsListedWithItsNewTeam(t *testing.T) {
+	c := serve(t, simheroku.Options{})
+	c.do("move shop data")
+	if got := c.get("/teams/data/apps").text; !strings.Contains(got, `"name":"shop"`) {
+		t.Errorf("apps of its new team: got %s, want shop among them", got)
+	}
+	if got := c.get("/teams/acme/apps").text; strings.Contains(got, `"name":"shop"`) {
+		t.Errorf("apps of its old team: got %s, want no shop", got)
+	}
+	c.do("move shop none")
+	if got := c.get("/teams/data/apps").text; strings.Contains(got, `"name":"shop"`) {
+		t.Errorf("apps of a team that gave it away: got %s, want no shop", got)
 	}
 }
 

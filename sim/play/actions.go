@@ -74,6 +74,19 @@ func (w pause) run(ctx context.Context, p *player) (string, error) {
 	return "", p.world.Sleep(ctx, w.d)
 }
 
+// moment lets time pass until clocks in UTC show a time of day next.
+type moment struct{ hour, minute, second int }
+
+func (m moment) run(ctx context.Context, p *player) (string, error) {
+	now := time.Now().UTC()
+	year, month, day := now.Date()
+	next := time.Date(year, month, day, m.hour, m.minute, m.second, 0, time.UTC)
+	if !next.After(now) {
+		next = next.AddDate(0, 0, 1)
+	}
+	return "", p.world.Sleep(ctx, next.Sub(now))
+}
+
 // process starts or ends the bot.
 type process struct{ verb string }
 

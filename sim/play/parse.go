@@ -36,6 +36,7 @@ var (
 	seesLine    = regexp.MustCompile(`^(bot|slack)(?:(?:→|->)([\w-]+)|#([\w.-]+)): ?(.*)$`)
 	noneLine    = regexp.MustCompile(`^no answer to ([\w-]+)$`)
 	afterLine   = regexp.MustCompile(`^after (\S+)$`)
+	untilLine   = regexp.MustCompile(`^until (\S+)$`)
 	herokuLine  = regexp.MustCompile(`^heroku: (\S+) (.+)$`)
 	callsLine   = regexp.MustCompile(`^calls: (\S+) (/\S*) (\d+)(\+?)$`)
 	noCallsLine = regexp.MustCompile(`^calls: none to (\S+)$`)
@@ -65,6 +66,7 @@ var (
 //	no answer to NAME              nothing more has come for NAME
 //	nothing else                   nothing more has come for anybody
 //	after 24h                      time passes (units d, h, m, s, ms)
+//	until 03:30                    time passes until clocks in UTC show that next (or 03:30:05)
 //	heroku: APP WORD…              the app's one-line summary holds every word; !WORD: holds it not
 //	heroku> COMMAND, slack> COMMAND    a line to the simulator's /_control/do
 //	calls: METHOD PATH N           so many requests reached Heroku (N+: or more); * is a segment, ** the rest
@@ -148,6 +150,9 @@ func parseLine(text string) (action, error) {
 		}
 		return pause{d: d}, nil
 	}
+	if m := untilLine.FindStringSubmatch(text); m != nil {
+		return parseUntil(m[1])
+	}
 	if act := parseCalls(text); act != nil {
 		return act, nil
 	}
@@ -213,6 +218,16 @@ func parseCalls(text string) action {
 		return slackCalls{method: m[1], n: n, orMore: orMore}
 	}
 	return nil
+}
+
+// parseUntil reads a time of day.
+func parseUntil(text string) (action, error) {
+	for _, layout := range []string{"15:04", "15:04:05"} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return moment{hour: at.Hour(), minute: at.Minute(), second: at.Second()}, nil
+		}
+	}
+	return nil, fmt.Errorf("until %q: want a time of day such as 03:30 or 03:30:05", text)
 }
 
 // parseDuration is time.ParseDuration with days.

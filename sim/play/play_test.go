@@ -217,6 +217,35 @@ func TestAFailingLineSaysWhatCameInstead(t *testing.T) {
 	}
 }
 
+func TestUntilWaitsForTheClock(t *testing.T) {
+	for script, want := range map[string]time.Duration{
+		"until 03:30":              3*time.Hour + 30*time.Minute,
+		"until 00:00:05":           5 * time.Second,
+		"until 00:00":              24 * time.Hour, // bubbles begin at midnight
+		"until 09:00\nuntil 03:30": 27*time.Hour + 30*time.Minute,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s, err := play.Parse("s.txt", strings.NewReader(script))
+			if err != nil {
+				t.Fatal(err)
+			}
+			slept := time.Duration(0)
+			net := &play.Network{}
+			defer net.Serve("slack.test", slack.New(slack.Options{}))()
+			web := net.Client()
+			defer web.CloseIdleConnections()
+			err = s.Run(t.Context(), play.World{Slack: "http://slack.test", Client: web, Sleep: func(_ context.Context, d time.Duration) error {
+				time.Sleep(d)
+				slept += d
+				return nil
+			}})
+			if err != nil || slept != want {
+				t.Errorf("%q: got %v, %v, want %v", script, slept, err, want)
+			}
+		})
+	}
+}
+
 func TestParseNamesTheLine(t *testing.T) {
 	for _, tt := range []struct{ script, want string }{
 		{"# fine\nhello", `s.txt:2: not a line of a script: "hello"`},
@@ -224,6 +253,8 @@ func TestParseNamesTheLine(t *testing.T) {
 		{"requester> hi\n  more", "s.txt:2: an indented line needs"},
 		{"after noon", `s.txt:1: after "noon": want a duration`},
 		{"after -2h", "s.txt:1: after"},
+		{"until noon", `s.txt:1: until "noon": want a time of day`},
+		{"until 24:30", "s.txt:1: until"},
 		{"bot> hi", "s.txt:1: the bot types for itself"},
 		{"bot->requester hi", "s.txt:1: want bot->NAME: TEXT"},
 		{"requester>", "s.txt:1: requester> needs something after it"},
