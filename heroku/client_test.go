@@ -479,13 +479,12 @@ func TestConnectionsAreReused(t *testing.T) {
 		sim := simheroku.New(simheroku.Options{Latency: time.Second})
 		var mu sync.Mutex
 		conns := map[net.Conn]bool{}
-		m := newMemory()
 		server := &http.Server{Handler: sim, ConnState: func(c net.Conn, _ http.ConnState) {
 			mu.Lock()
 			defer mu.Unlock()
 			conns[c] = true
 		}}
-		c := clientOf(t, m, server, heroku.Config{})
+		c := clientOf(t, server, heroku.Config{})
 		read(t, c, "shop")
 		mu.Lock()
 		first := len(conns)

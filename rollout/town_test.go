@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -26,38 +25,9 @@ import (
 	"example.com/zdd/rollout"
 	"example.com/zdd/secret"
 	simheroku "example.com/zdd/sim/heroku"
+	"example.com/zdd/sim/play"
 	"example.com/zdd/store"
 )
-
-// memory is a network inside a bubble.
-type memory struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (m *memory) Accept() (net.Conn, error) {
-	select {
-	case c := <-m.conns:
-		return c, nil
-	case <-m.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (m *memory) Close() error   { m.once.Do(func() { close(m.closed) }); return nil }
-func (m *memory) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
-
-func (m *memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case m.conns <- there:
-		return here, nil
-	case <-m.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
 
 // town is a rollout with everything real but Heroku and Slack: the store on SQLite, the
 // queue, and the client that speaks to the simulator.
@@ -84,13 +54,14 @@ func inTown(t *testing.T, text string, test func(*town)) {
 		town := &town{T: t, policy: policy.Default(), sim: simheroku.New(simheroku.Options{Fleet: apps})}
 		defer town.end()
 		town.later(town.sim.Close)
-		network := &memory{conns: make(chan net.Conn), closed: make(chan struct{})}
+		network := &play.Network{}
+		listener := network.Listen("localhost")
 		server := &http.Server{Handler: town.sim, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 		var serving sync.WaitGroup
-		serving.Go(func() { _ = server.Serve(network) })
+		serving.Go(func() { _ = server.Serve(listener) })
 		town.later(func() { _ = server.Close(); serving.Wait() })
 		town.heroku, err = heroku.New(heroku.Config{
-			URL: "http://localhost:5000", MetricsURL: "http://localhost:5000", Key: secret.New(simheroku.DefaultToken), Dial: network.dial,
+			URL: "http://localhost:5000", MetricsURL: "http://localhost:5000", Key: secret.New(simheroku.DefaultToken), Dial: network.Dial,
 		})
 		if err != nil {
 			t.Fatal(err)
