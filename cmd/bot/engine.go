@@ -71,6 +71,8 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 			Timing:   o.Queue,
 			Log:      log,
 			Handlers: handlers,
+			// The nights after it wait for it.
+			GiveUpAfter: map[string]time.Duration{audit.WorkScan: scanGivenUp},
 		})
 	}
 	e.doing = queue(doingWorkers, map[string]jobs.Handler{
@@ -139,6 +141,11 @@ const (
 	doingWorkers   = 5
 	tellingWorkers = 3
 )
+
+// scanGivenUp is for how long a scan may do nothing but fail, as one app that a defect
+// can't judge would have it: scans run one after the other, and the next night's is to
+// begin on time. To wait for Heroku is no failure.
+const scanGivenUp = 12 * time.Hour
 
 // people is who Slack says somebody is.
 type people struct {
