@@ -28,7 +28,7 @@ conformance: ## hold the simulators against the real Heroku CLI and Bolt (needs 
 	ZDD_CONFORMANCE=1 go test -count=1 ./conformance/...
 
 KILLS ?= 200
-crash: ## kill the bot while people use it, KILLS (200) times in each of three set-ups, and count the harm
+crash: ## kill the bot while people use it and nights come, KILLS (200) times in each of three set-ups, and count the harm
 	ZDD_CRASH_KILLS=$(KILLS) go test -count=1 -timeout=3h -v -run='^TestCrash$$' ./cmd/bot
 
 long: ## the tests that have a long form, in that: a year of nights on the fake clock and the like

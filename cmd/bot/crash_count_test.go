@@ -35,6 +35,8 @@ type crashRecord struct {
 	fell     []string // processes that ended by themselves, or badly, or logged what must not be
 	work     string   // that is left undone; empty: none
 	errors   int      // that were logged
+
+	crashNights
 }
 
 // Harms: none may happen, ever.
@@ -51,6 +53,9 @@ const (
 	harmDouble   = "DOUBLE"   // a message that was posted twice, and neither says that it may be a repeat
 	harmChain    = "CHAIN"    // the ledger is not whole, or tells a thing twice
 	harmFell     = "FELL"     // a process that ended by itself, or badly, or panicked
+	harmUntold   = "UNTOLD"   // a night that never began, or a channel that never got its digest
+	harmTorn     = "TORN"     // a digest of which a part is missing, or stands elsewhere
+	harmScan     = "SCAN"     // an app judged twice in one night, or counted and not judged
 	notedSilent  = "unanswered"
 	notedRepeat  = "repeats-told"
 	notedNothing = "idle-writes"
@@ -58,7 +63,7 @@ const (
 )
 
 func harms() []string {
-	return []string{harmLost, harmRedo, harmOverlap, harmOrder, harmTwice, harmSelf, harmGhost, harmEnded, harmLive, harmDouble, harmChain, harmFell}
+	return []string{harmLost, harmRedo, harmOverlap, harmOrder, harmTwice, harmSelf, harmGhost, harmEnded, harmLive, harmDouble, harmChain, harmFell, harmUntold, harmTorn, harmScan}
 }
 
 // tally counts harms, and what is worth a number: private answers that a kill took
@@ -122,7 +127,7 @@ func (r crashRecord) size() string {
 			refused++
 		}
 	}
-	return fmt.Sprintf("tickets=%d done=%d presses=%d unheard=%d turned-away=%d writes=%d ledger=%d", len(r.tickets), done, len(r.presses), unheard, refused, writes, len(r.entries))
+	return fmt.Sprintf("tickets=%d done=%d presses=%d unheard=%d turned-away=%d writes=%d ledger=%d nights=%d", len(r.tickets), done, len(r.presses), unheard, refused, writes, len(r.entries), len(r.nights))
 }
 
 // judge counts everything.
@@ -135,6 +140,7 @@ func (r crashRecord) judge() *tally {
 	r.judgePresses(y)
 	r.judgeMessages(y)
 	r.judgeLedger(y)
+	r.judgeNights(y)
 	for _, s := range r.stuck {
 		y.add(harmLost, "a story got stuck: %s", s)
 	}

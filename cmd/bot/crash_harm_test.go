@@ -5,11 +5,14 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/audit"
 	"example.com/zdd/chat"
+	"example.com/zdd/fleet"
 	"example.com/zdd/ledger"
 	"example.com/zdd/plan"
 	simslack "example.com/zdd/sim/slack"
@@ -28,7 +31,7 @@ func TestCrashSeesHarm(t *testing.T) {
 			delete(r.requests, "E-approve")
 			r.events = append(r.events, simslack.Event{Kind: "ephemeral", By: "bot", To: "approver", At: second(3), Text: "Not accepted: no database", Ephemeral: true})
 		}, ""},
-		"a decision of which nothing came": {func(r *crashRecord) { r.entries = r.entries[:1] }, harmLost},
+		"a decision of which nothing came": {func(r *crashRecord) { r.entries = slices.Delete(r.entries, 1, 2) }, harmLost},
 		"an approved ticket left alone": {func(r *crashRecord) {
 			r.tickets[0].State = approval.Approved
 		}, harmLost},
@@ -77,6 +80,30 @@ func TestCrashSeesHarm(t *testing.T) {
 		"a process that fell":        {func(r *crashRecord) { r.fell = []string{"panic"} }, harmFell},
 		"a step that the ledger tells twice": {func(r *crashRecord) {
 			r.entries = append(r.entries, ledger.Entry{Ticket: "T-1", Verb: ledger.StepDone, Detail: json.RawMessage(`{"step":2}`)}, ledger.Entry{Ticket: "T-1", Verb: ledger.StepDone, Detail: json.RawMessage(`{"step":2}`)})
+		}, harmChain},
+		"a night that never began":    {func(r *crashRecord) { r.scheduled = append(r.scheduled, "2026-11-23") }, harmUntold},
+		"a night that is not stored":  {func(r *crashRecord) { r.begun = append(r.begun, "2026-11-22#2") }, harmLost},
+		"a night that is never told":  {func(r *crashRecord) { r.nights[0].State = audit.Scanned }, harmUntold},
+		"a night told without a post": {func(r *crashRecord) { r.parts = r.parts[:3] }, harmUntold},
+		"a digest of no night":        {func(r *crashRecord) { r.parts = append(r.parts, digestPart(crashHome, "9", "", "2026-11-21")) }, harmGhost},
+		"a digest posted twice":       {func(r *crashRecord) { r.parts = append(r.parts, digestPart(crashHome, "9", "", "2026-11-22")) }, harmDouble},
+		"a digest told to be a repeat": {func(r *crashRecord) {
+			r.parts = append(r.parts, repeated(digestPart(crashHome, "9", "", "2026-11-22")))
+		}, ""},
+		"no thread":                     {func(r *crashRecord) { r.parts = slices.Delete(r.parts, 1, 2) }, harmTorn},
+		"a part of a thread, twice":     {func(r *crashRecord) { r.parts = append(r.parts, digestPart(crashHome, "9", "5", "2026-11-22")) }, harmDouble},
+		"a part of a thread, elsewhere": {func(r *crashRecord) { r.parts[1].thread = "" }, harmTorn},
+		"an app that no part tells of":  {func(r *crashRecord) { r.parts[1].text = "" }, harmTorn},
+		"no table":                      {func(r *crashRecord) { r.parts = slices.Delete(r.parts, 2, 3) }, harmTorn},
+		"a table shared twice":          {func(r *crashRecord) { r.parts = append(r.parts, r.parts[2]) }, harmDouble},
+		"an app judged twice in a night": {func(r *crashRecord) {
+			r.judged = append(r.judged, judgement{"A", "2026-11-22", second(41)})
+		}, harmScan},
+		"an app written twice":              {func(r *crashRecord) { r.judged = append(r.judged, r.judged[0]) }, ""},
+		"an app counted and not judged":     {func(r *crashRecord) { r.judged = r.judged[1:] }, harmScan},
+		"a night that the ledger tells not": {func(r *crashRecord) { r.entries = r.entries[:2] }, harmChain},
+		"a night that the ledger tells twice": {func(r *crashRecord) {
+			r.entries = append(r.entries, r.entries[2])
 		}, harmChain},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,6 +184,47 @@ func wellRun() crashRecord {
 		entries: []ledger.Entry{
 			{Ticket: "T-1", Verb: ledger.Asked, Actor: "U0ASKER0"},
 			{Ticket: "T-1", Verb: ledger.Approved, Actor: "U0APPROVER"},
+			{Verb: ledger.Reported, Actor: ledger.Bot, Detail: json.RawMessage(`{"night":"2026-11-22"}`)},
+		},
+		crashNights: wellNight(),
+	}
+}
+
+// wellNight is a night of two apps, one of which is told in a channel of its own too.
+func wellNight() crashNights {
+	line := func(app fleet.ID, name string) []audit.Line {
+		return []audit.Line{{App: app, Name: name, Kind: audit.LineNew, Checks: []string{"preboot"}, Evidence: []string{"preboot is off"}}}
+	}
+	one := audit.Counts{NotReady: 1}
+	digest := &audit.Digest{Night: "2026-11-22", Zone: "Europe/Berlin", Finished: second(50), Groups: []audit.Group{
+		{Team: "acme", Counts: one, Lines: line("A", "app-0001")},
+		{Team: "acme", Channel: crashShop, Counts: one, Lines: line("B", "app-0011")},
+	}}
+	table := func(channel, thread string) crashPart {
+		return crashPart{channel: channel, thread: thread, ts: thread + "9", file: "zdd-2026-11-22.csv"}
+	}
+	return crashNights{
+		scheduled: []string{"2026-11-22"},
+		begun:     []string{"2026-11-22"},
+		nights:    []audit.Night{{ID: "2026-11-22", State: audit.Told, Coverage: audit.Coverage{Judged: 2}, Digest: digest}},
+		judged:    []judgement{{"A", "2026-11-22", second(40)}, {"B", "2026-11-22", second(40)}},
+		parts: []crashPart{
+			digestPart(crashHome, "5", "", "2026-11-22"), digestPart(crashHome, "6", "5", "2026-11-22"), table(crashHome, "5"),
+			digestPart(crashShop, "7", "", "2026-11-22"), digestPart(crashShop, "8", "7", "2026-11-22"), table(crashShop, "7"),
 		},
 	}
+}
+
+// digestPart is a digest's message, or where it has a thread the first one in that.
+func digestPart(channel, ts, thread, night string) crashPart {
+	p := crashPart{channel: channel, ts: ts, thread: thread, night: night, target: "channel/" + channel, text: "app-0001 app-0011"}
+	if thread != "" {
+		p.target += "/thread/01"
+	}
+	return p
+}
+
+func repeated(p crashPart) crashPart {
+	p.text += " Posted again, because"
+	return p
 }

@@ -25,6 +25,7 @@ type replica struct {
 	mu         sync.Mutex
 	generation int
 	cmd        *exec.Cmd
+	stdin      io.Writer     // of cmd
 	gone       chan struct{} // closed once cmd has ended
 	state      replicaState
 	fell       []string // how processes ended that nobody had ended
@@ -68,7 +69,7 @@ func (r *replica) start(t testing.TB) {
 		t.Error(err)
 		return
 	}
-	r.cmd, r.gone, r.state = cmd, make(chan struct{}), replicaUp
+	r.cmd, r.stdin, r.gone, r.state = cmd, stdin, make(chan struct{}), replicaUp
 	go r.await(cmd, stdin, r.gone)
 }
 
@@ -212,7 +213,7 @@ func (k *killer) victims() []*replica {
 	chosen := k.replicas[k.rnd.IntN(len(k.replicas))]
 	kind := "any"
 	if k.rnd.IntN(3) > 0 {
-		kinds := crashMoments()
+		kinds := k.world.bad()
 		want := kinds[k.rnd.IntN(len(kinds))]
 		limit := time.NewTimer(momentWait)
 		defer limit.Stop()
@@ -227,7 +228,7 @@ func (k *killer) victims() []*replica {
 				if m.replica >= 0 && m.replica < len(k.replicas) {
 					chosen = k.replicas[m.replica]
 				}
-				time.Sleep(time.Duration(k.rnd.Int64N(int64(wireMost))) / 4)
+				time.Sleep(time.Duration(k.rnd.Int64N(int64(k.lasts(want)))))
 				break waiting
 			case <-limit.C:
 				break waiting
@@ -239,6 +240,14 @@ func (k *killer) victims() []*replica {
 		return slices.Clone(k.replicas)
 	}
 	return []*replica{chosen}
+}
+
+// lasts is until when at the latest, after that moment, a kill still falls into it.
+func (k *killer) lasts(kind string) time.Duration {
+	if kind == momentScan {
+		return 10 * wireMost
+	}
+	return wireMost / 4
 }
 
 // revive starts what has ended by itself.

@@ -61,7 +61,7 @@ people:
   approvers: [U0APPROVER, U0APPROVER2]
 approval: { channel: C0OPS, quorum: [{ above: 200, approvals: 2 }] }
 limits: { monthly_increase: 1000 }
-digest: { channel: C0OPS, timezone: Europe/Berlin }
+apps: { "app-*1": { owner: U0REQUESTER, channel: C0SHOP }, "app-*2": { owner: S0DATA } }
 `
 
 // enable is what most stories are: ask, approve, wait.

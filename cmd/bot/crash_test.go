@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/audit"
 	"example.com/zdd/chat"
 	"example.com/zdd/internal/pgtest"
 	"example.com/zdd/ledger"
@@ -37,7 +38,9 @@ type campaign struct {
 	kills    int
 	atOnce   int // people's stories at a time
 	seed     uint64
-	logs     string // folder for the processes' logs
+	logs     string    // folder for the processes' logs
+	nights   int       // asked for out of turn
+	slot     time.Time // when the scheduled night is due; zero: as is the default
 }
 
 // TestCrash kills the bot, the real process, again and again while people use it, and
@@ -75,9 +78,14 @@ func TestCrash(t *testing.T) {
 	}
 	for _, c := range all {
 		c.kills, c.seed = kills, uint64(seed)
+		c.nights = min(3+kills/5, mostAsked)
 		t.Run(c.name, func(t *testing.T) {
 			if kills <= few {
 				t.Parallel() // it waits most of the time
+			}
+			c.slot = time.Now().Truncate(time.Minute)
+			if kills > few { // that is over before the next minute begins, perhaps
+				c.slot = c.slot.Add(2 * time.Minute)
 			}
 			c.logs = t.TempDir()
 			if kept := os.Getenv("ZDD_CRASH_LOGS"); kept != "" {
@@ -106,8 +114,11 @@ func (c campaign) run(t *testing.T) {
 		k.run(t)
 		w.calm.Store(true)
 	}()
+	asked := make(chan struct{})
+	go func() { defer close(asked); c.askForNights(t, s, noMore) }()
 	lived := s.people.lives(t, apps, c.atOnce, noMore)
 	<-noMore
+	<-asked
 	storm := time.Since(begun)
 	r := c.aftermath(t, s, apps[:lived])
 	settled := time.Since(begun) - storm
@@ -121,7 +132,7 @@ func (c campaign) run(t *testing.T) {
 		t.Errorf("harm was done:\n%s", strings.Join(found.what, "\n"))
 	}
 	done := slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return t.State == approval.Done })
-	if k.kills < c.kills || !done || len(r.writes) == 0 {
+	if k.kills < c.kills || !done || len(r.writes) == 0 || len(r.nights) < 2 {
 		t.Errorf("got %d kills, and %s: nothing is shown by that", k.kills, r.size())
 	}
 }
@@ -141,6 +152,7 @@ type siege struct {
 func (c campaign) begin(t *testing.T, apps []crashApp, env ...string) *siege {
 	s := &siege{world: newCrashWorld(t, apps, c.seed)}
 	database, options := c.database(t)
+	c.prepare(t, database, options)
 	s.options, s.replicas, s.people = options, c.processes(s.world, database), newCrowd(s.world, c.seed)
 	t.Cleanup(func() {
 		for _, r := range s.replicas {
@@ -189,6 +201,7 @@ func (c campaign) aftermath(t *testing.T, s *siege, apps []crashApp) crashRecord
 	if err := r.read(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
+	r.readNights(t, c, s, kept)
 	var mishaps []string
 	r.errors, mishaps = readCrashLogs(t, c.logs)
 	r.fell = append(r.fell, mishaps...)
@@ -202,7 +215,7 @@ func (c campaign) processes(w *crashWorld, database string) (all []*replica) {
 			asBot + "=yes",
 			"SLACK_BOT_TOKEN=" + simslack.DefaultBotToken, "SLACK_APP_TOKEN=" + simslack.DefaultAppToken, "SLACK_API_URL=" + w.slackURL + "/api/",
 			"HEROKU_API_KEY=" + crashTokens()[i], "HEROKU_API_URL=" + w.herokuURL, "HEROKU_METRICS_URL=" + w.herokuURL,
-			"DATABASE_URL=" + database, "ZDD_POLICY_YAML=" + crashPolicy, "ZDD_LEDGER_KEY=" + crashLedgerKey,
+			"DATABASE_URL=" + database, "ZDD_POLICY_YAML=" + c.policy(), "ZDD_LEDGER_KEY=" + crashLedgerKey,
 		}})
 	}
 	return all
@@ -225,7 +238,7 @@ func (c campaign) database(t *testing.T) (url string, o store.Options) {
 // settle waits until the queue has nothing to do but what is due much later. It says
 // what is left.
 func settle(ctx context.Context, s *store.Store) (left string) {
-	kinds := []string{approval.WorkApply, approval.WorkLook, approval.WorkTell, chat.WorkCommand}
+	kinds := []string{approval.WorkApply, approval.WorkLook, approval.WorkTell, chat.WorkCommand, audit.WorkScan, audit.WorkDigest}
 	until := time.Now().Add(settling)
 	for {
 		_, found, err := s.NextJob(ctx, kinds)

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ type crashWorld struct {
 	serving             sync.WaitGroup
 
 	calm    atomic.Bool      // nothing breaks any more
+	asked   atomic.Int64     // when a night was last asked for; Unix time in nanoseconds
 	moments chan crashMoment // when a kill hurts most; nobody need listen
 
 	mu     sync.Mutex
@@ -57,10 +59,27 @@ const (
 	momentPosted  = "a message is posted, its answer is on its way"
 	momentUpdated = "a message is changed, its answer is on its way"
 	momentPressed = "a person has pressed or typed"
+	momentScan    = "a scan reads"
+	momentDigest  = "a part of a digest is posted, its answer is on its way"
+	momentFile    = "a file is shared, its answer is on its way"
 )
 
 func crashMoments() []string {
 	return []string{momentArrived, momentDone, momentPosted, momentUpdated, momentPressed}
+}
+
+// nightMoments are those that come only while there is a night.
+func nightMoments() []string { return []string{momentScan, momentDigest, momentFile} }
+
+// nightfall is how long after a night was asked for its moments are likely.
+const nightfall = 8 * time.Second
+
+// bad are the moments that a killer may wait for now.
+func (w *crashWorld) bad() []string {
+	if time.Since(time.Unix(0, w.asked.Load())) < nightfall {
+		return slices.Concat(crashMoments(), nightMoments())
+	}
+	return crashMoments()
 }
 
 // crashWrite is one PATCH that reached Heroku.
@@ -225,7 +244,18 @@ func (w *crashWorld) serveHeroku(rw http.ResponseWriter, r *http.Request) {
 	case faultSlow:
 		time.Sleep(slowness)
 	}
+	if r.URL.Path == "/pipeline-couplings" { // which only a scan asks for
+		w.happened(momentScan, sender(r))
+	}
+	if fault != faultSlow && strings.HasSuffix(r.URL.Path, "/formation") {
+		w.onTheWire()
+	}
 	w.heroku.ServeHTTP(rw, r)
+}
+
+// sender is the replica that makes a request.
+func sender(r *http.Request) int {
+	return slices.Index(crashTokens(), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 }
 
 func busy(rw http.ResponseWriter) {
@@ -237,7 +267,7 @@ func busy(rw http.ResponseWriter) {
 // patch is a write. Once it has arrived it is carried out, though its sender may be dead
 // by then.
 func (w *crashWorld) patch(rw http.ResponseWriter, r *http.Request) {
-	write := crashWrite{from: time.Now(), replica: slices.Index(crashTokens(), strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))}
+	write := crashWrite{from: time.Now(), replica: sender(r)}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler) // cut off on its way here
@@ -326,6 +356,9 @@ func (w *crashWorld) webUp(id string, like http.Header) int {
 	return up
 }
 
+// methodShare is what puts a file where people see it.
+const methodShare = "files.completeUploadExternal"
+
 func (w *crashWorld) serveSlack(rw http.ResponseWriter, r *http.Request) {
 	method, isMethod := strings.CutPrefix(r.URL.Path, "/api/")
 	isResponse := strings.HasPrefix(r.URL.Path, "/response/")
@@ -335,7 +368,7 @@ func (w *crashWorld) serveSlack(rw http.ResponseWriter, r *http.Request) {
 	}
 	w.onTheWire()
 	percent := map[string]int{faultBusyBefore: 1, faultResetBefore: 1, faultLimited: 1, faultSlow: 1}
-	if strings.HasPrefix(method, "chat.") || isResponse {
+	if strings.HasPrefix(method, "chat.") || isResponse || method == methodShare {
 		percent = map[string]int{faultBusyBefore: 2, faultBusyAfter: 2, faultResetBefore: 2, faultResetAfter: 3, faultLimited: 2, faultSlow: 1}
 	}
 	fault := w.fault("slack", percent)
@@ -352,13 +385,22 @@ func (w *crashWorld) serveSlack(rw http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(rw, `{"ok":false,"error":"ratelimited"}`)
 		return
 	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler) // cut off on its way here
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	answer := httptest.NewRecorder()
 	w.slack.ServeHTTP(answer, r)
-	switch method {
-	case "chat.postMessage":
+	switch {
+	case method == "chat.postMessage" && bytes.Contains(body, []byte(url.QueryEscape(`"digest:`))):
+		w.happened(momentDigest, -1)
+	case method == "chat.postMessage":
 		w.happened(momentPosted, -1)
-	case "chat.update":
+	case method == "chat.update":
 		w.happened(momentUpdated, -1)
+	case method == methodShare:
+		w.happened(momentFile, -1)
 	}
 	if fault == faultSlow {
 		time.Sleep(slowness)

@@ -18,6 +18,7 @@ import (
 	"time"
 	_ "time/tzdata" // time zones in the policy must work on a machine that has none installed
 
+	"example.com/zdd/audit"
 	"example.com/zdd/chat"
 	"example.com/zdd/jobs"
 	"example.com/zdd/rollout"
@@ -44,6 +45,7 @@ type outside struct {
 	Queue   jobs.Timing                                                       // of the job queue; likewise, and only tests shorten any
 	Night   <-chan struct{}                                                   // begins a nightly scan out of turn; nil: never, and only the demo does
 	Chat    chat.Timing                                                       // of the talk with Slack; likewise
+	Scan    audit.ScanTiming                                                  // of the nightly scan; likewise
 	Width   int                                                               // columns of Stdout; 0: not a terminal
 	Meter   bool                                                              // Stderr is a terminal, where a progress bar can be drawn
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network

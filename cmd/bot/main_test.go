@@ -1,14 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
 	"testing"
 	"time"
 
+	"example.com/zdd/audit"
 	"example.com/zdd/chat"
 	"example.com/zdd/jobs"
 	"example.com/zdd/rollout"
@@ -28,19 +29,25 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// mainAsBot is main with hurried waits. It ends with the test, however that ends, since
-// the other end of its standard input does.
+// mainAsBot is main with hurried waits. Each line on its standard input begins a night out
+// of turn. It ends with the test, however that ends, since the other end of that does.
 func mainAsBot() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	nights := make(chan struct{}, 1)
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // its end is all that it says
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			select {
+			case nights <- struct{}{}:
+			default: // one is to begin anyway
+			}
+		}
 		os.Exit(exitError)
 	}()
 	o := process()
-	o.Rollout = crashRollout()
+	o.Rollout, o.Night = crashRollout(), nights
 	if os.Getenv(asBot) != hurriedBot {
-		o.Queue, o.Chat = crashQueue(), crashChat()
+		o.Queue, o.Chat, o.Scan = crashQueue(), crashChat(), crashScan()
 	}
 	return run(ctx, os.Args[1:], o)
 }
@@ -74,6 +81,15 @@ func crashRollout() rollout.Timing {
 
 const crashHurry = 1000
 
+// crashScan writes down what it has read so often that a kill falls between two chunks.
+func crashScan() audit.ScanTiming {
+	return audit.ScanTiming{
+		Chunk: 60 * time.Millisecond,
+		Again: time.Second,
+		Retry: 500 * time.Millisecond,
+	}
+}
+
 // crashChat gives up a request to Slack, and what was being posted, sooner.
 func crashChat() chat.Timing {
 	return chat.Timing{
@@ -85,5 +101,6 @@ func crashChat() chat.Timing {
 		Retry:    100 * time.Millisecond,
 		RetryMax: time.Second,
 		Again:    time.Second,
+		Outage:   time.Second,
 	}
 }

@@ -52,7 +52,7 @@ func newNightWork(cfg config, o outside, pol policy.Policy, state state, apps *h
 		Store: state, Schedule: slots, PostAt: pol.Nightly.PostAt, Log: log,
 		Began: func(audit.Night) { began() },
 	}
-	n.scanner = audit.NewScanner(audit.ScanConfig{Store: state, Heroku: apps, Policy: inForce, Head: n.head, Log: log})
+	n.scanner = audit.NewScanner(audit.ScanConfig{Store: state, Heroku: apps, Policy: inForce, Head: n.head, Timing: o.Scan, Log: log})
 	n.reporter = audit.Collector{Heroku: apps, Policy: inForce}
 	return n, nil
 }
