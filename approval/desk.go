@@ -304,7 +304,7 @@ func (d *Desk) Expire(ctx context.Context, id string) error {
 		case t.State != Pending:
 			return Change{}, nil
 		case now.Before(t.ExpiresAt):
-			return Change{}, fmt.Errorf("%s expires in %s only", t.ID, span(t.ExpiresAt.Sub(now).Round(time.Second)))
+			return Change{}, fmt.Errorf("%s expires in %s only", t.ID, policy.Span(t.ExpiresAt.Sub(now).Round(time.Second)))
 		}
 		return expire(t, now, ""), nil
 	})

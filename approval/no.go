@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"example.com/zdd/plan"
@@ -154,15 +153,4 @@ func clean(text string) string {
 		text = fmt.Sprintf("%s… (cut; it had %d characters)", string(r[:maxReason]), len(r))
 	}
 	return text
-}
-
-// span prints a duration without its empty parts: 24h, 1h30m.
-func span(d time.Duration) string {
-	s := d.String()
-	for _, empty := range []string{"m0s", "h0m"} {
-		if t, ok := strings.CutSuffix(s, empty); ok {
-			s = t + empty[:1]
-		}
-	}
-	return s
 }

@@ -9,6 +9,7 @@ import (
 	"example.com/zdd/approval"
 	"example.com/zdd/fleet"
 	"example.com/zdd/plan"
+	"example.com/zdd/policy"
 )
 
 // Audience is whom a ticket is shown to. The facts are the same for all; the buttons
@@ -185,7 +186,7 @@ func stepItems(t approval.Ticket) []Item {
 			if p.Already {
 				item.Text = append(item.Text, Line(" · it was so already")...)
 			} else if took := p.Done.Sub(p.Intended).Round(time.Second); !p.Intended.IsZero() && took > 0 {
-				item.Text = append(item.Text, Line(" · took "+duration(took))...)
+				item.Text = append(item.Text, Line(" · took "+policy.Span(took))...)
 			}
 		case t.State == approval.Running && i == t.StepsDone():
 			item.Mark = MarkNow
@@ -244,17 +245,6 @@ func costFacts(t approval.Ticket) []Fact {
 func ownVoice(t approval.Ticket, to Audience) bool {
 	voted := slices.ContainsFunc(t.Votes, func(v approval.Vote) bool { return v.User == t.Requester })
 	return to == ForRequester && t.State == approval.Pending && t.Approvals > 0 && t.Own && !voted
-}
-
-// duration is a time that something took: 45s, 10m, 1h5m.
-func duration(d time.Duration) string {
-	s := d.String()
-	for _, empty := range []string{"m0s", "h0m"} {
-		if short, ok := strings.CutSuffix(s, empty); ok {
-			s = short + empty[:1]
-		}
-	}
-	return s
 }
 
 // signed is an amount with its sign: +$25.00, -$7.00, $0.00.

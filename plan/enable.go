@@ -117,7 +117,7 @@ func (m *making) scaleUp() {
 	scaler, _ := AutoscalerOf(m.app).Get() // read made sure of it
 	first := ""
 	if m.soak() > 0 {
-		first = fmt.Sprintf(", once session affinity has been on for %s", minutes(m.rules.Rollout.AffinitySoak))
+		first = fmt.Sprintf(", once session affinity has been on for %s", policy.Span(m.rules.Rollout.AffinitySoak))
 	}
 	if addons := m.app.ScalingAddOns(); len(addons) > 0 {
 		m.leave("Make sure that the minimum of %s is at least %d web dynos%s: only its own settings show and change that (%s).%s",

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"example.com/zdd/fleet"
+	"example.com/zdd/policy"
 )
 
 // handOver is how long after new web dynos of a preboot app began to start its old ones
@@ -67,4 +68,4 @@ func HandOver(app fleet.App, now time.Time) (busy bool, until time.Time, why str
 	return busy, until, why
 }
 
-func age(now, then time.Time) string { return minutes(max(now.Sub(then), 0).Round(time.Second)) }
+func age(now, then time.Time) string { return policy.Span(max(now.Sub(then), 0).Round(time.Second)) }

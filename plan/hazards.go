@@ -132,7 +132,7 @@ func releaseHazard(app fleet.App, now time.Time, add func(string, string, ...any
 		add(HazardRelease, "Release v%d is still in its release phase: wait until it has succeeded or failed.", release.Version)
 	}
 	if busy, _, why := HandOver(app, now); busy {
-		add(HazardHandOver, "%s: until preboot's hand-over is through, which takes up to %s, old dynos may serve and Heroku locks the formation.", upper(why), minutes(handOver))
+		add(HazardHandOver, "%s: until preboot's hand-over is through, which takes up to %s, old dynos may serve and Heroku locks the formation.", upper(why), policy.Span(handOver))
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"example.com/zdd/fleet"
+	"example.com/zdd/policy"
 )
 
 // Outcome is what a plan comes to.
@@ -149,11 +150,11 @@ func (s Step) String() string {
 	case Affinity:
 		return "session affinity " + onOff(s.To.Feature.On)
 	case Soak:
-		return "wait " + minutes(s.Wait) + " so that visitors get the affinity cookie"
+		return "wait " + policy.Span(s.Wait) + " so that visitors get the affinity cookie"
 	case Scale:
 		return fmt.Sprintf("web %d → %d %s", s.From.Processes[0].Quantity, s.To.Processes[0].Quantity, s.To.Processes[0].Size)
 	case Settle:
-		return "wait until the new dynos are up, at least " + minutes(s.Wait)
+		return "wait until the new dynos are up, at least " + policy.Span(s.Wait)
 	case Preboot:
 		return "preboot " + onOff(s.To.Feature.On)
 	}
@@ -165,17 +166,6 @@ func onOff(on bool) string {
 		return "on"
 	}
 	return "off"
-}
-
-// minutes prints a wait without empty parts: 10m, 1h30m, 90s.
-func minutes(d time.Duration) string {
-	s := d.String()
-	for _, empty := range []string{"m0s", "h0m"} {
-		if t, ok := strings.CutSuffix(s, empty); ok {
-			s = t + empty[:1]
-		}
-	}
-	return s
 }
 
 // processes is the app's formation with sizes as fleet.Size names them (Shield apps

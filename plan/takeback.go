@@ -85,7 +85,7 @@ func (m *making) notBefore(more int) string {
 	if more <= 0 || m.soak() == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" Do that only once session affinity has been on for %s.", minutes(m.rules.Rollout.AffinitySoak))
+	return fmt.Sprintf(" Do that only once session affinity has been on for %s.", policy.Span(m.rules.Rollout.AffinitySoak))
 }
 
 // mayGrow refuses more web dynos where Heroku or the policy allows one only, and more
@@ -103,7 +103,7 @@ func (m *making) mayGrow(want int) bool {
 	case want > 1 && m.needsAffinity() && !on:
 		m.plan.Instead = Wish{Verb: ToEnable}
 		m.refuse("Session affinity is off, and the policy requires it before a second web dyno: visitors whose session is in one dyno's memory would lose it. %s turns it on first, waits %s, and only then adds dynos. If the app keeps its sessions elsewhere, say so in the policy: %s.",
-			m.order(m.plan.Instead), minutes(m.rules.Rollout.AffinitySoak), m.optional())
+			m.order(m.plan.Instead), policy.Span(m.rules.Rollout.AffinitySoak), m.optional())
 	default:
 		return true
 	}

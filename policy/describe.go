@@ -52,7 +52,7 @@ func (p Policy) Describe() []Line {
 	add("people.operators", list(p.People.Operators))
 	add("people.approvers", list(p.People.Approvers))
 	add("approval.channel", p.Approval.Channel)
-	add("approval.expires_after", span(p.Approval.ExpiresAfter))
+	add("approval.expires_after", Span(p.Approval.ExpiresAfter))
 	add("approval.self_approval", strconv.FormatBool(p.Approval.SelfApproval))
 	var quorum []string
 	for _, q := range p.Approval.Quorum {
@@ -64,14 +64,14 @@ func (p Policy) Describe() []Line {
 	for _, size := range slices.Sorted(maps.Keys(p.Prices)) {
 		add("prices."+size, amount(p.Prices[size]))
 	}
-	add("rollout.affinity_soak", span(p.Rollout.AffinitySoak))
-	add("rollout.settle", span(p.Rollout.Settle))
+	add("rollout.affinity_soak", Span(p.Rollout.AffinitySoak))
+	add("rollout.settle", Span(p.Rollout.Settle))
 	add("digest.channel", p.Nightly.Channel)
 	add("digest.schedule", p.Nightly.Schedule)
 	add("digest.post_at", p.Nightly.PostAt)
 	add("digest.timezone", p.Nightly.Timezone)
-	add("digest.watch_every", span(p.Nightly.WatchEvery))
-	add("digest.keep", span(p.Nightly.Keep))
+	add("digest.watch_every", Span(p.Nightly.WatchEvery))
+	add("digest.keep", Span(p.Nightly.Keep))
 	add("heroku.reserve", strconv.Itoa(p.Heroku.Reserve))
 	add("heroku.parallel", strconv.Itoa(p.Heroku.Parallel))
 	return lines
@@ -151,8 +151,9 @@ func amount(m fleet.Money) string {
 	return fmt.Sprintf("%d.%02d", m/100, m%100)
 }
 
-// span prints a duration without its empty parts: 365d, 24h, 10m, 1h30m.
-func span(d time.Duration) string {
+// Span prints a duration as the policy writes it, without its empty parts: 365d, 24h,
+// 10m, 1h30m, 90s.
+func Span(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d > day && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"

@@ -105,7 +105,7 @@ func (r *reader) truth(n ast.Node, key string, to *bool) {
 }
 
 func (r *reader) duration(n ast.Node, key string, to *time.Duration, least, most time.Duration) {
-	want := fmt.Sprintf("a time span from %s to %s, such as 90s, 10m, 24h or 2d", span(least), span(most))
+	want := fmt.Sprintf("a time span from %s to %s, such as 90s, 10m, 24h or 2d", Span(least), Span(most))
 	s, ok := r.scalar(n, key, want)
 	if !ok {
 		return
