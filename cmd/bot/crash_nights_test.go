@@ -144,8 +144,8 @@ func (r *replica) night() {
 }
 
 // askForNights asks for nights out of turn until no more are to begin, evenly over the
-// time that the kills are likely to take; some of them of all replicas at once. In the end
-// there is one at least.
+// time that the kills are likely to take; some of them of all replicas at once. When it
+// returns there is one at least, and the scheduled one has begun, if it ever does.
 func (c campaign) askForNights(t *testing.T, s *siege, noMore <-chan struct{}) {
 	rnd := rand.New(rand.NewPCG(c.seed, 5))
 	const killTakes = 1800 * time.Millisecond
@@ -177,13 +177,14 @@ func (c campaign) askForNights(t *testing.T, s *siege, noMore <-chan struct{}) {
 		return
 	}
 	defer kept.Close()
-	outOfTurn := func() bool {
+	begun := func(outOfTurn bool) bool {
 		nights, err := kept.Nights(t.Context(), time.Time{}, 0)
-		return err == nil && slices.ContainsFunc(nights, audit.Night.OutOfTurn)
+		return err == nil && slices.ContainsFunc(nights, func(n audit.Night) bool { return n.OutOfTurn() == outOfTurn })
 	}
-	if !outOfTurn() {
+	s.people.await(t.Context(), time.Until(c.slot)+connecting, func() bool { return begun(false) })
+	if !begun(true) {
 		s.replicas[0].night()
-		s.people.await(t.Context(), connecting, outOfTurn)
+		s.people.await(t.Context(), connecting, func() bool { return begun(true) })
 	}
 }
 
