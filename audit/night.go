@@ -30,7 +30,10 @@ type Night struct {
 	Counts   Counts    `json:"counts"`            // the same
 	// Again is when the scan goes, or went, once more through the lists and the apps that
 	// it could not read at first; zero: the first pass is not over.
-	Again    time.Time     `json:"again,omitzero"`
+	Again time.Time `json:"again,omitzero"`
+	// Grace is until when a scan may read whose bot, or database, was away when it had to
+	// end; zero: it was not.
+	Grace    time.Time     `json:"grace,omitzero"`
 	Calls    int           `json:"calls,omitzero"`    // to Heroku until now
 	Expected time.Duration `json:"expected,omitzero"` // see Digest
 	Digest   *Digest       `json:"-"`                 // made when the scan ended; nil before, and where it is not asked for

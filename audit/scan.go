@@ -41,6 +41,9 @@ type ScanTiming struct {
 	// Late is how long after the time to post a scan goes on at the most. Default 3 hours:
 	// a digest of all but a few apps at noon is better than one of all in the evening.
 	Late time.Duration
+	// Grace is how long a scan may go on that nobody was there to end in time, once.
+	// Default 30 minutes: a thousand apps take five.
+	Grace time.Duration
 }
 
 func (t ScanTiming) withDefaults() ScanTiming {
@@ -48,6 +51,7 @@ func (t ScanTiming) withDefaults() ScanTiming {
 	t.Again = cmp.Or(t.Again, 5*time.Minute)
 	t.Retry = cmp.Or(t.Retry, 5*time.Minute)
 	t.Late = cmp.Or(t.Late, 3*time.Hour)
+	t.Grace = cmp.Or(t.Grace, 30*time.Minute)
 	return t
 }
 
@@ -58,6 +62,9 @@ const (
 	// listsLeast is what the lists are given though the scan has to end: without them
 	// nothing tells what is left out.
 	listsLeast = 2 * time.Minute
+	// awake is how late a scan may come to its end that was there all the time: the
+	// longest pause of a job that failed is 5 minutes.
+	awake = 10 * time.Minute
 )
 
 // ScanConfig is what a Scanner needs. Timing, Now and Log have defaults.
@@ -115,6 +122,12 @@ func (s *Scanner) Scan(ctx context.Context, night string, job Job) error {
 	}
 	if n.Started.IsZero() {
 		u.n.Started, u.n.Baseline = s.now(), len(u.apps) == 0
+		if err := u.save(ctx); err != nil {
+			return err
+		}
+	}
+	if u.slept() {
+		u.n.Grace = s.now().Add(s.timing.Grace)
 		if err := u.save(ctx); err != nil {
 			return err
 		}
@@ -199,7 +212,19 @@ func (u *scan) run(ctx context.Context) error {
 }
 
 // deadline is when the scan ends, whatever was not read by then.
-func (u *scan) deadline() time.Time { return u.posts().Add(u.timing.Late) }
+func (u *scan) deadline() time.Time {
+	if end := u.posts().Add(u.timing.Late); u.n.Grace.Before(end) {
+		return end
+	}
+	return u.n.Grace
+}
+
+// slept says that nobody was there to end the scan when it had to: one that runs or waits
+// ends at that moment. It gets time to read once, rather than tell of a fleet that nobody
+// tried to read.
+func (u *scan) slept() bool {
+	return u.n.Grace.IsZero() && u.now().After(u.deadline().Add(awake))
+}
 
 // posts is when the digest is due, of a scan that caught up no earlier than that it began.
 func (u *scan) posts() time.Time {

@@ -71,6 +71,7 @@ func hamlet(n int) *town {
 
 // desk runs one night's scan as its queue would, with a clock that only waits move.
 type desk struct {
+	away time.Duration // for how long nobody is there after the first wait
 	*testing.T
 	store  *shelf
 	heroku *outage
@@ -111,7 +112,8 @@ func (d *desk) night(slot time.Time) Digest {
 			d.Fatal(err)
 		}
 		d.waits = append(d.waits, until.Format("15:04 ")+err.Error())
-		d.now = until
+		d.now = until.Add(d.away)
+		d.away = 0
 	}
 	d.Fatal("the scan does not end")
 	return Digest{}
@@ -290,6 +292,38 @@ func TestScanOutOfTime(t *testing.T) {
 			}
 			if digest.Counts.Unknown != 4 || digest.Counts.NotReady != 6 {
 				t.Errorf("got %+v", digest.Counts)
+			}
+		})
+	}
+}
+
+// The bot is away when the scan has to end. When it is back it reads for half an hour, once.
+func TestScanSlept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		limited time.Duration // after the slot
+		judged  string
+		end     string
+	}{
+		"and all is well then": {time.Minute, `10 judged, out map[], unread map[], gaps []`, "2 12:50"},
+		"and still limited":    {24 * time.Hour, `6 judged, out map[], unread map[out of time:4], gaps []`, "2 13:20"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, hamlet(10))
+			d.away = 9 * time.Hour
+			left := 6
+			var mu sync.Mutex
+			d.heroku.setting = func(now time.Time, _ fleet.App) outcome {
+				mu.Lock()
+				defer mu.Unlock()
+				if left--; left < 0 && now.Before(slotOf(0).Add(tt.limited)) {
+					return outcome{cut: &fleet.Problem{Kind: fleet.RateLimited, RetryAfter: 20 * time.Minute}}
+				}
+				return outcome{}
+			}
+			digest := d.night(slotOf(0))
+			d.wantCoverage(digest.Coverage, "10 seen, 10 in scope, "+tt.judged)
+			if got := digest.Finished.Format("2 15:04"); got != tt.end {
+				t.Errorf("ended at %s, want %s", got, tt.end)
 			}
 		})
 	}

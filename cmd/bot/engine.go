@@ -27,7 +27,8 @@ type engine struct {
 	desk    *approval.Desk
 	doing   *jobs.Queue // decisions and changes
 	telling *jobs.Queue // messages and second looks: a slow Slack must not hold a rollout up
-	reading *jobs.Queue // whole fleets, which takes minutes or hours
+	scans   *jobs.Queue // the whole fleet each night, which takes minutes or hours
+	reports *jobs.Queue // and for a person
 	nights  *nightWork
 	bot     *chat.Bot
 	about   selfView
@@ -42,8 +43,8 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	}
 	inForce := func() policy.Policy { return pol }
 	e := &engine{}
-	wake := func() { e.doing.Wake(); e.telling.Wake(); e.reading.Wake() }
-	if e.nights, err = newNightWork(cfg, o, pol, state, apps, func() { e.reading.Wake() }, log); err != nil {
+	wake := func() { e.doing.Wake(); e.telling.Wake(); e.scans.Wake(); e.reports.Wake() }
+	if e.nights, err = newNightWork(cfg, o, pol, state, apps, func() { e.scans.Wake() }, log); err != nil {
 		groups.Close()
 		return nil, nil, err
 	}
@@ -90,7 +91,12 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		audit.WorkDigest:  func(ctx context.Context, j *jobs.Job) error { return e.bot.Digest(ctx, j) },
 		audit.WorkStale:   func(ctx context.Context, j *jobs.Job) error { return e.bot.Stale(ctx, j) },
 	})
-	e.reading = queue(readingWorkers, e.nights.reading(e))
+	e.scans = queue(scanWorkers, map[string]jobs.Handler{
+		audit.WorkScan: func(ctx context.Context, j *jobs.Job) error { return e.nights.scan(ctx, e, j) },
+	})
+	e.reports = queue(reportWorkers, map[string]jobs.Handler{
+		chat.WorkReport: func(ctx context.Context, j *jobs.Job) error { return e.bot.Report(heroku.Background(ctx), j) },
+	})
 	e.about = selfView{
 		version: version(), started: o.now(), readOnly: cfg.readOnly(), policy: pol.Digest(), state: state, kinds: allWork(), now: o.now,
 		links: func() (up, of int) { return e.bot.Links() }, next: func() time.Time { return e.nights.next(o.now()) },

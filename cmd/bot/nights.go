@@ -21,10 +21,13 @@ import (
 	"example.com/zdd/schedule"
 )
 
-// readingWorkers is how many readings of the whole fleet go on at once, a night's and
-// those that people asked for. All of them share the account's limit, so more would only
-// make each slower.
-const readingWorkers = 3
+// How many readings of the whole fleet go on at once. Scans have a worker of their own, so
+// that people who ask for reports do not hold the night up. All share the account's limit,
+// so more of them would only make each slower.
+const (
+	scanWorkers   = 1
+	reportWorkers = 2
+)
 
 // nightWork is what the nightly scan, the digest and reports on demand are wired of.
 type nightWork struct {
@@ -86,15 +89,10 @@ func (n *nightWork) run(ctx context.Context, outOfTurn <-chan struct{}) error {
 	}
 }
 
-// reading are the handlers of the queue that reads fleets.
-func (n *nightWork) reading(e *engine) map[string]jobs.Handler {
-	return map[string]jobs.Handler{
-		audit.WorkScan: func(ctx context.Context, j *jobs.Job) error {
-			defer e.telling.Wake()
-			return n.scanner.Scan(heroku.Background(ctx), j.Key, j)
-		},
-		chat.WorkReport: func(ctx context.Context, j *jobs.Job) error { return e.bot.Report(heroku.Background(ctx), j) },
-	}
+// scan is the handler of audit.WorkScan.
+func (n *nightWork) scan(ctx context.Context, e *engine, j *jobs.Job) error {
+	defer e.telling.Wake()
+	return n.scanner.Scan(heroku.Background(ctx), j.Key, j)
 }
 
 // digests are what chat publishes nights with.
@@ -175,6 +173,6 @@ type reportStarter struct{ engine *engine }
 
 // Start begins it, unless the person waits for one already.
 func (s reportStarter) Start(ctx context.Context, by commands.Person, want audit.Want) (joined bool, err error) {
-	defer s.engine.reading.Wake()
+	defer s.engine.reports.Wake()
 	return s.engine.bot.BeginReport(ctx, by, want)
 }

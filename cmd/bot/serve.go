@@ -108,7 +108,8 @@ func serve(ctx context.Context, cfg config, o outside) error {
 	})
 	group.Go(func() error { return engine.doing.Run(ctx) })
 	group.Go(func() error { return engine.telling.Run(ctx) })
-	group.Go(func() error { return engine.reading.Run(ctx) })
+	group.Go(func() error { return engine.scans.Run(ctx) })
+	group.Go(func() error { return engine.reports.Run(ctx) })
 	group.Go(func() error { return engine.nights.run(ctx, o.Night) })
 	if cfg.port != "" {
 		group.Go(func() error { return serveHealth(ctx, cfg.port, health{engine.bot.Ready, state.Ready, registry}, log) })
