@@ -127,7 +127,7 @@ func difference(p plan.Plan, app fleet.App) (text string, ok bool) {
 		if f := s.From.Feature; f != nil && !told[f.Name] {
 			told[f.Name] = true
 			if known && seen.Feature != nil && *seen.Feature != *f {
-				found = append(found, fmt.Sprintf("%s was %s and is %s", feature(f.Name), onOff(f.On), onOff(seen.Feature.On)))
+				found = append(found, fmt.Sprintf("%s was %s and is %s", f.Title(), f.Switch(), seen.Feature.Switch()))
 			}
 		}
 		for i, from := range s.From.Processes {
@@ -146,18 +146,4 @@ func difference(p plan.Plan, app fleet.App) (text string, ok bool) {
 		}
 	}
 	return strings.Join(slices.Compact(found), ", "), len(found) > 0
-}
-
-func feature(name string) string {
-	if name == fleet.SessionAffinity {
-		return "session affinity"
-	}
-	return name
-}
-
-func onOff(on bool) string {
-	if on {
-		return "on"
-	}
-	return "off"
 }

@@ -50,13 +50,13 @@ func (m *making) leaveSmall() (goOn bool) {
 	case runtime == Small && asked == "":
 		m.plan.WayOut = Options{Size: SmallestSize}
 		m.plan.Instead = Wish{Verb: ToEnable, Size: SmallestSize}
-		m.refuse("%s. The way out is a larger size: %s moves %s, and restarts the app once.", upper(why),
-			m.order(m.plan.Instead), join(namesOf(m.small())))
+		m.refuse("%s. The way out is a larger size: %s moves %s, and restarts the app once.", Capital(why),
+			m.order(m.plan.Instead), Join(namesOf(m.small())))
 	case runtime == Small:
 		return m.resize(asked)
 	case asked != "" && asked != size.Name:
 		m.plan.Instead = Wish{Verb: ToEnable}
-		m.refuse("%s already runs on %s dynos; %s is for Eco and Basic apps only. I don't resize an app that does not need it.", code(m.app.Name), code(size.Name), code("size="))
+		m.refuse("%s already runs on %s dynos; %s is for Eco and Basic apps only. I don't resize an app that does not need it.", Code(m.app.Name), Code(size.Name), Code("size="))
 	default:
 		return true
 	}
@@ -77,15 +77,15 @@ func (m *making) resize(asked string) bool {
 		var sizes []string
 		for _, s := range catalog {
 			if s.SupportsPreboot() {
-				sizes = append(sizes, code(s.Name))
+				sizes = append(sizes, Code(s.Name))
 			}
 		}
 		if len(sizes) == 0 {
-			sizes = []string{code(SmallestSize), code("standard-2x"), code("performance-m"), code("performance-l")}
+			sizes = []string{Code(SmallestSize), Code("standard-2x"), Code("performance-m"), Code("performance-l")}
 		}
 		m.plan.WayOut = Options{Size: SmallestSize}
 		m.plan.Instead = Wish{Verb: ToEnable, Size: SmallestSize}
-		m.refuse("%s is no dyno size that can preboot. Those that can: %s.", code(asked), join(sizes))
+		m.refuse("%s is no dyno size that can preboot. Those that can: %s.", Code(asked), Join(sizes))
 		return false
 	}
 	from := m.small()
@@ -121,7 +121,7 @@ func (m *making) scaleUp() {
 	}
 	if addons := m.app.ScalingAddOns(); len(addons) > 0 {
 		m.leave("Make sure that the minimum of %s is at least %d web dynos%s: only its own settings show and change that (%s).%s",
-			join(codes(addons)), want, first, m.openAddOn(addons[0]), m.upTo(want-web.Quantity))
+			Join(codes(addons)), want, first, m.openAddOn(addons[0]), m.upTo(want-web.Quantity))
 	}
 	switch {
 	case scaler.Active && scaler.Min < want:
@@ -166,5 +166,5 @@ func (m *making) warmup() {
 		return
 	}
 	m.leave("See to it that the app warms itself up before it takes traffic, which the policy requires of apps on a JVM, and then attest it: `warmup: attested` for %s under `apps:` in the policy. Heroku can't show it%s.",
-		code(m.app.Name), map[bool]string{false: ", nor for sure that this app runs on a JVM"}[known])
+		Code(m.app.Name), map[bool]string{false: ", nor for sure that this app runs on a JVM"}[known])
 }

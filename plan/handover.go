@@ -56,7 +56,7 @@ func HandOver(app fleet.App, now time.Time) (busy bool, until time.Time, why str
 			continue
 		}
 		if d.State == "starting" {
-			meet(d.Since, "%s has been starting for %s", code(d.Name), age(now, d.Since))
+			meet(d.Since, "%s has been starting for %s", Code(d.Name), age(now, d.Since))
 		}
 		if oldest.IsZero() || d.Since.Before(oldest) {
 			oldest = d.Since

@@ -51,7 +51,7 @@ func TestHandOver(t *testing.T) {
 			}
 			said := false
 			for _, h := range Hazards(app, policy.Default().For(app), app.ReadAt) {
-				said = said || h.ID == HazardHandOver && strings.HasPrefix(h.Text, upper(tt.why)+":")
+				said = said || h.ID == HazardHandOver && strings.HasPrefix(h.Text, Capital(tt.why)+":")
 			}
 			if said != busy {
 				t.Errorf("the hazard is said %t, want %t", said, busy)

@@ -55,20 +55,20 @@ func Hazards(app fleet.App, rules policy.Rules, now time.Time) []Hazard {
 		var crashed []string
 		for _, d := range dynos {
 			if d.Type == "web" && d.State == "crashed" {
-				crashed = append(crashed, code(d.Name))
+				crashed = append(crashed, Code(d.Name))
 			}
 		}
 		if len(crashed) > 0 {
 			add(HazardCrashed, "%s crashed: more dynos of a release that does not run make nothing safer. Look at %s first.",
-				join(crashed), Command(app, "its logs", "logs --tail"))
+				Join(crashed), Command(app, "its logs", "logs --tail"))
 		}
 	}
 	scalingHazards(app, add)
 	if size, ok := app.WebSize(); ok && size.OnePerType() && !app.InSpace() {
-		add(HazardResize, "Leaving %s restarts every dyno at its new size, and preboot does not cover that: the app is gone for as long as it takes to boot, once.", code(size.Name))
+		add(HazardResize, "Leaving %s restarts every dyno at its new size, and preboot does not cover that: the app is gone for as long as it takes to boot, once.", Code(size.Name))
 	}
 	if tool := migrationIn(web.Command); tool != "" {
-		add(HazardMigration, "The web command runs %s: each web dyno does so when it starts, at the same time as the others and while the old release still serves. The release phase runs it once.", code(tool))
+		add(HazardMigration, "The web command runs %s: each web dyno does so when it starts, at the same time as the others and while the old release still serves. The release phase runs it once.", Code(tool))
 	}
 	dataHazards(app, rules, add)
 	return append(found, unread(app)...)
@@ -120,7 +120,7 @@ func (m *making) ownHazards() (found []Hazard) {
 		case s.Kind == Affinity && !s.To.Feature.On && web.Quantity > 1:
 			add(HazardSessions, "Session affinity goes off while %s run: visitors are sent from one to another, and lose a session that is in one dyno's memory.", plural(web.Quantity))
 		case s.Kind == Resize:
-			add(HazardResize, "Going back to %s dynos restarts every dyno, and preboot does not cover that: the app is gone for as long as it takes to boot, once.", code(s.To.Processes[0].Size))
+			add(HazardResize, "Going back to %s dynos restarts every dyno, and preboot does not cover that: the app is gone for as long as it takes to boot, once.", Code(s.To.Processes[0].Size))
 		}
 	}
 	return found
@@ -132,7 +132,7 @@ func releaseHazard(app fleet.App, now time.Time, add func(string, string, ...any
 		add(HazardRelease, "Release v%d is still in its release phase: wait until it has succeeded or failed.", release.Version)
 	}
 	if busy, _, why := HandOver(app, now); busy {
-		add(HazardHandOver, "%s: until preboot's hand-over is through, which takes up to %s, old dynos may serve and Heroku locks the formation.", upper(why), policy.Span(handOver))
+		add(HazardHandOver, "%s: until preboot's hand-over is through, which takes up to %s, old dynos may serve and Heroku locks the formation.", Capital(why), policy.Span(handOver))
 	}
 }
 
@@ -145,7 +145,7 @@ func scalingHazards(app fleet.App, add func(string, string, ...any)) {
 		add(HazardAutoscaler, "Heroku's autoscaler runs from %d to %d web dynos: what is scaled by hand does not last, only its minimum counts.", scaler.Min, scaler.Max)
 	}
 	if addons := app.ScalingAddOns(); len(addons) > 0 {
-		add(HazardScalingApp, "Something else scales the app: %s. It goes down to a minimum that only its own settings show, and may undo what is scaled by hand.", join(codes(addons)))
+		add(HazardScalingApp, "Something else scales the app: %s. It goes down to a minimum that only its own settings show, and may undo what is scaled by hand.", Join(codes(addons)))
 	}
 }
 
@@ -161,20 +161,20 @@ func dataHazards(app fleet.App, rules policy.Rules, add func(string, string, ...
 	var shared, limits []string
 	for _, a := range addons {
 		if multiTenant(a) {
-			shared = append(shared, code(a.Plan))
+			shared = append(shared, Code(a.Plan))
 		}
 		if n := connections(a); n > 0 {
-			limits = append(limits, fmt.Sprintf("%s allows %d", code(a.Plan), n))
+			limits = append(limits, fmt.Sprintf("%s allows %d", Code(a.Plan), n))
 		}
 	}
 	if len(shared) > 0 {
-		add(HazardData, "%s: Heroku advises against preboot with multi-tenant data plans, which can move to another host while two sets of dynos hold on to them.", join(slices.Compact(shared)))
+		add(HazardData, "%s: Heroku advises against preboot with multi-tenant data plans, which can move to another host while two sets of dynos hold on to them.", Join(slices.Compact(shared)))
 	}
 	if len(limits) > 0 {
 		want, _ := Wanted(app, rules)
 		count := max(web.Quantity, want)
 		add(HazardConnections, "During each deploy with preboot, old and new web dynos hold their connections at the same time: twice what %d web dynos take. %s.",
-			count, upper(join(slices.Compact(limits))))
+			count, Capital(Join(slices.Compact(limits))))
 	}
 }
 
@@ -283,5 +283,5 @@ func unread(app fleet.App) []Hazard {
 	if len(parts) == 0 {
 		return nil
 	}
-	return []Hazard{{HazardUnread, "Could not read " + join(parts) + ": there may be hazards that are not listed here."}}
+	return []Hazard{{HazardUnread, "Could not read " + Join(parts) + ": there may be hazards that are not listed here."}}
 }

@@ -53,7 +53,7 @@ func (m *making) leave(format string, args ...any) {
 }
 
 // order is a wish for this app as code to type.
-func (m *making) order(w Wish) string { return code("/zdd " + w.Line(m.app.Name)) }
+func (m *making) order(w Wish) string { return Code("/zdd " + w.Line(m.app.Name)) }
 
 func (m *making) step(s Step) {
 	s.Cost = costOf(m.app, m.rules.Prices, s.From.Processes, s.To.Processes)
@@ -137,15 +137,15 @@ func (m *making) runtime(may ...Runtime) (Runtime, bool) {
 	app := m.app.Name
 	switch {
 	case !known:
-		m.refuse("Could not read the formation of %s (%s). Nothing was changed; try again.", code(app), value.Why().Text)
+		m.refuse("Could not read the formation of %s (%s). Nothing was changed; try again.", Code(app), value.Why().Text)
 	case slices.Contains(may, runtime):
 		return runtime, true
 	case runtime == Stopped:
-		m.refuse("%s. If the app is to serve again, start it yourself first: %s. I never start an app that stands still.", upper(why), Command(m.app, "scale web to 1 in the dashboard", "ps:scale", "web=1"))
+		m.refuse("%s. If the app is to serve again, start it yourself first: %s. I never start an app that stands still.", Capital(why), Command(m.app, "scale web to 1 in the dashboard", "ps:scale", "web=1"))
 	case runtime == Webless:
-		m.refuse("%s: nothing of it serves visitors, so there is nothing to keep up.", upper(why))
+		m.refuse("%s: nothing of it serves visitors, so there is nothing to keep up.", Capital(why))
 	default:
-		m.refuse("%s. I can't tell which rules hold for it, and plan nothing on a guess.", upper(why))
+		m.refuse("%s. I can't tell which rules hold for it, and plan nothing on a guess.", Capital(why))
 	}
 	return runtime, false
 }
@@ -159,7 +159,7 @@ func (m *making) read(parts ...func() []string) bool {
 	if len(missing) == 0 {
 		return true
 	}
-	m.refuse("Could not read %s of %s. Nothing was changed; try again.", join(missing), code(m.app.Name))
+	m.refuse("Could not read %s of %s. Nothing was changed; try again.", Join(missing), Code(m.app.Name))
 	return false
 }
 
@@ -222,7 +222,7 @@ func untouched(app fleet.App, steps []Step) []string {
 	var out []string
 	for _, p := range processes(app) {
 		if !touched[p.Type] {
-			out = append(out, fmt.Sprintf("%s stays at %d × %s", code(p.Type), p.Quantity, app.Size(p.Size).Name))
+			out = append(out, fmt.Sprintf("%s stays at %d × %s", Code(p.Type), p.Quantity, app.Size(p.Size).Name))
 		}
 	}
 	if scaler, _ := AutoscalerOf(app).Get(); scaler.Active {
@@ -238,7 +238,7 @@ func untouched(app fleet.App, steps []Step) []string {
 func namesOf(list []Process) []string {
 	var out []string
 	for _, p := range list {
-		out = append(out, fmt.Sprintf("%s (%d × %s)", code(p.Type), p.Quantity, cmp.Or(p.Size, "unknown size")))
+		out = append(out, fmt.Sprintf("%s (%d × %s)", Code(p.Type), p.Quantity, cmp.Or(p.Size, "unknown size")))
 	}
 	return out
 }

@@ -98,6 +98,20 @@ type Feature struct {
 	On   bool   `json:"on"`
 }
 
+// Title is what a person calls the feature: "session affinity".
+func (f Feature) Title() string {
+	switch f.Name {
+	case fleet.SessionAffinity:
+		return "session affinity"
+	case fleet.Preboot:
+		return "preboot"
+	}
+	return Code(f.Name)
+}
+
+// Switch is "on" or "off".
+func (f Feature) Switch() string { return onOff(f.On) }
+
 // waits says whether the step changes nothing.
 func (s Step) waits() bool { return s.Kind == Soak || s.Kind == Settle }
 
@@ -148,7 +162,7 @@ func (s Step) String() string {
 		}
 		return strings.Join(moves, ", ")
 	case Affinity:
-		return "session affinity " + onOff(s.To.Feature.On)
+		return "session affinity " + s.To.Feature.Switch()
 	case Soak:
 		return "wait " + policy.Span(s.Wait) + " so that visitors get the affinity cookie"
 	case Scale:
@@ -156,7 +170,7 @@ func (s Step) String() string {
 	case Settle:
 		return "wait until the new dynos are up, at least " + policy.Span(s.Wait)
 	case Preboot:
-		return "preboot " + onOff(s.To.Feature.On)
+		return "preboot " + s.To.Feature.Switch()
 	}
 	return string(s.Kind)
 }

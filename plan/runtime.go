@@ -42,9 +42,9 @@ func RuntimeOf(app fleet.App) (runtime fleet.Value[Runtime], why string) {
 	if app.InSpace() {
 		switch size.Tier {
 		case fleet.Eco, fleet.Basic, fleet.Standard, fleet.Performance:
-			return fleet.Known(Strange), fmt.Sprintf("Heroku says that the app runs in space %s and on %s dynos, which spaces do not have", code(app.Space.Name), code(size.Name))
+			return fleet.Known(Strange), fmt.Sprintf("Heroku says that the app runs in space %s and on %s dynos, which spaces do not have", Code(app.Space.Name), Code(size.Name))
 		}
-		return fleet.Known(Rolling), fmt.Sprintf("it runs in space %s, where rolling deploys are always on", code(app.Space.Name))
+		return fleet.Known(Rolling), fmt.Sprintf("it runs in space %s, where rolling deploys are always on", Code(app.Space.Name))
 	}
 	if app.Generation == fleet.Fir {
 		return fleet.Known(Strange), "Heroku says that the app is on Fir and in no space, which can't both be"
@@ -55,9 +55,9 @@ func RuntimeOf(app fleet.App) (runtime fleet.Value[Runtime], why string) {
 	case fleet.Standard, fleet.Performance:
 		return fleet.Known(Bootable), fmt.Sprintf("web runs on %s dynos, which can preboot", size.Name)
 	case fleet.OtherTier:
-		return fleet.Known(Strange), fmt.Sprintf("%s is a dyno size that this program does not know", code(size.Name))
+		return fleet.Known(Strange), fmt.Sprintf("%s is a dyno size that this program does not know", Code(size.Name))
 	}
-	return fleet.Known(Strange), fmt.Sprintf("Heroku says that the app runs on %s dynos and in no space, which can't both be", code(size.Name))
+	return fleet.Known(Strange), fmt.Sprintf("Heroku says that the app runs on %s dynos and in no space, which can't both be", Code(size.Name))
 }
 
 // rolling is how many web dynos a rolling deploy needs so that one serves while another
@@ -109,7 +109,7 @@ func Floor(app fleet.App, want int) (floor fleet.Value[int], low bool) {
 		why := app.AddOns.Why()
 		return fleet.Unknown[int](fleet.Reason{Kind: why.Kind, Text: "the add-ons, one of which may scale it, could not be read (" + why.Text + ")"}), low
 	case len(addons) > 0:
-		return fleet.Unknown[int](fleet.Reason{Kind: fleet.NotTold, Text: "the minimum of " + join(codes(addons)) + " can't be read from Heroku"}), low
+		return fleet.Unknown[int](fleet.Reason{Kind: fleet.NotTold, Text: "the minimum of " + Join(codes(addons)) + " can't be read from Heroku"}), low
 	case scaler.Active:
 		return fleet.Known(min(web.Quantity, scaler.Min)), low
 	}

@@ -37,7 +37,7 @@ func (m *making) scaleDown() {
 	scaler, _ := AutoscalerOf(m.app).Get() // read made sure of it
 	addons := m.app.ScalingAddOns()
 	if len(addons) > 0 {
-		m.leave("Make sure that %s runs no more than 1 web dyno: only its own settings show and change that (%s).", join(codes(addons)), m.openAddOn(addons[0]))
+		m.leave("Make sure that %s runs no more than 1 web dyno: only its own settings show and change that (%s).", Join(codes(addons)), m.openAddOn(addons[0]))
 	}
 	if scaler.Active && (scaler.Max > 1 || web.Quantity > 1) {
 		m.leave("Turn Heroku's autoscaler off, or let it run no more than 1 dyno instead of %d to %d: the dyno range beside web at %s/resources in the dashboard. What is scaled by hand does not last while it is on.",
@@ -73,7 +73,7 @@ func (m *making) scaleTo(want int) {
 			scaler.Min, scaler.Max, want, m.app.DashboardURL(), m.notBefore(want-scaler.Min), m.upTo(want-scaler.Min))
 	case len(addons) > 0:
 		m.leave("Change the minimum of %s to %d web dynos: only its own settings show and change that (%s), and it undoes what is scaled by hand.%s%s",
-			join(codes(addons)), want, m.openAddOn(addons[0]), m.notBefore(want-web.Quantity), m.upTo(want-web.Quantity))
+			Join(codes(addons)), want, m.openAddOn(addons[0]), m.notBefore(want-web.Quantity), m.upTo(want-web.Quantity))
 	case want != web.Quantity:
 		m.scaleWeb(want)
 		m.settle()
@@ -112,7 +112,7 @@ func (m *making) mayGrow(want int) bool {
 
 // optional is the line of the policy that lets an app do without session affinity.
 func (m *making) optional() string {
-	return code("apps: { " + m.app.Name + ": { session_affinity: optional } }")
+	return Code("apps: { " + m.app.Name + ": { session_affinity: optional } }")
 }
 
 // switchAffinity turns session affinity on or off.
@@ -160,13 +160,13 @@ func (m *making) mayLoseAffinity() bool {
 	case scaler.Active && scaler.Max > 1:
 		now = "Heroku's autoscaler may run " + plural(scaler.Max)
 	case len(addons) > 0:
-		now = join(codes(addons)) + " may run several web dynos"
+		now = Join(codes(addons)) + " may run several web dynos"
 	default:
 		return true
 	}
 	m.plan.Instead = Wish{Verb: ToDisable}
 	m.refuse("%s, and the policy requires session affinity then: without it visitors are sent from one dyno to another, and lose a session that is in one dyno's memory. %s goes back in the safe order: preboot off, one web dyno, session affinity off. If the app keeps its sessions elsewhere, say so in the policy: %s.",
-		upper(now), m.order(m.plan.Instead), m.optional())
+		Capital(now), m.order(m.plan.Instead), m.optional())
 	return false
 }
 
@@ -186,7 +186,7 @@ func (m *making) switchPreboot() {
 		return
 	case m.wish.On && runtime == Small:
 		m.plan.Instead = Wish{Verb: ToEnable, Size: SmallestSize}
-		m.refuse("%s. The way out is a larger size: %s moves the app off, and turns preboot on last of all.", upper(why), m.order(m.plan.Instead))
+		m.refuse("%s. The way out is a larger size: %s moves the app off, and turns preboot on last of all.", Capital(why), m.order(m.plan.Instead))
 		return
 	case !m.read(m.features):
 		return

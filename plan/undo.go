@@ -137,7 +137,7 @@ func (m *making) takeBackScale(s Step) bool {
 		m.refuse("It was changed since: Heroku's autoscaler runs from %d to %d web dynos by now, and what is scaled by hand does not last. Its minimum is beside web at %s/resources in the dashboard.",
 			scaler.Min, scaler.Max, m.app.DashboardURL())
 	case len(addons) > 0:
-		m.refuse("It was changed since: %s scales the app by now, and undoes what is scaled by hand. Its minimum is in its own settings: %s.", join(codes(addons)), m.openAddOn(addons[0]))
+		m.refuse("It was changed since: %s scales the app by now, and undoes what is scaled by hand. Its minimum is in its own settings: %s.", Join(codes(addons)), m.openAddOn(addons[0]))
 	case to < 1:
 		m.refuse("Web was at 0 before. Switching an app off is not something I do.")
 	case to > web.Quantity && !m.mayGrow(to):
@@ -154,12 +154,12 @@ func (m *making) takeBackResize(s Step) bool {
 	small := slices.ContainsFunc(s.From.Processes, func(p Process) bool { return m.app.Size(p.Size).OnePerType() })
 	if i := slices.IndexFunc(s.From.Processes, func(p Process) bool { return p.Quantity > 1 }); small && i >= 0 {
 		p := s.From.Processes[i]
-		m.refuse("Heroku allows one dyno of a process type on %s, and %s was at %d before: there is no way back to that.", code(p.Size), code(p.Type), p.Quantity)
+		m.refuse("Heroku allows one dyno of a process type on %s, and %s was at %d before: there is no way back to that.", Code(p.Size), Code(p.Type), p.Quantity)
 		return false
 	}
 	for _, p := range processes(m.now) {
 		if small && !slices.ContainsFunc(s.From.Processes, func(q Process) bool { return q.Type == p.Type }) {
-			m.refuse("It was changed since: process type %s is new and runs on %s dynos, which Heroku does not mix with the sizes of before.", code(p.Type), p.Size)
+			m.refuse("It was changed since: process type %s is new and runs on %s dynos, which Heroku does not mix with the sizes of before.", Code(p.Type), p.Size)
 			return false
 		}
 	}
@@ -170,11 +170,11 @@ func (m *making) takeBackResize(s Step) bool {
 // differences says what is not as it was left.
 func differences(seen, left State) (out []string) {
 	if left.Feature != nil {
-		return []string{fmt.Sprintf("%s is %s and was left %s", code(left.Feature.Name), onOff(seen.Feature.On), onOff(left.Feature.On))}
+		return []string{fmt.Sprintf("%s is %s and was left %s", Code(left.Feature.Name), seen.Feature.Switch(), left.Feature.Switch())}
 	}
 	for i, p := range left.Processes {
 		if now := seen.Processes[i]; now != p {
-			out = append(out, fmt.Sprintf("%s is at %d × %s and was left at %d × %s", code(p.Type), now.Quantity, now.Size, p.Quantity, p.Size))
+			out = append(out, fmt.Sprintf("%s is at %d × %s and was left at %d × %s", Code(p.Type), now.Quantity, now.Size, p.Quantity, p.Size))
 		}
 	}
 	return out

@@ -70,7 +70,7 @@ func For(app fleet.App, rules policy.Rules, w Wish, now time.Time) Plan {
 		if q := under(app, other, w, now); q.Hash != p.Hash || !slices.Equal(q.Why, p.Why) || !slices.EqualFunc(q.Steps, p.Steps, alike) {
 			m := begin(app, rules, w, now)
 			m.refuse("Could not read %s of %s, and the policy has an entry for a pipeline that would make another plan. Nothing was changed; try again.",
-				unreadPart("the pipeline", rules.Unsure), code(app.Name))
+				unreadPart("the pipeline", rules.Unsure), Code(app.Name))
 			return m.finish()
 		}
 	}
@@ -103,7 +103,7 @@ func under(app fleet.App, rules policy.Rules, w Wish, now time.Time) Plan {
 	case ToUndo:
 		m.undo()
 	default:
-		m.refuse("This version of zdd does not know the order %s. Nothing was changed.", code(string(w.Verb)))
+		m.refuse("This version of zdd does not know the order %s. Nothing was changed.", Code(string(w.Verb)))
 	}
 	return m.finish()
 }

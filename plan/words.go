@@ -10,9 +10,9 @@ import (
 	"example.com/zdd/fleet"
 )
 
-// code marks text that came from Heroku as code. Backticks and control characters
-// would end the mark, and are dropped.
-func code(s string) string {
+// Code marks text that came from Heroku as code, for the sentences of plans and of what
+// became of them. Backticks and control characters would end the mark, and are dropped.
+func Code(s string) string {
 	return "`" + strings.Map(func(r rune) rune {
 		if r == '`' || unicode.IsControl(r) {
 			return -1
@@ -24,7 +24,7 @@ func code(s string) string {
 func codes(list []string) []string {
 	out := make([]string, len(list))
 	for i, s := range list {
-		out[i] = code(s)
+		out[i] = Code(s)
 	}
 	return out
 }
@@ -49,23 +49,24 @@ func Command(app fleet.App, instead, first string, words ...string) string {
 	if slices.ContainsFunc(names, func(s string) bool { return !plain.MatchString(s) }) {
 		return instead
 	}
-	return code(strings.Join(append([]string{"heroku", first}, words...), " ") + " --app " + app.Name)
+	return Code(strings.Join(append([]string{"heroku", first}, words...), " ") + " --app " + app.Name)
 }
 
-// join makes "a", "a and b", "a, b and c".
-func join(list []string) string {
+// Join makes "a", "a and b", "a, b and c".
+func Join(list []string) string {
 	if len(list) < 2 {
 		return strings.Join(list, "")
 	}
 	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
 }
 
-// upper begins a sentence.
-func upper(s string) string {
-	if s == "" {
-		return s
+// Capital begins a sentence: a small ASCII letter becomes a capital one, and anything
+// else, such as a name marked as code, stays as it is.
+func Capital(s string) string {
+	if s != "" && s[0] >= 'a' && s[0] <= 'z' {
+		return strings.ToUpper(s[:1]) + s[1:]
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	return s
 }
 
 // plural is a number of web dynos in words.

@@ -56,9 +56,9 @@ func (u *run) stale(why string) conclusion {
 // again is what to type to ask for the same once more.
 func (u *run) again() string {
 	if u.t.Wish.Verb == plan.ToUndo && u.t.Follows != "" {
-		return code("/zdd undo " + u.t.Follows)
+		return plan.Code("/zdd undo " + u.t.Follows)
 	}
-	return code("/zdd " + u.t.Wish.Line(u.t.Plan.Name))
+	return plan.Code("/zdd " + u.t.Wish.Line(u.t.Plan.Name))
 }
 
 func (u *run) end(e ending) conclusion {
@@ -77,18 +77,18 @@ func (u *run) end(e ending) conclusion {
 		text := []string{bare(e.why) + "."}
 		switch {
 		case len(done) > 0:
-			text = append(text, "Done, and read back: "+join(done)+".")
+			text = append(text, "Done, and read back: "+plan.Join(done)+".")
 		case !touched:
 			text = append(text, "Nothing was changed.")
 		}
 		if len(changed) > 0 {
-			text = append(text, fmt.Sprintf("Sent and accepted, then changed by somebody: %s; now %s.", join(changed), stateWords(came.then)))
+			text = append(text, fmt.Sprintf("Sent and accepted, then changed by somebody: %s; now %s.", plan.Join(changed), stateWords(came.then)))
 		}
 		if len(unknown) > 0 {
-			text = append(text, fmt.Sprintf("Not known, because Heroku did not tell: %s may or may not be done.", join(unknown)))
+			text = append(text, fmt.Sprintf("Not known, because Heroku did not tell: %s may or may not be done.", plan.Join(unknown)))
 		}
 		if len(left) > 0 && touched {
-			text = append(text, "Not done: "+join(left)+".")
+			text = append(text, "Not done: "+plan.Join(left)+".")
 		}
 		text = append(text, u.next(t, touched))
 		t.State, t.EndedAt, t.Waiting, t.Trouble = e.state, now, "", time.Time{}
@@ -102,9 +102,9 @@ func (u *run) next(t *approval.Ticket, changed bool) string {
 	if t.State == approval.Approved {
 		return fmt.Sprintf("To plan it anew: %s.", u.again())
 	}
-	text := fmt.Sprintf("To go on: %s", code("/zdd resume "+t.ID))
+	text := fmt.Sprintf("To go on: %s", plan.Code("/zdd resume "+t.ID))
 	if changed {
-		text += fmt.Sprintf("; to take back what was done: %s", code("/zdd undo "+t.ID))
+		text += fmt.Sprintf("; to take back what was done: %s", plan.Code("/zdd undo "+t.ID))
 	}
 	return text + "."
 }
@@ -117,7 +117,7 @@ func account(t approval.Ticket) (done, unknown, left []string) {
 		if i < len(t.Progress) {
 			p = t.Progress[i]
 		}
-		switch name := code(s.String()); {
+		switch name := plan.Code(s.String()); {
 		case !changes(s), p.Already:
 		case !p.Done.IsZero():
 			done = append(done, name)
@@ -182,16 +182,16 @@ func (u *run) proof(t *approval.Ticket, app fleet.App, now time.Time) string {
 			}
 		}
 		if p.Already {
-			already = append(already, code(t.Plan.Steps[i].String()))
+			already = append(already, plan.Code(t.Plan.Steps[i].String()))
 		}
 	}
 	took := "at once"
 	if d := now.Sub(begun); d >= time.Second {
 		took = "in " + span(d)
 	}
-	text := fmt.Sprintf("Done %s. Read back from Heroku at %s: %s.", took, u.clock(app.ReadAt), join(is))
+	text := fmt.Sprintf("Done %s. Read back from Heroku at %s: %s.", took, u.clock(app.ReadAt), plan.Join(is))
 	if len(already) > 0 {
-		text += fmt.Sprintf(" Somebody was faster than I with %s: it was so before I came to it.", join(already))
+		text += fmt.Sprintf(" Somebody was faster than I with %s: it was so before I came to it.", plan.Join(already))
 	}
 	if t.Plan.Outcome == plan.Yours && len(t.Plan.Why) > 0 {
 		text += " Left for you: " + strings.Join(t.Plan.Why, " ")

@@ -58,7 +58,7 @@ func (r *Runner) Look(ctx context.Context, key string, job Job) error {
 	var again time.Time // zero: seen is to be stored
 	err = job.Step(ctx, func(ctx context.Context) error {
 		if other != "" {
-			seen.text = fmt.Sprintf("%s has changed the app since, so there is nothing to compare any more.", code(other))
+			seen.text = fmt.Sprintf("%s has changed the app since, so there is nothing to compare any more.", plan.Code(other))
 			return nil
 		}
 		var p *trouble
@@ -173,7 +173,7 @@ func (u *run) sight(ctx context.Context) (sight, *trouble) {
 		}
 	}
 	out.text = fmt.Sprintf("%s. That came about between %s and %s. %s To plan it anew: %s.",
-		upper(join(found)), u.clock(last), u.clock(app.ReadAt), u.culprit(app, last, undone), u.again())
+		plan.Capital(plan.Join(found)), u.clock(last), u.clock(app.ReadAt), u.culprit(app, last, undone), u.again())
 	return out, nil
 }
 
@@ -195,9 +195,9 @@ func (u *run) culprit(app fleet.App, last time.Time, undone undoing) string {
 	case undone.scaled && scaler.Active:
 		return fmt.Sprintf("By what it seems Heroku's autoscaler did it: it is on, from %d to %d web dynos, and only its minimum lasts (%s/resources).", scaler.Min, scaler.Max, app.DashboardURL())
 	case undone.scaled && len(addons) > 0:
-		return fmt.Sprintf("By what it seems %s did it, which scales the app: only the minimum in its own settings lasts (%s).", code(addons[0]), code("heroku addons:open "+addons[0]+" --app "+app.Name))
+		return fmt.Sprintf("By what it seems %s did it, which scales the app: only the minimum in its own settings lasts (%s).", plan.Code(addons[0]), plan.Command(app, "open it in the dashboard", "addons:open", addons[0]))
 	case release.CreatedAt.After(last) && namesChange(release.Description, undone.formation):
-		return fmt.Sprintf("Release v%d, made in that time, says %s.", release.Version, code(release.Description))
+		return fmt.Sprintf("Release v%d, made in that time, says %s.", release.Version, plan.Code(release.Description))
 	case undone.before:
 		return "It is again as it was before: so Terraform, or another tool that keeps its own record of the app, leaves it when it runs next, and so may a person. Heroku does not tell who, as such a change makes no release."
 	case undone.scaled:

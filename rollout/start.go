@@ -18,7 +18,7 @@ func (u *run) start(ctx context.Context) error {
 	return u.conclude(ctx, func(ctx context.Context) conclusion {
 		app, p := u.read(ctx)
 		if p != nil && p.kind == fleet.NotFound {
-			return u.stale(fmt.Sprintf("Heroku does not show the app to me any more: %s", code(p.said)))
+			return u.stale(fmt.Sprintf("Heroku does not show the app to me any more: %s", plan.Code(p.said)))
 		}
 		if p != nil {
 			return u.onTrouble(p)
@@ -38,7 +38,7 @@ func (u *run) start(ctx context.Context) error {
 					return conclusion{err: err}
 				}
 				if other != "" {
-					differs = code(other) + " has changed the app since this was asked for"
+					differs = plan.Code(other) + " has changed the app since this was asked for"
 				}
 			}
 			return u.stale(differs)
@@ -79,7 +79,7 @@ func whatDiffers(old, again plan.Plan, app fleet.App) (text string, told bool) {
 		}
 	}
 	if len(found) > 0 {
-		return "The app is not as it was when this was decided: " + join(found), true
+		return "The app is not as it was when this was decided: " + plan.Join(found), true
 	}
 	for _, h := range again.Hazards {
 		if had := func(o plan.Hazard) bool { return o.ID == h.ID }; !slices.ContainsFunc(old.Hazards, had) &&
@@ -102,7 +102,7 @@ func whatDiffers(old, again plan.Plan, app fleet.App) (text string, told bool) {
 	waits := func(s plan.Step) bool { return !changes(s) } // what is left of a soak goes by the clock
 	then, now := slices.DeleteFunc(slices.Clone(old.Steps), waits), slices.DeleteFunc(slices.Clone(again.Steps), waits)
 	if !slices.Equal(stepNames(then), stepNames(now)) {
-		return fmt.Sprintf("The same wish comes to other steps by now: %s", join(stepNames(again.Steps))), true
+		return fmt.Sprintf("The same wish comes to other steps by now: %s", plan.Join(stepNames(again.Steps))), true
 	}
 	return "The steps would be the same, but what they stand on has changed since this was decided: a price, an autoscaler, or a setting of the app that no step is about", false
 }

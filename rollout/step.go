@@ -100,11 +100,11 @@ func (u *run) look(i int, app fleet.App) (seen plan.State, c conclusion, over bo
 	}
 	switch {
 	case !known && value.Why().Kind == fleet.NotFound:
-		return seen, u.surprise(upper(value.Why().Text)), true
+		return seen, u.surprise(plan.Capital(value.Why().Text)), true
 	case !known:
 		return seen, u.onTrouble(unread(subject(step), value.Why())), true
 	case !seen.Equal(step.From):
-		return seen, u.surprise(upper(difference(step.From, seen, "and was")) + " when this was decided. I did not do that"), true
+		return seen, u.surprise(plan.Capital(difference(step.From, seen, "and was")) + " when this was decided. I did not do that"), true
 	case len(step.To.Processes) == 0:
 		return seen, c, false
 	}
@@ -183,7 +183,7 @@ func (u *run) upheld(i int, app fleet.App) (c conclusion, over bool) {
 		}
 	}
 	if len(found) > 0 {
-		return u.surprise(fmt.Sprintf("%s, after I had read it back. Somebody or something else has changed it", upper(join(found)))), true
+		return u.surprise(fmt.Sprintf("%s, after I had read it back. Somebody or something else has changed it", plan.Capital(plan.Join(found)))), true
 	}
 	return c, false
 }
@@ -203,7 +203,7 @@ func (u *run) scaled(app fleet.App) (c conclusion, over bool) {
 	case scaler.Active:
 		return u.surprise(fmt.Sprintf("Heroku's autoscaler is on by now, from %d to %d web dynos", scaler.Min, scaler.Max)), true
 	case len(addons) > 0 && !foreseen(plan.HazardScalingApp):
-		return u.surprise("The app has a scaling add-on by now: " + code(addons[0])), true
+		return u.surprise("The app has a scaling add-on by now: " + plan.Code(addons[0])), true
 	}
 	return c, false
 }
@@ -270,7 +270,7 @@ func (u *run) readBack(ctx context.Context, i int, sent *trouble) conclusion {
 				if sent == nil {
 					u.came.then = seen
 				}
-				return u.surprise(upper(difference(step.To, seen, "and should be")) + ". Something else has changed it at the same moment")
+				return u.surprise(plan.Capital(difference(step.To, seen, "and should be")) + ". Something else has changed it at the same moment")
 			case !known:
 				p = unread(subject(step), value.Why())
 			case sent != nil:
@@ -326,7 +326,7 @@ func (u *run) refused(i int, p *trouble) conclusion {
 	step := u.t.Plan.Steps[i]
 	c := u.end(ending{
 		state: approval.Failed, verb: ledger.Failed,
-		why: fmt.Sprintf("%s was refused: %s", code(step.String()), p.words()),
+		why: fmt.Sprintf("%s was refused: %s", plan.Code(step.String()), p.words()),
 	})
 	change := c.change
 	c.change = func(t *approval.Ticket) approval.Change {

@@ -10,6 +10,7 @@ import (
 	"example.com/zdd/approval"
 	"example.com/zdd/fleet"
 	"example.com/zdd/ledger"
+	"example.com/zdd/plan"
 )
 
 // trouble is something that could not be read, found out or written.
@@ -61,9 +62,9 @@ func (p *trouble) words() string {
 	case p.said == "":
 		return p.text
 	case p.kind == fleet.Refused, p.kind == fleet.Locked, p.kind == fleet.Unavailable:
-		return code(p.said) // text says no more
+		return plan.Code(p.said) // text says no more
 	}
-	return p.text + ": " + code(p.said)
+	return p.text + ": " + plan.Code(p.said)
 }
 
 // onTrouble is what a turn comes to that met trouble: wait and try again, or the end.
@@ -74,7 +75,7 @@ func (u *run) onTrouble(p *trouble) conclusion {
 	case p.ended != nil:
 		return conclusion{err: p.ended}
 	case !p.passes():
-		return u.end(ending{state: approval.Failed, verb: ledger.Failed, why: upper(p.words())})
+		return u.end(ending{state: approval.Failed, verb: ledger.Failed, why: plan.Capital(p.words())})
 	case now.Sub(since) >= u.timing.Trouble:
 		return u.end(ending{state: approval.Failed, verb: ledger.Failed, why: fmt.Sprintf("It got nowhere for %s: %s", span(now.Sub(since)), p.text)})
 	}
@@ -82,7 +83,7 @@ func (u *run) onTrouble(p *trouble) conclusion {
 	// The pause grows with the time that it lasts, so it needs no count that would have
 	// to be kept. Rollouts are few: nothing is won by spreading them.
 	pause := max(p.after, min(max(now.Sub(since)/2, u.timing.Retry), u.timing.RetryMost))
-	c := u.wait(fmt.Sprintf("%s. I keep trying until %s.", upper(p.text), u.clock(last)), earlier(now.Add(pause), last))
+	c := u.wait(fmt.Sprintf("%s. I keep trying until %s.", plan.Capital(p.text), u.clock(last)), earlier(now.Add(pause), last))
 	return u.since(c, since)
 }
 

@@ -110,7 +110,7 @@ func dynosAre(n int) string {
 	return fmt.Sprintf("all %d web dynos are", n)
 }
 
-func logs(app fleet.App) string { return code("heroku logs --tail --app " + app.Name) }
+func logs(app fleet.App) string { return plan.Command(app, "its logs in the dashboard", "logs --tail") }
 
 // dynos counts the web dynos. over says that c is all there is to conclude: one crashed,
 // or they could not be read.
@@ -127,7 +127,7 @@ func (u *run) dynos(app fleet.App) (up, want int, c conclusion, over bool) {
 		switch {
 		case d.Type != "web":
 		case d.State == "crashed":
-			text := fmt.Sprintf("%s crashed at %s. Look at %s", code(d.Name), u.clock(d.Since), logs(app))
+			text := fmt.Sprintf("%s crashed at %s. Look at %s", plan.Code(d.Name), u.clock(d.Since), logs(app))
 			return 0, 0, u.surprise(text), true
 		case d.State == "up":
 			up++

@@ -2,40 +2,10 @@ package rollout
 
 import (
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 
-	"example.com/zdd/fleet"
 	"example.com/zdd/plan"
 )
-
-// code marks text that came from outside as code. Backticks and control characters
-// would end the mark, and are dropped.
-func code(s string) string {
-	return "`" + strings.Map(func(r rune) rune {
-		if r == '`' || unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, s) + "`"
-}
-
-// join makes "a", "a and b", "a, b and c".
-func join(list []string) string {
-	if len(list) < 2 {
-		return strings.Join(list, "")
-	}
-	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
-}
-
-// upper begins a sentence.
-func upper(s string) string {
-	if s == "" || s[0] == '`' {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
-}
 
 // clock is a time of day, with the date where that is not today's.
 func (r *Runner) clock(t time.Time) string {
@@ -67,35 +37,25 @@ func span(d time.Duration) string {
 // subject is what a step is about: "session affinity", "`web`".
 func subject(s plan.Step) string {
 	if f := s.To.Feature; f != nil {
-		return feature(f.Name)
+		return f.Title()
 	}
 	var types []string
 	for _, p := range s.To.Processes {
-		types = append(types, code(p.Type))
+		types = append(types, plan.Code(p.Type))
 	}
-	return join(types)
-}
-
-func feature(name string) string {
-	switch name {
-	case fleet.SessionAffinity:
-		return "session affinity"
-	case fleet.Preboot:
-		return "preboot"
-	}
-	return code(name)
+	return plan.Join(types)
 }
 
 // stateWords is a state in words: "session affinity is on", "`web` is at 2 × standard-1x".
 func stateWords(s plan.State) string {
 	if s.Feature != nil {
-		return feature(s.Feature.Name) + " is " + onOff(s.Feature.On)
+		return s.Feature.Title() + " is " + s.Feature.Switch()
 	}
 	var parts []string
 	for _, p := range s.Processes {
-		parts = append(parts, fmt.Sprintf("%s is at %d × %s", code(p.Type), p.Quantity, p.Size))
+		parts = append(parts, fmt.Sprintf("%s is at %d × %s", plan.Code(p.Type), p.Quantity, p.Size))
 	}
-	return join(parts)
+	return plan.Join(parts)
 }
 
 // difference says how what is there differs from what it is held against, of which than
@@ -106,21 +66,14 @@ func difference(against, seen plan.State, than string) string {
 		if against.Feature.On == seen.Feature.On {
 			return ""
 		}
-		return fmt.Sprintf("%s is %s %s %s", feature(seen.Feature.Name), onOff(seen.Feature.On), than, onOff(against.Feature.On))
+		return fmt.Sprintf("%s is %s %s %s", seen.Feature.Title(), seen.Feature.Switch(), than, against.Feature.Switch())
 	}
 	var parts []string
 	for i, want := range against.Processes {
 		if i < len(seen.Processes) && seen.Processes[i] != want {
 			got := seen.Processes[i]
-			parts = append(parts, fmt.Sprintf("%s is at %d × %s %s at %d × %s", code(want.Type), got.Quantity, got.Size, than, want.Quantity, want.Size))
+			parts = append(parts, fmt.Sprintf("%s is at %d × %s %s at %d × %s", plan.Code(want.Type), got.Quantity, got.Size, than, want.Quantity, want.Size))
 		}
 	}
-	return join(parts)
-}
-
-func onOff(on bool) string {
-	if on {
-		return "on"
-	}
-	return "off"
+	return plan.Join(parts)
 }
