@@ -61,7 +61,7 @@ func TestBenchMemory(t *testing.T) {
 	w := newBenchWorld(t, fleet.String())
 	bot := buildBot(t)
 	p := w.startBot(t, bot, "sqlite:"+filepath.Join(t.TempDir(), "zdd.db"))
-	rest := r.Length(30*time.Second, 6*time.Second) // both links are up after 5 s
+	rest := r.Length(20*time.Second, 6*time.Second) // both links are up after 5 s
 	time.Sleep(rest)
 
 	r.Line("| after | resident | of that data | heap in use | goroutines | open files |")
