@@ -90,7 +90,8 @@ func postgresConfig(address secret.Text) (*pgx.ConnConfig, error) {
 // parseURL refuses what would make a later error tell a part of the password. A
 // password with a / ? or # in it, not escaped, ends the URL's host early: the rest
 // of it would be taken for a port, a database or an option, and those are named
-// in errors. The texts name no part of raw for the same reason.
+// in errors. The texts name no part of raw for the same reason, and show no URL with a
+// password in it either: what takes secrets out of logs would cut it.
 func parseURL(raw string) (*url.URL, error) {
 	rest, ok := strings.CutPrefix(raw, "postgres://")
 	if !ok {
@@ -102,7 +103,7 @@ func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	end := strings.IndexAny(rest, "/?#")
 	if err != nil || end >= 0 && strings.ContainsAny(rest[end:], "@#") {
-		return nil, fmt.Errorf("%w: want postgres://user:password@host:5432/database, "+
+		return nil, fmt.Errorf("%w: want postgres://USER, then :PASSWORD, @HOST:5432 and /DATABASE, "+
 			"with every / ? # @ and %% in the user or password percent-encoded (as %%2F %%3F %%23 %%40 %%25)", ErrURL)
 	}
 	return u, nil
