@@ -182,7 +182,7 @@ func (m *making) switchPreboot() {
 	case !ok:
 		return
 	case m.app.InSpace():
-		m.refuse("Preboot does not exist there, and is not needed: %s.", space(runtime, why))
+		m.refuse("The app has no preboot, and needs none: %s.", space(runtime, why))
 		return
 	case m.wish.On && runtime == Small:
 		m.plan.Instead = Wish{Verb: ToEnable, Size: SmallestSize}
