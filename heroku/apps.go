@@ -13,9 +13,6 @@ import (
 	"example.com/zdd/fleet"
 )
 
-// AppFilter is [fleet.Filter] under the name that it had here.
-type AppFilter = fleet.Filter
-
 // ReadApps lists apps page by page: name, team, region, space, runtime and times are
 // known, all that has a call of its own is unknown. No app comes twice. An error is a
 // *fleet.Problem and means that one list ended early, so that apps may be missing;

@@ -125,7 +125,7 @@ func (v *herokuVisit) examineApps(ctx context.Context) []finding {
 	const check = "heroku-apps"
 	var early error
 	v.whole = true
-	for app, err := range v.client.ReadApps(heroku.Urgent(ctx), heroku.AppFilter{}) {
+	for app, err := range v.client.ReadApps(heroku.Urgent(ctx), fleet.Filter{}) {
 		if err != nil {
 			early, v.whole = err, false
 			continue
@@ -149,7 +149,7 @@ func (v *herokuVisit) examineApps(ctx context.Context) []finding {
 
 // examineTeam looks for a team of the policy's scope.
 func (v *herokuVisit) examineTeam(ctx context.Context, team string) []finding {
-	for _, err := range v.client.ReadApps(heroku.Urgent(ctx), heroku.AppFilter{Teams: []string{team}}) {
+	for _, err := range v.client.ReadApps(heroku.Urgent(ctx), fleet.Filter{Teams: []string{team}}) {
 		p, ok := errors.AsType[*fleet.Problem](err)
 		switch {
 		case err == nil:
