@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"example.com/zdd/chat"
@@ -51,5 +52,22 @@ func historyProgram(ctx context.Context, args []string, o outside) error {
 	if err != nil {
 		return err
 	}
-	return chat.Terminal(o.Stdout, reply, style(o))
+	return chat.Terminal(o.Stdout, turnedByHand(reply), style(o))
+}
+
+// turnedByHand is a reply whose buttons, which turn to the next page, are said as what to
+// type here.
+func turnedByHand(r commands.Reply) commands.Reply {
+	parts := slices.Clone(r.Parts)
+	for i, part := range parts {
+		if row, ok := part.(commands.Buttons); ok {
+			var text commands.Text
+			for _, b := range row.Row {
+				text = append(text, commands.Line(b.Label+": ", commands.Code("bot "+b.Run))...)
+			}
+			parts[i] = commands.Para{Text: text}
+		}
+	}
+	r.Parts = parts
+	return r
 }
