@@ -305,8 +305,18 @@ func lostReply(d audit.Digest, channel, code string) commands.Reply {
 		night = at.Format("2 January 2006")
 	}
 	text := commands.Line("I could not post the digest of "+night+" in ", commands.MentionChannel(channel), " (", commands.Code(channel), "): "+whyLost(code)+". Nobody there was told of it. ",
-		commands.Prose("Invite me there with `/invite`, or name another channel in the policy (`digest.channel`, or an app's `channel`). I try again each night, and say this only once until it works again."))
+		commands.Prose(cureLost(code)+", or name another channel in the policy (`digest.channel`, or an app's `channel`). I try again each night, and say this only once until it works again."))
 	return commands.Reply{Summary: "The digest of " + night + " could not be posted in " + channel + ": " + whyLost(code), Parts: []commands.Part{commands.Para{Text: text}}}
+}
+
+// cureLost is what makes a lost channel one to post in again. Nobody can be invited to a
+// channel that is archived.
+func cureLost(code string) string {
+	switch code {
+	case "is_archived", "is_inactive":
+		return "Unarchive it and invite me there with `/invite`"
+	}
+	return "Invite me there with `/invite`"
 }
 
 // Stale is the handler of audit.WorkStale, whose key is a night: it sounds the alarm in the
