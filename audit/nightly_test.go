@@ -91,6 +91,15 @@ func (b *nightBench) nightly(spec string) *audit.Nightly {
 	}}
 }
 
+// taken is what has begun since the last time.
+func (b *nightBench) taken() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	begun := b.begun
+	b.begun = nil
+	return begun
+}
+
 // run runs it until stop is called, which waits for its end.
 func (b *nightBench) run(n *audit.Nightly) (stop func()) {
 	ctx, cancel := context.WithCancel(b.Context())
@@ -198,7 +207,7 @@ func TestNightlyOutOfTurn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		b.begun = nil
+		b.taken()
 		b.run(n)
 		b.heard("22 04:00:00 2026-11-22")
 		for range 10 {
@@ -240,8 +249,8 @@ func TestNightlyTriesAgain(t *testing.T) {
 		n.Timing = audit.NightlyTiming{Look: 24 * time.Hour, Retry: time.Second, RetryMost: 2 * time.Minute}
 		b.run(n)
 		b.until("2026-11-21 02:45")
-		if len(b.begun) != 1 || !strings.HasSuffix(b.begun[0], " 2026-11-21") {
-			t.Errorf("got %q, want 2026-11-21 begun", b.begun)
+		if begun := b.taken(); len(begun) != 1 || !strings.HasSuffix(begun[0], " 2026-11-21") {
+			t.Errorf("got %q, want 2026-11-21 begun", begun)
 		}
 		var pauses []time.Duration
 		for i, at := range away.asked[1:] {
@@ -338,10 +347,9 @@ func TestNightlyClocks(t *testing.T) {
 		behind.Now = func() time.Time { return time.Now().AddDate(-3, 0, 0) }
 		b.run(wrong)()
 		b.run(behind)
-		if len(b.begun) != 1 || !strings.Contains(b.begun[0], " 2029-11-22 for 2029-10-22, 2029-10-23,") {
-			t.Errorf("got %q, want 2029-11-22 and a month missed", b.begun)
+		if begun := b.taken(); len(begun) != 1 || !strings.Contains(begun[0], " 2029-11-22 for 2029-10-22, 2029-10-23,") {
+			t.Errorf("got %q, want 2029-11-22 and a month missed", begun)
 		}
-		b.begun = nil
 		b.until("2026-11-24 14:30")
 		b.heard("23 14:30:00 2026-11-25", "24 14:30:00 2026-11-26")
 	})
