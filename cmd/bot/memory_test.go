@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"example.com/zdd/jobs"
 	simheroku "example.com/zdd/sim/heroku"
 	"example.com/zdd/sim/play"
 	simslack "example.com/zdd/sim/slack"
@@ -35,8 +37,11 @@ func inMemory(t *testing.T) *simulation {
 		ledgerKey: "canary-ledger-key-0123456789",
 		env:       map[string]string{},
 		botLog:    &logBuffer{},
-		slack:     simslack.New(simslack.Options{Strict: true}),
-		heroku:    simheroku.New(simheroku.Options{}),
+		// What one process enqueues it wakes itself for; a look every half a minute over days
+		// of nights is most of what these tests would do.
+		queue:  jobs.Timing{Look: 5 * time.Minute},
+		slack:  simslack.New(simslack.Options{Strict: true}),
+		heroku: simheroku.New(simheroku.Options{}),
 	}
 	s.serveOn(network.Listen("slack.sim"), network.Listen("heroku.sim"))
 	return s

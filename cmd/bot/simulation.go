@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/zdd/jobs"
 	"example.com/zdd/rollout"
 	simheroku "example.com/zdd/sim/heroku"
 	"example.com/zdd/sim/play"
@@ -30,7 +31,8 @@ type simulation struct {
 	policy, ledgerKey   string
 	policies            map[string]string // what the policy may become, by name
 	rollout             rollout.Timing
-	nights              chan struct{}     // has the bot run a night now
+	nights              chan struct{} // has the bot run a night now
+	queue               jobs.Timing
 	env                 map[string]string // wins over what the simulation sets
 	botLog              *logBuffer
 
@@ -99,7 +101,7 @@ func (s *simulation) start(ctx context.Context) error {
 	s.mu.Unlock()
 	go func() {
 		defer close(bot.done)
-		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout, Night: s.nights})
+		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout, Queue: s.queue, Night: s.nights})
 	}()
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
