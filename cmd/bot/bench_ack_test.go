@@ -95,11 +95,11 @@ func TestBenchAck(t *testing.T) {
 	other, _ := latencies(all[2].reads)
 	r.Line("")
 	p99 := float64(figures.Quantile(zdd, .99))
-	r.Line("The p99 of zdd's reads (SQLite) is %.2f times the median of Bolt's, and %.2f times its p99.", p99/float64(figures.Quantile(other, .5)), p99/float64(figures.Quantile(other, .99)))
+	r.Line("- The p99 of zdd's reads (SQLite) is %.2f times the median of Bolt's, and %.2f times its p99.", p99/float64(figures.Quantile(other, .5)), p99/float64(figures.Quantile(other, .99)))
 	for _, c := range all[:2] {
-		r.Line("%s: %.1f %% of all acknowledgements were handed over within 1 ms of the envelope's arrival, by the bot's own metric.", c.name, 100*c.quick/max(c.handed, 1))
+		r.Line("- %s: %.1f %% of all acknowledgements were handed over within 1 ms of the envelope's arrival, by the bot's own metric.", c.name, 100*c.quick/max(c.handed, 1))
 	}
-	r.Line("One write that is on the disk for certain takes %s here (median of 200; the slowest %s).", disk(t, .5), disk(t, 1))
+	r.Line("- One write that is on the disk for certain takes %s here (median of 200; the slowest %s).", disk(t, .5), disk(t, 1))
 	r.Done()
 }
 
