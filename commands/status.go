@@ -25,7 +25,7 @@ func newStatus(apps appReader, policies Policies, all glancer) Command {
 		Name:    "status",
 		Usage:   usage,
 		Summary: "say whether an app's deploys are zero-downtime, why not, and what to do; of the whole fleet without one",
-		Help: "Reads the app on Heroku now and judges it by five checks: `dyno-tier`, `session-affinity`, `web-dynos`, `preboot` and `jvm-warmup`. " +
+		Help: "Reads the app on Heroku now and judges it by these checks: " + checkNames() + ". " +
 			"What can't be read is said to be unknown and never counts as good. It changes nothing, and only you see the answer until you share it. " +
 			"Without an app it shows the whole fleet at a glance, from the last nightly scan.",
 		Example: []string{"status shop", "status", "status https://dashboard.heroku.com/apps/shop"},
@@ -41,6 +41,15 @@ func newStatus(apps appReader, policies Policies, all glancer) Command {
 			return StatusReply(audit.Judge(app, policies.Policy().For(app), req.Now)), nil
 		},
 	}
+}
+
+// checkNames are the checks' ids, marked as code: "`a`, `b` and `c`".
+func checkNames() string {
+	var ids []string
+	for _, c := range audit.Checks() {
+		ids = append(ids, plan.Code(c.ID))
+	}
+	return plan.Join(ids)
 }
 
 // ReadNamed reads the app that a person named, and helps where there is none: the
