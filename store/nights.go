@@ -222,7 +222,7 @@ func (s *Store) Prune(ctx context.Context, tx *sql.Tx, before time.Time) error {
 
 // nightText is a night as it is stored; digest is empty where it has none.
 func nightText(n audit.Night) (body, digest string, err error) {
-	for _, t := range []*time.Time{&n.Slot, &n.Post, &n.Next, &n.Started, &n.Again, &n.Finished, &n.Posted} {
+	for _, t := range []*time.Time{&n.Slot, &n.Post, &n.Next, &n.Started, &n.Again, &n.Grace, &n.Finished, &n.Posted} {
 		*t = stored(*t)
 	}
 	text, err := json.Marshal(n)
