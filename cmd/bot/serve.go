@@ -97,6 +97,7 @@ func serve(ctx context.Context, cfg config, o outside) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return state.run(ctx, func(ctx context.Context) error {
+			defer engine.telling.Wake() // changed rules are told of
 			return recordRules(ctx, state, ledger.NewKey(cfg.ledgerKey.Reveal()), pol, o.now())
 		})
 	})
