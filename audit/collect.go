@@ -421,12 +421,10 @@ func byName(a, b Standing) int {
 
 // How long it takes.
 
-// refill is how many calls a minute an account gets back (Platform API reference, "Rate Limits").
-const refill = 75
-
-// pace is how long so many calls take: calls more than the account has left above the
-// reserve, at the pace at which it gets them back, or as long as Heroku takes to answer
-// all of them, so many side by side. Counted are those calls that the limit counts.
+// pace is how long so many calls take: those more than the account has left above the
+// reserve, at the pace at which it gets them back, and first what it lacks of the reserve;
+// or as long as Heroku takes to answer all of them, so many side by side. Counted are
+// those calls that the limit counts.
 type pace struct {
 	calls, counted          int
 	left, reserve, parallel int
@@ -434,8 +432,11 @@ type pace struct {
 }
 
 func (p pace) takes() time.Duration {
-	beyond := max(p.counted-max(p.left-p.reserve, 0), 0)
-	paced := time.Duration(float64(beyond) / refill * float64(time.Minute))
+	beyond := 0
+	if p.counted > 0 {
+		beyond = max(p.counted-(p.left-p.reserve), 0)
+	}
+	paced := time.Duration(float64(beyond) / fleet.CallsPerMinute * float64(time.Minute))
 	return max(paced, time.Duration(p.calls)*p.latency/time.Duration(max(p.parallel, 1))).Round(time.Millisecond)
 }
 

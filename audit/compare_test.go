@@ -260,11 +260,14 @@ func TestPace(t *testing.T) {
 		pace pace
 		want time.Duration
 	}{
-		"nothing to do":               {pace{left: 4500, reserve: 500, parallel: 16, latency: time.Second}, 0},
-		"as fast as Heroku answers":   {pace{calls: 2000, counted: 2000, left: 4500, reserve: 500, parallel: 16, latency: 200 * time.Millisecond}, 25 * time.Second},
-		"as fast as the limit allows": {pace{calls: 20000, counted: 20000, left: 4500, reserve: 500, parallel: 16, latency: 200 * time.Millisecond}, 16000 * time.Minute / 75},
-		"used up by somebody else":    {pace{calls: 750, counted: 750, left: 100, reserve: 500, parallel: 16, latency: time.Millisecond}, 10 * time.Minute},
-		"monitors take no tokens":     {pace{calls: 1600, counted: 75, left: 500, reserve: 500, parallel: 16, latency: time.Second}, 100 * time.Second},
+		"nothing to do":                {pace{left: 4500, reserve: 500, parallel: 16, latency: time.Second}, 0},
+		"as fast as Heroku answers":    {pace{calls: 2000, counted: 2000, left: 4500, reserve: 500, parallel: 16, latency: 200 * time.Millisecond}, 25 * time.Second},
+		"as fast as the limit allows":  {pace{calls: 20000, counted: 20000, left: 4500, reserve: 500, parallel: 16, latency: 200 * time.Millisecond}, 16000 * time.Minute / 75},
+		"all but the reserve is used":  {pace{calls: 750, counted: 750, left: 500, reserve: 500, parallel: 16, latency: time.Millisecond}, 10 * time.Minute},
+		"the reserve comes back first": {pace{calls: 75, counted: 75, left: 0, reserve: 500, parallel: 16, latency: time.Millisecond}, 460 * time.Second},
+		"and only for what counts":     {pace{calls: 16, left: 0, reserve: 500, parallel: 16, latency: time.Second}, time.Second},
+		"a part is there":              {pace{calls: 950, counted: 950, left: 700, reserve: 500, parallel: 16, latency: time.Millisecond}, 10 * time.Minute},
+		"monitors take no tokens":      {pace{calls: 1600, counted: 75, left: 500, reserve: 500, parallel: 16, latency: time.Second}, 100 * time.Second},
 	} {
 		if got := tt.pace.takes(); got != tt.want {
 			t.Errorf("%s: got %v, want %v", name, got, tt.want)

@@ -238,6 +238,7 @@ func (u *scan) posts() time.Time {
 func (u *scan) lists(ctx context.Context) (over bool, err error) {
 	var roll fleet.Roll
 	var failed error
+	asked := u.now()
 	err = u.during(ctx, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, max(u.deadline().Sub(u.now()), listsLeast))
 		defer cancel()
@@ -252,7 +253,7 @@ func (u *scan) lists(ctx context.Context) (over bool, err error) {
 	}
 	u.sort(roll)
 	if u.n.Expected == 0 {
-		if err := u.expect(ctx, roll.Calls); err != nil {
+		if err := u.expect(ctx, u.now().Sub(asked)); err != nil {
 			return true, err
 		}
 	}
@@ -317,9 +318,10 @@ func (u *scan) sort(roll fleet.Roll) {
 	u.listed.Gaps = append(u.listed.Gaps, fmt.Sprintf("The pipelines could not all be listed: %s. Apps that were not covered before are left out (%d).", why.Text, unsure))
 }
 
-// expect reckons how long the scan takes, from its start.
-func (u *scan) expect(ctx context.Context, calls int) error {
-	r := pace{calls: calls, reserve: u.policy.Heroku.Reserve, parallel: u.policy.Heroku.Parallel}
+// expect reckons how long the scan takes whose lists took so long, which may have waited
+// for the account's limit already.
+func (u *scan) expect(ctx context.Context, lists time.Duration) error {
+	r := pace{reserve: u.policy.Heroku.Reserve, parallel: u.policy.Heroku.Parallel}
 	for app := range u.of(u.todo()) {
 		calls, counted := foresee(app, u.apps[app.ID]&idle != 0)
 		r.calls, r.counted = r.calls+calls, r.counted+counted
@@ -331,7 +333,7 @@ func (u *scan) expect(ctx context.Context, calls int) error {
 		r.latency = u.now().Sub(asked)
 	})
 	if err == nil && failed == nil {
-		u.n.Expected = max(r.takes(), time.Millisecond)
+		u.n.Expected = max(lists+r.takes(), time.Millisecond)
 	}
 	return err
 }

@@ -26,6 +26,10 @@ const (
 	NotTold      Kind = "not-told"     // nothing that was read tells
 )
 
+// CallsPerMinute is how many calls an account gets back each minute, whoever uses it
+// (Platform API reference, "Rate Limits"): the pace of whatever has used up the rest.
+const CallsPerMinute = 75
+
 // Problem is an error that Heroku or the way to it caused. Package heroku makes it;
 // everybody else tells it apart with errors.AsType[*Problem].
 type Problem struct {

@@ -13,10 +13,10 @@ import (
 )
 
 // Heroku's limit (Platform API reference, "Rate Limits"): a bucket an account, shared
-// with everybody and everything that uses the account.
+// with everybody and everything that uses the account, and refilled by
+// [fleet.CallsPerMinute].
 const (
 	bucketSize     = 4500
-	refillPerMin   = 75
 	defaultReserve = 500 // what background work leaves to others: some fifty reads of an app
 	hardFloor      = 20  // what even a change leaves, for the CLI of whoever mends the outage
 )
@@ -48,7 +48,7 @@ func newBucket(now time.Time, reserve int) *bucket {
 
 func (b *bucket) advance(now time.Time) {
 	if d := now.Sub(b.at); d > 0 {
-		b.level = min(bucketSize, b.level+d.Minutes()*refillPerMin)
+		b.level = min(bucketSize, b.level+d.Minutes()*fleet.CallsPerMinute)
 		b.at = now
 	}
 }
@@ -68,7 +68,7 @@ func (b *bucket) wait(now time.Time, floor, n int) time.Duration {
 	const rounding = 1e-6 // so that a wait computed in floats has surely filled the token
 	d := time.Duration(0)
 	if short > rounding {
-		d = time.Duration(math.Ceil(short / refillPerMin * float64(time.Minute)))
+		d = time.Duration(math.Ceil(short / fleet.CallsPerMinute * float64(time.Minute)))
 	}
 	return max(d, b.closed.Sub(now), 0)
 }
@@ -249,15 +249,4 @@ func (b *bucket) waiting(ctx context.Context) time.Duration {
 
 func roundUp(d time.Duration) time.Duration {
 	return (d + time.Second - 1).Truncate(time.Second)
-}
-
-// lasts is how long it takes until the tokens for so many calls of background work have
-// come.
-func (b *bucket) lasts(now time.Time, calls int) time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if calls <= 0 {
-		return 0
-	}
-	return b.wait(now, b.reserve, calls)
 }

@@ -194,28 +194,3 @@ func TestScanInShortRuns(t *testing.T) {
 		}
 	})
 }
-
-func TestExpect(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, sim := simulated(t, simheroku.Options{Fleet: simheroku.GenerateFleet(20, 1), Latency: 100 * time.Millisecond}, heroku.Config{Reserve: 500})
-		for _, tt := range []struct {
-			left, calls int
-			want        time.Duration
-		}{
-			{4500, 0, 0},
-			{4500, 1600, 10 * time.Second}, // 16 at once, 100 ms each
-			{700, 200, 1300 * time.Millisecond},
-			{700, 950, 10 * time.Minute}, // 750 more than there are, 75 a minute
-			{500, 75, time.Minute},
-			{0, 75, 460 * time.Second}, // the reserve first
-		} {
-			do(t, sim, "bucket "+strconv.Itoa(tt.left))
-			if left, err := c.ReadRate(t.Context()); err != nil || left != tt.left {
-				t.Fatalf("got %d left, %v, want %d", left, err, tt.left)
-			}
-			if got := c.Expect(tt.calls); got != tt.want {
-				t.Errorf("%d calls with %d left: got %v, want %v", tt.calls, tt.left, got, tt.want)
-			}
-		}
-	})
-}

@@ -30,7 +30,6 @@ type transport struct {
 	routes       []route
 	bucket       *bucket
 	lanes        chan struct{} // one place for each background request under way
-	pace         pace
 	meter        *meter
 	wire         http.RoundTripper
 	pause        time.Duration // before the second try
@@ -188,7 +187,6 @@ func (t *transport) send(req *http.Request, r route, x *exchange) (resp *http.Re
 		return nil, p, passingConnection(ctx, p)
 	}
 	t.meter.observe(r, resp.StatusCode, x.got.Sub(x.sent))
-	t.pace.answered(x.got.Sub(x.sent))
 	t.warn(ctx, resp, r)
 	switch {
 	case resp.StatusCode/100 != 2:
