@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -318,42 +317,20 @@ func unreadBy(r Reading) fleet.Reason {
 func inScope(p policy.Policy, apps []fleet.App) (in []fleet.App, out map[string]int) {
 	in = apps[:0]
 	for _, app := range apps {
-		if covered, _ := p.InScope(app); covered {
+		covered := p.InScope(app)
+		if covered.In {
 			in = append(in, app)
 			continue
 		}
 		if out == nil {
 			out = map[string]int{}
 		}
-		out[outBy(p, app)]++
+		out[covered.Out]++
 	}
 	slices.SortFunc(in, func(a, b fleet.App) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(string(a.ID), string(b.ID)))
 	})
 	return in, out
-}
-
-// outBy is in a word or two why an app is out of scope: what policy.Policy.InScope says in
-// a sentence, in the same order.
-func outBy(p policy.Policy, app fleet.App) string {
-	matches := func(glob string) bool {
-		ok, _ := path.Match(glob, app.Name) // the policy refused bad patterns
-		return ok
-	}
-	coupling, _ := app.Pipeline.Get()
-	switch s := p.Scope; {
-	case !app.ArchivedAt.IsZero():
-		return "archived"
-	case len(s.Teams) > 0 && app.Team == "":
-		return "personal"
-	case len(s.Teams) > 0 && !slices.ContainsFunc(s.Teams, func(t string) bool { return strings.EqualFold(t, app.Team) }):
-		return "other team"
-	case !slices.ContainsFunc(s.Include, matches):
-		return "not included"
-	case slices.ContainsFunc(s.Exclude, matches):
-		return "excluded"
-	}
-	return cmp.Or(coupling.Stage, "no pipeline")
 }
 
 func gaps(roll fleet.Roll) []string {

@@ -222,7 +222,7 @@ func told(s Standing, turns []Turn) string {
 }
 
 // TestOutBy holds the short reasons against what the policy says at length.
-func TestOutBy(t *testing.T) {
+func TestInScope(t *testing.T) {
 	p, err := policy.Parse("zdd.yml", []byte("scope: {teams: [acme], include: [\"shop*\", \"old-*\"], exclude: [\"*-sandbox\"], stages: [production]}"))
 	if err != nil {
 		t.Fatal(err)

@@ -254,9 +254,3 @@ func StaleAt(last Night) time.Time {
 	}
 	return since.Add(max(staleAfter, last.Next.Sub(last.Slot)+staleSlack))
 }
-
-// Stale says whether last is too old now; see StaleAt. No night at all is not stale: the
-// first one is still to come.
-func Stale(last Night, now time.Time) bool {
-	return !last.Slot.IsZero() && now.After(StaleAt(last))
-}

@@ -181,7 +181,7 @@ func telling(w *town, d Digest, known map[fleet.ID]*memory, baseline bool) error
 			continue
 		}
 		listed := w.listed(h, d.Slot)
-		if in, _ := w.policy.InScope(listed); !in {
+		if !w.policy.InScope(listed).In {
 			continue
 		}
 		present[id] = true
@@ -208,7 +208,7 @@ func telling(w *town, d Digest, known map[fleet.ID]*memory, baseline bool) error
 		h := w.apps[id]
 		out := false
 		if h != nil && w.refused == nil && !w.unlisted[h.team] {
-			in, _ := w.policy.InScope(w.listed(h, time.Time{}))
+			in := w.policy.InScope(w.listed(h, time.Time{})).In
 			out = !in
 		}
 		var err error

@@ -301,9 +301,9 @@ func (u *scan) sort(roll fleet.Roll) {
 	}
 	u.out = map[fleet.ID]string{}
 	for _, app := range apps {
-		if in, _ := u.policy.InScope(app); !in {
+		if covered := u.policy.InScope(app); !covered.In {
 			if _, known := u.apps[app.ID]; known {
-				u.out[app.ID] = "out of scope: " + outBy(u.policy, app)
+				u.out[app.ID] = "out of scope: " + covered.Out
 			}
 		}
 	}

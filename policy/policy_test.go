@@ -273,39 +273,39 @@ func TestInScope(t *testing.T) {
 	tests := map[string]struct {
 		policy, line, name string
 		want               bool
-		why                string
+		why, out           string
 	}{
-		"production":                    {rules, "standard-1x stage=production", "shop", true, "stage production is in"},
-		"in no pipeline":                {rules, "standard-1x", "shop", true, "nothing tells its stage"},
-		"a review app":                  {rules, "standard-1x stage=review", "shop-pr-12", false, "stage review is not"},
-		"development":                   {"", "standard-1x stage=development", "shop", false, "stage development is not"},
-		"staging, asked for":            {"scope: { stages: [staging] }", "standard-1x stage=staging", "shop", true, "stage staging is in"},
-		"no pipeline, not asked for":    {"scope: { stages: [staging] }", "standard-1x", "shop", false, "`none` is not in"},
-		"a stage nobody knows":          {rules, "standard-1x stage=canary", "shop", true, "not one this program knows"},
-		"stage unread":                  {rules, "standard-1x pipeline=?", "shop", true, "could not be read (Heroku did not answer)"},
-		"stage unread, excluded anyway": {rules, "standard-1x pipeline=?", "shop-sandbox", false, "`*-sandbox` in"},
-		"another team":                  {rules, "standard-1x team=beta", "shop", false, "team beta is not"},
-		"the team in capitals":          {rules, "standard-1x team=ACME", "shop", true, "no pipeline"},
-		"a personal app":                {rules, "standard-1x team=", "shop", false, "personal"},
-		"a personal app, no teams set":  {"", "standard-1x team=", "shop", true, "no pipeline"},
-		"not included":                  {rules, "standard-1x", "web", false, "matches nothing"},
-		"included by name":              {rules, "standard-1x", "api", true, "no pipeline"},
-		"included by part of a name":    {rules, "standard-1x", "api-2", false, "matches nothing"},
+		"production":                    {rules, "standard-1x stage=production", "shop", true, "stage production is in", ""},
+		"in no pipeline":                {rules, "standard-1x", "shop", true, "nothing tells its stage", ""},
+		"a review app":                  {rules, "standard-1x stage=review", "shop-pr-12", false, "stage review is not", "review"},
+		"development":                   {"", "standard-1x stage=development", "shop", false, "stage development is not", "development"},
+		"staging, asked for":            {"scope: { stages: [staging] }", "standard-1x stage=staging", "shop", true, "stage staging is in", ""},
+		"no pipeline, not asked for":    {"scope: { stages: [staging] }", "standard-1x", "shop", false, "`none` is not in", "no pipeline"},
+		"a stage nobody knows":          {rules, "standard-1x stage=canary", "shop", true, "not one this program knows", ""},
+		"stage unread":                  {rules, "standard-1x pipeline=?", "shop", true, "could not be read (Heroku did not answer)", ""},
+		"stage unread, excluded anyway": {rules, "standard-1x pipeline=?", "shop-sandbox", false, "`*-sandbox` in", "excluded"},
+		"another team":                  {rules, "standard-1x team=beta", "shop", false, "team beta is not", "other team"},
+		"the team in capitals":          {rules, "standard-1x team=ACME", "shop", true, "no pipeline", ""},
+		"a personal app":                {rules, "standard-1x team=", "shop", false, "personal", "personal"},
+		"a personal app, no teams set":  {"", "standard-1x team=", "shop", true, "no pipeline", ""},
+		"not included":                  {rules, "standard-1x", "web", false, "matches nothing", "not included"},
+		"included by name":              {rules, "standard-1x", "api", true, "no pipeline", ""},
+		"included by part of a name":    {rules, "standard-1x", "api-2", false, "matches nothing", "not included"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			app := fleettest.App(tt.line)
 			app.Name = tt.name
-			got, why := parse(t, tt.policy).InScope(app)
-			if got != tt.want || !strings.Contains(why, tt.why) {
-				t.Errorf("got %t, %q; want %t, %q", got, why, tt.want, tt.why)
+			got := parse(t, tt.policy).InScope(app)
+			if got.In != tt.want || got.Out != tt.out || !strings.Contains(got.Why, tt.why) {
+				t.Errorf("got %+v; want %t, %q, %q", got, tt.want, tt.out, tt.why)
 			}
 		})
 	}
 	app := fleettest.App("standard-1x stage=production")
 	app.ArchivedAt = time.Unix(0, 1)
-	if got, why := Default().InScope(app); got {
-		t.Errorf("an archived app: got in scope (%s), want out", why)
+	if got := Default().InScope(app); got.In || got.Out != "archived" {
+		t.Errorf("an archived app: got %+v, want out", got)
 	}
 }
 
@@ -440,8 +440,8 @@ func FuzzParse(f *testing.F) {
 		if r.WebDynos < 1 || r.WebDynos > p.Limits.WebDynos || r.SessionAffinity == "" || r.JVMWarmup == "" {
 			t.Errorf("got rules %+v", r)
 		}
-		if _, why := p.InScope(app); why == "" {
-			t.Error("InScope gives no reason")
+		if got := p.InScope(app); got.Why == "" || got.In != (got.Out == "") {
+			t.Errorf("InScope says %+v, which is no reason", got)
 		}
 		for _, id := range slices.Concat(p.People.Readers, p.People.Operators, p.People.Approvers) {
 			if !personID.MatchString(id) && !groupID.MatchString(id) {

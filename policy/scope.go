@@ -9,45 +9,57 @@ import (
 	"example.com/zdd/fleet"
 )
 
-// InScope says whether the scan and the digest cover the app, and why or why not, in
-// words for a person. What can't be told counts as in scope and is said: an app that
-// nobody looks at is worse than one looked at in vain. Apps in no pipeline have no
-// stage; Scope.Stages lists them as None.
-func (p Policy) InScope(app fleet.App) (in bool, why string) {
+// Covering says whether the scan and the digest cover an app, and why or why not.
+type Covering struct {
+	In  bool
+	Out string // where it is not In: the reason in a word or two, to count by; a stage is its own
+	Why string // in words for a person
+}
+
+// InScope says whether the scan and the digest cover the app. What can't be told counts
+// as in scope and is said: an app that nobody looks at is worse than one looked at in
+// vain. Apps in no pipeline have no stage; Scope.Stages lists them as None.
+func (p Policy) InScope(app fleet.App) Covering {
 	s := p.Scope
+	in := func(format string, args ...any) Covering {
+		return Covering{In: true, Why: fmt.Sprintf(format, args...)}
+	}
+	out := func(word, format string, args ...any) Covering {
+		return Covering{Out: word, Why: fmt.Sprintf(format, args...)}
+	}
 	if !app.ArchivedAt.IsZero() {
-		return false, "the app is archived"
+		return out("archived", "the app is archived")
 	}
 	if len(s.Teams) > 0 && !slices.ContainsFunc(s.Teams, func(t string) bool { return strings.EqualFold(t, app.Team) }) {
 		if app.Team == "" {
-			return false, "it is a personal app, and `scope.teams` lists teams"
+			return out("personal", "it is a personal app, and `scope.teams` lists teams")
 		}
-		return false, fmt.Sprintf("team %s is not in `scope.teams`", app.Team)
+		return out("other team", "team %s is not in `scope.teams`", app.Team)
 	}
 	matches := func(glob string) bool {
 		ok, _ := path.Match(glob, app.Name) // Parse refused bad patterns
 		return ok
 	}
 	if !slices.ContainsFunc(s.Include, matches) {
-		return false, "its name matches nothing in `scope.include`"
+		return out("not included", "its name matches nothing in `scope.include`")
 	}
 	if i := slices.IndexFunc(s.Exclude, matches); i >= 0 {
-		return false, fmt.Sprintf("`%s` in `scope.exclude` matches its name", s.Exclude[i])
+		return out("excluded", "`%s` in `scope.exclude` matches its name", s.Exclude[i])
 	}
 	coupling, known := app.Pipeline.Get()
 	switch {
 	case !known:
-		return true, "its pipeline stage could not be read (" + app.Pipeline.Why().Text + "), so it is covered"
+		return in("its pipeline stage could not be read (%s), so it is covered", app.Pipeline.Why().Text)
 	case coupling.Stage == "" && slices.Contains(s.Stages, None):
-		return true, "it is in no pipeline, so nothing tells its stage; `none` is in `scope.stages`"
+		return in("it is in no pipeline, so nothing tells its stage; `none` is in `scope.stages`")
 	case coupling.Stage == "":
-		return false, "it is in no pipeline, and `none` is not in `scope.stages`"
+		return out("no pipeline", "it is in no pipeline, and `none` is not in `scope.stages`")
 	case slices.Contains(s.Stages, coupling.Stage):
-		return true, fmt.Sprintf("stage %s is in `scope.stages`", coupling.Stage)
+		return in("stage %s is in `scope.stages`", coupling.Stage)
 	case !slices.Contains(stages(), coupling.Stage):
-		return true, fmt.Sprintf("stage %s is not one this program knows, so it is covered", coupling.Stage)
+		return in("stage %s is not one this program knows, so it is covered", coupling.Stage)
 	}
-	return false, fmt.Sprintf("stage %s is not in `scope.stages`", coupling.Stage)
+	return out(coupling.Stage, "stage %s is not in `scope.stages`", coupling.Stage)
 }
 
 // stages are the pipeline stages (Platform API reference, "Pipeline Coupling"), and None.
