@@ -133,13 +133,7 @@ func safe(s string) string {
 }
 
 // sentence formats, and begins with a capital letter.
-func sentence(format string, args ...any) string {
-	s := fmt.Sprintf(format, args...)
-	if s != "" && s[0] >= 'a' && s[0] <= 'z' {
-		s = strings.ToUpper(s[:1]) + s[1:]
-	}
-	return s
-}
+func sentence(format string, args ...any) string { return plan.Capital(fmt.Sprintf(format, args...)) }
 
 // span is a wait in words: 10 minutes.
 func span(d time.Duration) string {

@@ -195,6 +195,7 @@ func newStory(parent commands.Reply, thread []commands.Reply) story {
 	return s
 }
 
+// sentenceRepeat is below a message that may be the second of its kind.
 const sentenceRepeat = "This may be a repeat: I was interrupted while I posted it, and could not look whether it was there. If there is another one, this one counts."
 
 // page is the message of that number, by its record.

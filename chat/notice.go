@@ -81,5 +81,5 @@ func (n *news) permalink() string {
 	if !strings.HasPrefix(p.Channel, "D") {
 		return ""
 	}
-	return n.bot.permalink(p)
+	return n.self.Permalink(p)
 }

@@ -25,18 +25,18 @@ func (b *Bot) outdated(ctx context.Context, pressed Pressed) (reply commands.Rep
 		return commands.Reply{}, false
 	}
 	newer := any("the newer one")
-	if address := b.permalink(all[i]); address != "" {
+	self, _ := b.Self()
+	if address := self.Permalink(all[i]); address != "" {
 		newer = commands.Link(address, "the newer one")
 	}
 	text := commands.Line("This is an older copy: I was interrupted while I posted it, and posted it again. Its buttons do nothing any more, and nothing was changed. Please use those of ", newer, ".")
 	return commands.Reply{Summary: text.String(), Parts: []commands.Part{commands.Para{Text: text}}}, true
 }
 
-// permalink is where a message is, as an address to open; empty where that is not known.
-func (b *Bot) permalink(p Post) string {
-	self, _ := b.Self()
-	if p.TS == "" || self.URL == "" || !channelID.MatchString(p.Channel) {
+// Permalink is where a message is, as an address to open; empty where that is not known.
+func (s Self) Permalink(p Post) string {
+	if p.TS == "" || s.URL == "" || !channelID.MatchString(p.Channel) {
 		return ""
 	}
-	return strings.TrimSuffix(self.URL, "/") + "/archives/" + p.Channel + "/p" + strings.ReplaceAll(p.TS, ".", "")
+	return strings.TrimSuffix(s.URL, "/") + "/archives/" + p.Channel + "/p" + strings.ReplaceAll(p.TS, ".", "")
 }

@@ -242,7 +242,7 @@ func (n *news) bring(ctx context.Context, target string, reply commands.Reply) e
 	}
 	l.show = func(p Post) sheet {
 		if p.Repeat {
-			return sheetOf(with(reply, "This may be a repeat: I was interrupted while I posted it, and could not look whether it was there. If there is another one, this one counts."), n.ticket.ID, target)
+			return sheetOf(with(reply, sentenceRepeat), n.ticket.ID, target)
 		}
 		return sheetOf(reply, n.ticket.ID, target)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/plan"
 )
 
 // How counts, dates, money and coverage are said, in the digest, in reports and at a
@@ -58,7 +59,7 @@ func standingNow(c audit.Counts, whose string) Text {
 	case c.Unknown == 0:
 		return Line(Bold(isAre(c.NotReady)+" not ready"), ": deploys can drop requests or sessions.")
 	}
-	return Line(Bold(isAre(c.NotReady)+" not ready"), ": deploys can drop requests or sessions. "+capital(grouped(c.Unknown))+" more could not be told.")
+	return Line(Bold(isAre(c.NotReady)+" not ready"), ": deploys can drop requests or sessions. "+plan.Capital(grouped(c.Unknown))+" more could not be told.")
 }
 
 func isAre(n int) string {
@@ -128,7 +129,7 @@ func reasons(by map[string]int) string {
 	if rest > 0 {
 		said = append(said, grouped(rest)+" for other reasons")
 	}
-	return joined(said)
+	return plan.Join(said)
 }
 
 // took is how long a scan took, and was to take where that is another time.
@@ -230,25 +231,10 @@ func grouped(n int) string {
 	return s
 }
 
-// joined is "a, b and c".
-func joined(all []string) string {
-	if len(all) < 2 {
-		return strings.Join(all, "")
-	}
-	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
-}
-
 // brief cuts a text that is longer than n characters.
 func brief(s string, n int) string {
 	if r := []rune(s); len(r) > n {
 		return string(r[:n]) + "…"
-	}
-	return s
-}
-
-func capital(s string) string {
-	if s != "" && s[0] >= 'a' && s[0] <= 'z' {
-		return strings.ToUpper(s[:1]) + s[1:]
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/plan"
 )
 
 // View says which message of a digest is made, and for whom.
@@ -171,7 +172,7 @@ func (m digestMessage) news() Text {
 		changes = append(changes, Bold(c))
 	}
 	if len(changes) == 0 {
-		text = append(text, Line(" "+capital(m.unchanged()))...)
+		text = append(text, Line(" "+plan.Capital(m.unchanged()))...)
 	} else {
 		text = append(text, Line(" Since ", m.before(), ": ")...)
 		text = append(text, Line(changes...)...)
@@ -377,7 +378,7 @@ func doubts(c audit.Coverage, missed []string) []Item {
 		if more := len(days) - named; more > 0 {
 			days = append([]string{fmt.Sprintf("%d earlier nights", more)}, days[more:]...)
 		}
-		warn(fmt.Sprintf("No scan ran on %s: I was not running then. This one catches up.", joined(days)))
+		warn(fmt.Sprintf("No scan ran on %s: I was not running then. This one catches up.", plan.Join(days)))
 	}
 	return items
 }

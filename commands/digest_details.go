@@ -253,7 +253,7 @@ func alike(lines []audit.Line, mark Mark, say func(audit.Line) string) []Item {
 		all := by[what]
 		first := true
 		for part := range slices.Chunk(all, namesAtOnce) {
-			text := Line(Bold(capital(what)))
+			text := Line(Bold(plan.Capital(what)))
 			switch {
 			case !first:
 				text = append(text, Line(", more of them")...)
@@ -319,7 +319,7 @@ func pages(sections []section) []Reply {
 		}
 		page.Parts = append(page.Parts, Para{head}, List{})
 		names = append(names, name)
-		page.Summary = "Details: " + brief(joined(names), 200)
+		page.Summary = "Details: " + brief(plan.Join(names), 200)
 		used += size(head)
 	}
 	for _, s := range sections {

@@ -193,8 +193,8 @@ func (e *engine) messageOf(state state) func(ctx context.Context, ticket string)
 			return ""
 		}
 		for _, p := range posts {
-			if strings.HasPrefix(p.Target, "channel/") && p.TS != "" {
-				return strings.TrimSuffix(self.URL, "/") + "/archives/" + p.Channel + "/p" + strings.ReplaceAll(p.TS, ".", "")
+			if address := self.Permalink(p); strings.HasPrefix(p.Target, "channel/") && address != "" {
+				return address
 			}
 		}
 		return ""
