@@ -16,9 +16,13 @@ func decision(d desk, c Command, decide func(ctx context.Context, req Request, i
 	usage := c.Usage
 	c.Changes, c.Desk = true, true
 	c.Args = max(c.Args, 1)
+	c.Options = []Option{{planOption, "the first 8 digits of the plan's digest, if it is to be that plan and no other; buttons say it"}}
 	c.Run = func(ctx context.Context, req Request) (Reply, error) {
 		id, err := ticketID(req.Args.Word(0), spoken(req.Via, usage))
 		if err != nil {
+			return Reply{}, err
+		}
+		if err := samePlan(ctx, d, req, id); err != nil {
 			return Reply{}, err
 		}
 		ticket, err := decide(ctx, req, id)
@@ -31,6 +35,27 @@ func decision(d desk, c Command, decide func(ctx context.Context, req Request, i
 		return TicketReply(ticket, to(ticket, req.By)), nil
 	}
 	return c
+}
+
+// samePlan refuses what was meant for another plan than the ticket's. A ticket's plan never
+// changes, so that it may be read before the decision is made.
+func samePlan(ctx context.Context, d desk, req Request, id string) error {
+	want := strings.ToLower(req.Args.Options[planOption])
+	if want == "" { // typed, or a button of an older version
+		return nil
+	}
+	t, err := d.Ticket(ctx, id)
+	switch {
+	case err != nil:
+		return said(err)
+	case want == planDigest(t):
+		return nil
+	}
+	what := "What you typed names"
+	if req.Via == Press {
+		what = "This button belongs to"
+	}
+	return refuse("%s an older request, or another plan, than today's `%s`, which is `%s`. Nothing was decided or changed. To see it: `%s`.", what, t.ID, wishLine(t), spoken(req.Via, "show "+t.ID))
 }
 
 func newApprove(d desk) Command {

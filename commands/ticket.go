@@ -300,7 +300,7 @@ func reason(t approval.Ticket) string {
 
 // spend is the requester's own yes, where the policy lets it count.
 func spend(t approval.Ticket) Button {
-	b := Button{Label: "Do it", Run: "approve " + t.ID, Primary: true, Confirm: &Confirm{
+	b := Button{Label: "Do it", Run: decideOn("approve", t), Primary: true, Confirm: &Confirm{
 		Title: "Do it?", Text: wishLine(t) + " adds nothing to what the app costs. You approve it alone: that is written down.", Yes: "Do it",
 	}}
 	switch more, known := t.Plan.Cost.Difference.Get(); {
@@ -317,18 +317,35 @@ func spend(t approval.Ticket) Button {
 	return b
 }
 
+// decideOn is the line of a button that decides on this ticket and on no other. A database
+// that was restored gives ticket numbers a second time, while the messages about the first
+// tickets still stand in Slack: the plan's digest tells them apart.
+func decideOn(verb string, t approval.Ticket) string {
+	if digest := planDigest(t); digest != "" {
+		return verb + " " + t.ID + " " + planOption + "=" + digest
+	}
+	return verb + " " + t.ID
+}
+
+// planOption is the option by which a button says of which plan it is.
+const planOption = "plan"
+
+// planDigest is the beginning of the plan's digest: enough to tell the plans apart that
+// ever had the same ticket's number.
+func planDigest(t approval.Ticket) string { return t.Plan.Hash[:min(8, len(t.Plan.Hash))] }
+
 // ticketButtons are the buttons that still do something.
 func ticketButtons(t approval.Ticket, to Audience) []Button {
 	price, known := t.Plan.Cost.Difference.Get()
 	status := Button{Label: "Status", Run: "status " + string(t.Plan.App)}
-	cancel := Button{Label: "Cancel", Run: "cancel " + t.ID, Confirm: &Confirm{Title: "Call " + t.ID + " off?", Text: wishLine(t) + " will not be carried out.", Yes: "Call it off"}}
+	cancel := Button{Label: "Cancel", Run: decideOn("cancel", t), Confirm: &Confirm{Title: "Call " + t.ID + " off?", Text: wishLine(t) + " will not be carried out.", Yes: "Call it off"}}
 	switch {
 	case ownVoice(t, to):
 		return []Button{spend(t), cancel}
 	case t.State == approval.Pending && t.Approvals == 0:
-		return []Button{{Label: "Do it", Run: "do " + t.ID, Primary: true}, cancel}
+		return []Button{{Label: "Do it", Run: decideOn("do", t), Primary: true}, cancel}
 	case t.State == approval.Pending && to == ForApprovers:
-		approve := Button{Label: "Approve", Run: "approve " + t.ID, Primary: true}
+		approve := Button{Label: "Approve", Run: decideOn("approve", t), Primary: true}
 		text := wishLine(t) + " changes nothing of what it costs."
 		switch {
 		case !known:
@@ -341,7 +358,7 @@ func ticketButtons(t approval.Ticket, to Audience) []Button {
 		approve.Confirm = &Confirm{Title: "Approve " + t.ID + "?", Text: text, Yes: "Approve"}
 		return []Button{
 			approve,
-			{Label: "Deny", Run: "deny " + t.ID, Danger: true, Ask: &Ask{Title: "Deny " + t.ID, Label: "Why? Whoever asked will see it.", Optional: true}},
+			{Label: "Deny", Run: decideOn("deny", t), Danger: true, Ask: &Ask{Title: "Deny " + t.ID, Label: "Why? Whoever asked will see it.", Optional: true}},
 			{Label: "Details", Run: "show " + t.ID},
 			cancel,
 		}
@@ -351,9 +368,9 @@ func ticketButtons(t approval.Ticket, to Audience) []Button {
 		if t.Halt != "" {
 			return nil
 		}
-		return []Button{{Label: "Stop after this step", Run: "cancel " + t.ID, Danger: true, Confirm: &Confirm{Title: "Stop " + t.ID + "?", Text: "It finishes the step it is at, and leaves the others undone.", Yes: "Stop it"}}, status}
+		return []Button{{Label: "Stop after this step", Run: decideOn("cancel", t), Danger: true, Confirm: &Confirm{Title: "Stop " + t.ID + "?", Text: "It finishes the step it is at, and leaves the others undone.", Yes: "Stop it"}}, status}
 	case t.State == approval.Stopped, t.State == approval.Failed:
-		row := []Button{{Label: "Resume", Run: "resume " + t.ID, Primary: true}}
+		row := []Button{{Label: "Resume", Run: decideOn("resume", t), Primary: true}}
 		if t.StepsDone() > 0 {
 			row = append(row, Button{Label: "Undo", Run: "undo " + t.ID})
 		}

@@ -1,7 +1,10 @@
 package commands
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"example.com/zdd/fleet"
 	"example.com/zdd/ledger"
 	"example.com/zdd/plan"
+	"example.com/zdd/policy"
 )
 
 // aTicket asks for a second web dyno, and waits for one approval.
@@ -129,6 +133,92 @@ func TestSpendAsksOnceMore(t *testing.T) {
 		t.Errorf("for two voices: got %q", b.Confirm.Text)
 	}
 }
+
+// oneTicket is a desk with one ticket, that says what it was told to decide.
+type oneTicket struct {
+	desk
+	ticket approval.Ticket
+	told   []string
+}
+
+func (d *oneTicket) Ticket(context.Context, string) (approval.Ticket, error) { return d.ticket, nil }
+
+func (d *oneTicket) note(verb string) (approval.Ticket, error) {
+	d.told = append(d.told, verb)
+	return d.ticket, nil
+}
+
+func (d *oneTicket) Do(context.Context, string, approval.Person) (approval.Ticket, error) {
+	return d.note("do")
+}
+
+func (d *oneTicket) Approve(context.Context, string, approval.Person) (approval.Ticket, approval.Outcome, error) {
+	t, err := d.note("approve")
+	return t, approval.Decided, err
+}
+
+func (d *oneTicket) Deny(context.Context, string, approval.Person, string) (approval.Ticket, error) {
+	return d.note("deny")
+}
+
+func (d *oneTicket) Cancel(context.Context, string, approval.Person) (approval.Ticket, error) {
+	return d.note("cancel")
+}
+
+func (d *oneTicket) Resume(context.Context, approval.ResumeFor) (approval.Ticket, bool, error) {
+	t, err := d.note("resume")
+	return t, true, err
+}
+
+// A button decides on the ticket that it stands under, and not on another one that a
+// restored database has given the same number.
+func TestButtonsOfAnOlderRequest(t *testing.T) {
+	now, before := aTicket(), aTicket()
+	now.Plan.Hash, before.Plan.Hash = "0123456789abcdef", "fedcba9876543210"
+	before.Plan.Name = "billing"
+	lines := map[string]bool{} // of every button that decides
+	for _, state := range []approval.State{approval.Pending, approval.Approved, approval.Running, approval.Stopped} {
+		for _, needs := range []int{0, 1} {
+			for _, to := range []Audience{ForApprovers, ForRequester} {
+				before.State, before.Approvals, before.Own = state, needs, needs == 1
+				for _, b := range ticketButtons(before, to) {
+					if verb, _, _ := strings.Cut(b.Run, " "); verb != "show" && verb != "status" && verb != "undo" {
+						lines[b.Run] = true
+					}
+				}
+			}
+		}
+	}
+	if len(lines) != 5 {
+		t.Fatalf("got buttons for %v, want one line for each of the five decisions", lines)
+	}
+	run := func(d *oneTicket, line string) error {
+		_, err := New(Deps{Desk: d, Policies: anyPolicy{}}).Run(t.Context(), line, Request{By: Person{ID: "U1", Kind: Member}, Via: Press})
+		return err
+	}
+	for line := range lines {
+		verb, _, _ := strings.Cut(line, " ")
+		d := &oneTicket{ticket: now}
+		err := run(d, line)
+		const want = "This button belongs to an older request, or another plan, than today's T-1, which is scale shop web=2. Nothing was decided or changed. To see it: /zdd show T-1."
+		if refusal, ok := errors.AsType[*Refusal](err); !ok || refusal.Error() != want || len(d.told) > 0 {
+			t.Errorf("%s: got %v and %v decided, want the refusal %q", line, err, d.told, want)
+		}
+		d = &oneTicket{ticket: before}
+		if err := run(d, line); err != nil || !slices.Equal(d.told, []string{verb}) {
+			t.Errorf("%s on its own ticket: got %v, %v", line, d.told, err)
+		}
+		// A button of an older version of this program, and whoever types.
+		d = &oneTicket{ticket: now}
+		if err := run(d, verb+" T-1"); err != nil || !slices.Equal(d.told, []string{verb}) {
+			t.Errorf("%s T-1: got %v, %v", verb, d.told, err)
+		}
+	}
+}
+
+type anyPolicy struct{}
+
+func (anyPolicy) Policy() policy.Policy { return policy.Default() }
 
 func TestEntryText(t *testing.T) {
 	for want, e := range map[string]struct {

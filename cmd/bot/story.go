@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -70,19 +71,22 @@ func (s story) set(world *simulation) {
 }
 
 // reset does what follows "bot start" and "bot restart": policy=NAME takes another of
-// the story's policies, NAME=VALUE changes the environment.
+// the story's policies, database=NAME another SQLite file, as if one had been restored,
+// and NAME=VALUE changes the environment.
 func (s *simulation) reset(words []string) error {
 	for _, word := range words {
-		name, value, _ := strings.Cut(word, "=")
-		if name != "policy" {
+		switch name, value, _ := strings.Cut(word, "="); name {
+		case "policy":
+			text, known := s.policies[value]
+			if !known {
+				return fmt.Errorf("the story has no policy %q: its lines begin with #:%s", value, value)
+			}
+			s.policy = text
+		case "database":
+			s.env["DATABASE_URL"] = "sqlite:" + filepath.Join(s.dir, filepath.Base(value)+".db")
+		default:
 			s.env[name] = value
-			continue
 		}
-		text, known := s.policies[value]
-		if !known {
-			return fmt.Errorf("the story has no policy %q: its lines begin with #:%s", value, value)
-		}
-		s.policy = text
 	}
 	return nil
 }
