@@ -66,6 +66,7 @@ func (p Policy) Describe() []Line {
 	}
 	add("rollout.affinity_soak", Span(p.Rollout.AffinitySoak))
 	add("rollout.settle", Span(p.Rollout.Settle))
+	add("rollout.pause", Span(p.Rollout.Pause))
 	add("digest.channel", p.Nightly.Channel)
 	add("digest.schedule", p.Nightly.Schedule)
 	add("digest.post_at", p.Nightly.PostAt)

@@ -211,6 +211,7 @@ func (r *reader) policy(root ast.Node, p *Policy) {
 					r.duration(n, key, &p.Rollout.AffinitySoak, leastSoak, mostSoak)
 				}},
 				{"settle", func(n ast.Node, key string) { r.duration(n, key, &p.Rollout.Settle, leastSettle, mostSettle) }},
+				{"pause", func(n ast.Node, key string) { r.duration(n, key, &p.Rollout.Pause, leastPause, mostPause) }},
 			})
 		}},
 		{"digest", func(n ast.Node, key string) { r.nightly(n, key, &p.Nightly) }},

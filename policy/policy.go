@@ -136,6 +136,7 @@ type Limits struct {
 type Rollout struct {
 	AffinitySoak time.Duration // between session affinity and the second dyno: visitors need a response to get the cookie
 	Settle       time.Duration // after the last change of the formation, before preboot
+	Pause        time.Duration // between two apps of one ticket, to see whether the one before stays well
 }
 
 // Nightly is the scan and its digest.
@@ -170,7 +171,7 @@ func Default() Policy {
 		Requirements: Requirements{WebDynos: 2, SessionAffinity: Required, JVMWarmup: WeightAdvice},
 		Approval:     Approval{ExpiresAfter: 24 * time.Hour},
 		Limits:       Limits{WebDynos: 10, MonthlyIncrease: 1000_00},
-		Rollout:      Rollout{AffinitySoak: 10 * time.Minute, Settle: 6 * time.Minute},
+		Rollout:      Rollout{AffinitySoak: 10 * time.Minute, Settle: 6 * time.Minute, Pause: 2 * time.Minute},
 		Nightly:      Nightly{Schedule: "30 3 * * *", PostAt: "09:00", Timezone: "UTC", WatchEvery: 30 * time.Minute, Keep: 365 * 24 * time.Hour},
 		Heroku:       Heroku{Reserve: 500, Parallel: 16},
 	}

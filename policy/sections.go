@@ -25,6 +25,8 @@ const (
 	mostSoak    = 24 * time.Hour   // the cookie's own life
 	leastSettle = 3 * time.Minute  // a preboot hand-over takes that long at the least (Dev Center, "Preboot")
 	mostSettle  = time.Hour        //
+	leastPause  = time.Minute      // Heroku's autoscaler takes that long to undo what it does not like
+	mostPause   = time.Hour        // ten apps come to half a day, and an approval is for the apps as they are today
 	leastExpiry = 10 * time.Minute // a person has to be found
 	mostExpiry  = 7 * 24 * time.Hour
 	leastWatch  = 5 * time.Minute // a look costs two API calls an app
