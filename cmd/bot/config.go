@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"strings"
 
@@ -35,9 +37,9 @@ func settings() []setting {
 		{"ZDD_LEDGER_FORMER_KEYS", "", "Ledger keys that `ZDD_LEDGER_KEY` has replaced, with spaces between: `bot ledger verify` needs them for what they sealed. Nothing else does."},
 		{"PORT", "", "When set, `/healthz`, `/readyz` and `/metrics` (Prometheus) are served on it: a port, or address:port."},
 		{"LOG_LEVEL", "`info`", "`debug`, `info`, `warn` or `error`."},
-		{"SLACK_API_URL", "`https://slack.com/api/`", "Another server that speaks Slack's Web API and Socket Mode."},
-		{"HEROKU_API_URL", "`https://api.heroku.com`", "Another server that speaks Heroku's Platform API."},
-		{"HEROKU_METRICS_URL", "`https://api.metrics.heroku.com`", "Another server for the autoscaling monitors."},
+		{"SLACK_API_URL", "`https://slack.com/api/`", "Another server that speaks Slack's Web API and Socket Mode; `http://` on this machine only."},
+		{"HEROKU_API_URL", "`https://api.heroku.com`", "Another server that speaks Heroku's Platform API; `http://` on this machine only."},
+		{"HEROKU_METRICS_URL", "`https://api.metrics.heroku.com`", "Another server for the autoscaling monitors; `http://` on this machine only."},
 		{"NO_COLOR", "", "When set, terminals get no colour."},
 	}
 }
@@ -105,6 +107,27 @@ func (c config) missing(names ...string) error {
 		return nil
 	}
 	return &exit{exitError, strings.Join(lines, "\n     ")}
+}
+
+// overheard is an error that names an address to which a token would go for everyone on
+// the way to read. On this machine nobody is on the way, and a test's own network (dialed)
+// has nobody on it.
+func (c config) overheard(o outside, names ...string) error {
+	if o.Dial != nil {
+		return nil
+	}
+	have := map[string]string{"SLACK_API_URL": c.slackURL, "HEROKU_API_URL": c.herokuURL, "HEROKU_METRICS_URL": c.metricURL}
+	for _, name := range names {
+		u, err := url.Parse(have[name])
+		if err != nil || u.Scheme != "http" {
+			continue // what is no address at all is refused where it is used
+		}
+		if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+			continue
+		}
+		return &exit{exitError, fmt.Sprintf("%s begins with http:// and is not on this machine: everyone on the way could read the token. Nothing was sent there. Let it begin with https://, or unset it.", name)}
+	}
+	return nil
 }
 
 // policy reads the policy in force and says where it came from.

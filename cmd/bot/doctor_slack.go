@@ -42,6 +42,9 @@ type slackVisit struct {
 }
 
 func (d *doctor) examineSlack(ctx context.Context) []finding {
+	if err := d.cfg.overheard(d.out, "SLACK_API_URL"); err != nil {
+		return []finding{{"slack-bot-token", bad, err.Error(), d.unset("SLACK_API_URL")}}
+	}
 	transport := &http.Transport{DialContext: d.out.Dial, Proxy: http.ProxyFromEnvironment}
 	if d.out.Dial == nil {
 		transport.DialContext = (&net.Dialer{}).DialContext

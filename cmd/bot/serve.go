@@ -52,6 +52,9 @@ func serve(ctx context.Context, cfg config, o outside) error {
 	if err := cfg.checkDatabase(); err != nil {
 		return err
 	}
+	if err := cfg.overheard(o, "SLACK_API_URL"); err != nil {
+		return err
+	}
 	pol, origin, err := cfg.policy()
 	if err != nil {
 		return err
@@ -124,6 +127,9 @@ func serve(ctx context.Context, cfg config, o outside) error {
 
 // newHeroku makes the client of Heroku that every program uses.
 func newHeroku(cfg config, pol policy.Policy, o outside, log *slog.Logger, registry prometheus.Registerer) (*heroku.Client, error) {
+	if err := cfg.overheard(o, "HEROKU_API_URL", "HEROKU_METRICS_URL"); err != nil {
+		return nil, err
+	}
 	proxy := http.ProxyFromEnvironment
 	if o.Dial != nil {
 		proxy = nil // a test's network has none

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -125,6 +127,40 @@ func TestEnvironmentMistakes(t *testing.T) {
 				t.Errorf("got %q, want no secret in it", &out)
 			}
 		})
+	}
+}
+
+// No program sends a token over a network for everyone on the way to read; to this machine
+// it may.
+func TestTokensAreNotOverheard(t *testing.T) {
+	programs := map[string][]string{
+		"SLACK_API_URL":      {"serve"},
+		"HEROKU_API_URL":     {"serve", "status shop", "report"},
+		"HEROKU_METRICS_URL": {"serve", "status shop"},
+	}
+	for name, lines := range programs {
+		for _, line := range lines {
+			for address, want := range map[string]bool{
+				"http://example.invalid": true, "http://10.0.0.1:5000/api/": true, "HTTP://127.0.0.1.example.invalid": true, "http://localhost.example.invalid": true,
+				"http://127.0.0.1:1": false, "http://localhost:1/api/": false, "http://[::1]:1": false, "https://127.0.0.1:1": false,
+			} {
+				t.Run(name+" "+address+" "+line, func(t *testing.T) {
+					env := map[string]string{
+						"SLACK_BOT_TOKEN": "xoxb-canary", "SLACK_APP_TOKEN": "xapp-canary", "HEROKU_API_KEY": "HRKU-canary",
+						"SLACK_API_URL": "http://127.0.0.1:1/", "HEROKU_API_URL": "http://127.0.0.1:1", "HEROKU_METRICS_URL": "http://127.0.0.1:1",
+						"DATABASE_URL": "sqlite:" + filepath.Join(t.TempDir(), "zdd.db"),
+					}
+					env[name] = address
+					ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond) // nothing listens there: none gets further than the first connection
+					defer stop()
+					var said bytes.Buffer
+					run(ctx, strings.Fields(line), outside{Getenv: func(k string) string { return env[k] }, Stdout: &said, Stderr: &said})
+					if got := strings.Contains(said.String(), name+" begins with http:// and is not on this machine"); got != want {
+						t.Errorf("got %v, want %v: %s", got, want, &said)
+					}
+				})
+			}
+		}
 	}
 }
 
