@@ -21,25 +21,18 @@ func BuildDigest(n Night, zone string, standings iter.Seq2[Standing, error], pas
 		Baseline: n.Baseline, Missed: n.Missed,
 		Coverage: Coverage{Seen: total(n.Coverage.Out), Out: n.Coverage.Out, Gaps: n.Coverage.Gaps},
 	}
-	groups := map[groupKey]*Group{}
+	var groups Groups
 	for s, err := range standings {
 		if err != nil {
 			return Digest{}, err
 		}
 		tonight := s.News.Night == n.ID
-		listed := tonight && s.News.Kind != ""
 		if s.Gone.IsZero() && s.Night != n.ID || !s.Gone.IsZero() && !tonight {
 			continue
 		}
-		g := groupOf(groups, &s)
-		d.Changes.count(&s, listed)
-		if s.Gone.IsZero() {
-			d.Coverage.count(&s)
-			d.Counts.count(&s)
-			g.Counts.count(&s)
-		}
+		g := groups.Of(s)
 		switch {
-		case listed:
+		case tonight && s.News.Kind != "":
 			g.Lines = append(g.Lines, lineOf(&s))
 			g.Mention = g.Mention || s.News.Mention
 		case !s.Gone.IsZero():
@@ -48,52 +41,16 @@ func BuildDigest(n Night, zone string, standings iter.Seq2[Standing, error], pas
 			g.Quiet++
 		}
 	}
-	for _, g := range groups {
+	d.Groups = groups.Sorted()
+	for _, g := range d.Groups {
 		slices.SortFunc(g.Lines, worst)
-		d.Groups = append(d.Groups, *g)
 	}
-	slices.SortFunc(d.Groups, foremost)
+	sum := Sum(d.Groups)
+	d.Counts, d.Changes = sum.Counts, sum.Changes
+	d.Coverage.Seen += sum.Coverage.Seen
+	d.Coverage.InScope, d.Coverage.Judged, d.Coverage.Unread = sum.Coverage.InScope, sum.Coverage.Judged, sum.Coverage.Unread
 	d.Trend = trend(d, past)
 	return d, nil
-}
-
-type groupKey struct{ owner, team, channel string }
-
-func groupOf(groups map[groupKey]*Group, s *Standing) *Group {
-	key := groupKey{s.Owner, s.Team, s.Channel}
-	if key.owner != "" {
-		key.team = ""
-	}
-	g := groups[key]
-	if g == nil {
-		g = &Group{Owner: key.owner, Team: key.team, Channel: key.channel}
-		groups[key] = g
-	}
-	return g
-}
-
-// count adds an app: once, for what is foremost.
-func (c *Changes) count(s *Standing, listed bool) {
-	kind := LineKind("")
-	if listed {
-		kind = s.News.Kind
-	}
-	switch {
-	case !s.Gone.IsZero() && !listed:
-		c.Left++
-	case !s.Gone.IsZero():
-		c.Gone++
-	case kind == LineNew:
-		c.New++
-	case kind == LineRegressed:
-		c.Regressed++
-	case kind == LineFixed:
-		c.Fixed++
-	case kind == LineUnread:
-		c.Unread++
-	case s.Verdict == VerdictNotReady:
-		c.Still++
-	}
 }
 
 // lineOf is what is listed of an app.
@@ -102,6 +59,9 @@ func lineOf(s *Standing) Line {
 	l := Line{
 		App: s.App, Name: s.Name, Was: n.Was, From: n.From, Kind: n.Kind, Checks: n.Checks, Days: n.Days, After: n.After, Why: n.Why,
 		Increase: s.Increase, Size: s.Size, Yours: s.Yours, ReadAt: s.ReadAt,
+	}
+	if n.Kind == LineUnread {
+		l.Unread = unreadWord(s.Unread.Kind)
 	}
 	if !s.Gone.IsZero() { // there is nothing left to do
 		l.Increase, l.Size, l.Yours = Increase{}, "", ""
@@ -124,27 +84,6 @@ func worst(a, b Line) int {
 		cmp.Compare(len(b.Checks), len(a.Checks)),
 		strings.Compare(a.Name, b.Name),
 		strings.Compare(string(a.App), string(b.App)))
-}
-
-// foremost orders groups: those with something new first, then by how many apps fail.
-func foremost(a, b Group) int {
-	return cmp.Or(
-		-compareBools(a.Mention, b.Mention),
-		-compareBools(len(a.Lines) > 0, len(b.Lines) > 0),
-		cmp.Compare(b.Counts.NotReady, a.Counts.NotReady),
-		strings.Compare(a.Owner, b.Owner),
-		strings.Compare(a.Team, b.Team),
-		strings.Compare(a.Channel, b.Channel))
-}
-
-func compareBools(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
 }
 
 // trend is the night at the end of those before it: of each date one, the last scan that

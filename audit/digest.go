@@ -82,6 +82,7 @@ type Line struct {
 	Days     int       `json:"days,omitzero"`     // Still: for how many nights it has failed by now
 	After    time.Time `json:"after,omitzero"`    // Regressed, Fixed: the last read that said otherwise of any of Checks (Mark.KnownAt, as it was); zero: not told
 	Why      string    `json:"why,omitzero"`      // Unread, Gone: why, in words
+	Unread   string    `json:"unread,omitzero"`   // Unread: why in a word or two, as Coverage counts it
 	Increase Increase  `json:"increase,omitzero"`
 	Size     string    `json:"size,omitzero"`  // see Standing
 	Yours    string    `json:"yours,omitzero"` // see Standing

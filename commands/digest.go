@@ -76,37 +76,9 @@ type digestMessage struct {
 // narrow makes the counts those of one channel's groups. What the fleet's chart and
 // coverage tell is not theirs; that apps may be missing is.
 func (m *digestMessage) narrow() {
-	m.Counts, m.Changes = audit.Counts{}, audit.Changes{}
-	unread := map[string]int{}
-	for _, g := range m.groups {
-		m.Counts.Ready += g.Counts.Ready
-		m.Counts.NotReady += g.Counts.NotReady
-		m.Counts.Unknown += g.Counts.Unknown
-		m.Counts.NotApplicable += g.Counts.NotApplicable
-		m.Counts.Increase += g.Counts.Increase
-		m.Counts.Unpriced += g.Counts.Unpriced
-		m.Changes.Still += g.Quiet
-		m.Changes.Left += g.Left
-		for _, l := range g.Lines {
-			switch l.Kind {
-			case audit.LineNew:
-				m.Changes.New++
-			case audit.LineRegressed:
-				m.Changes.Regressed++
-			case audit.LineFixed:
-				m.Changes.Fixed++
-			case audit.LineStill, audit.LineOwner:
-				m.Changes.Still++
-			case audit.LineGone:
-				m.Changes.Gone++
-			case audit.LineUnread:
-				m.Changes.Unread++
-				unread[l.Why]++
-			}
-		}
-	}
-	in := m.Counts.Ready + m.Counts.NotReady + m.Counts.Unknown + m.Counts.NotApplicable
-	m.Coverage = audit.Coverage{Seen: in, InScope: in, Judged: in - m.Changes.Unread, Unread: unread, Gaps: m.Coverage.Gaps}
+	part := audit.Sum(m.groups)
+	part.Coverage.Gaps = m.Coverage.Gaps
+	m.Counts, m.Changes, m.Coverage = part.Counts, part.Changes, part.Coverage
 }
 
 func (m digestMessage) parent() Reply {

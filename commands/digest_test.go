@@ -318,6 +318,62 @@ func TestDigestChannels(t *testing.T) {
 	}
 }
 
+// A channel of its own that has all the apps hears the same words about them as the home
+// channel does.
+func TestChannelSaysTheSame(t *testing.T) {
+	const night = "2026-11-22"
+	standing := func(n int, verdict audit.Verdict, kind audit.LineKind, unread fleet.Kind) audit.Standing {
+		s := audit.Standing{App: appID(n), Name: fmt.Sprintf("app-%d", n), Team: "data", Channel: "C0DATA", Night: night, Verdict: verdict, News: audit.News{Night: night, Kind: kind}}
+		if unread != "" {
+			s.Unread = fleet.Reason{Kind: unread, Text: "a long sentence about " + string(unread)}
+			s.News.Why = s.Unread.Text
+		}
+		if kind == audit.LineGone {
+			s.Gone = noon(t)
+		}
+		if verdict == audit.VerdictNotReady {
+			s.Increase, s.News.Checks = fleet.Known[fleet.Money](25_00), []string{"preboot"}
+			s.Marks = []audit.Mark{{Check: "preboot", Outcome: audit.Fail, Required: true, Evidence: prebootOff}}
+		}
+		return s
+	}
+	all := []audit.Standing{
+		standing(1, audit.VerdictReady, "", ""), standing(2, audit.VerdictNotReady, audit.LineNew, ""), standing(3, audit.VerdictNotReady, audit.LineRegressed, ""),
+		standing(4, audit.VerdictNotReady, audit.LineStill, ""), standing(5, audit.VerdictNotReady, audit.LineOwner, ""), standing(6, audit.VerdictNotReady, "", ""),
+		standing(7, audit.VerdictReady, audit.LineFixed, ""), standing(8, audit.VerdictNotApplicable, "", ""), standing(9, audit.VerdictNotReady, audit.LineGone, ""),
+		standing(10, audit.VerdictUnknown, audit.LineUnread, fleet.TwoFactor), standing(11, audit.VerdictUnknown, audit.LineUnread, fleet.NotFound),
+		standing(12, audit.VerdictUnknown, audit.LineUnread, fleet.NotFound), standing(13, audit.VerdictUnknown, audit.LineUnread, audit.OutOfTime), standing(14, audit.VerdictUnknown, "", ""),
+	}
+	seq := func(yield func(audit.Standing, error) bool) {
+		for _, s := range all {
+			if !yield(s, nil) {
+				return
+			}
+		}
+	}
+	began := noon(t)
+	d, err := audit.BuildDigest(audit.Night{ID: night, Started: began, Finished: began.Add(time.Minute)}, "Europe/Berlin", seq, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"This is not the whole fleet: 4 of 13 apps could not be read (2 not shown, 1 out of time and 1 two-factor).",
+		"13 apps seen, 4 unreadable: 2 not shown, 1 out of time and 1 two-factor, 1 without web traffic",
+		"1 regressed, 1 new, 1 fixed, 1 gone; 3 apps fail as before.",
+	} {
+		for where, v := range map[string]commands.View{"home": {Home: "C0OPS"}, "their own": {Home: "C0OPS", Channel: "C0DATA"}} {
+			parent, _ := commands.DigestView(d, v)
+			var text strings.Builder
+			for _, s := range spans(parent) {
+				text.WriteString(s.S)
+			}
+			if got := text.String(); !strings.Contains(got, want) {
+				t.Errorf("%s: got %q, want in it %q", where, got, want)
+			}
+		}
+	}
+}
+
 // Every button of a digest opens the plan of one app, with the size that it takes, and
 // no app whose remedy is a person's has one.
 func TestDigestButtons(t *testing.T) {

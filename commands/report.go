@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -149,41 +148,21 @@ func ReportView(f audit.Fleet, want audit.Want) (parent Reply, thread []Reply) {
 	return parent, pages(sections)
 }
 
-// groupsOf are standings by owner, or by team where nobody is named as owner.
+// groupsOf are standings by owner, or by team where nobody is named as owner, in
+// whichever channel they are told.
 func groupsOf(standings []audit.Standing) []audit.Group {
-	type key struct{ owner, team string }
-	by := map[key]*audit.Group{}
+	var groups audit.Groups
 	for _, s := range standings {
-		k := key{owner: s.Owner}
-		if s.Owner == "" {
-			k.team = s.Team
-		}
-		g := by[k]
-		if g == nil {
-			g = &audit.Group{Owner: k.owner, Team: k.team}
-			by[k] = g
-		}
-		switch s.Verdict {
-		case audit.VerdictReady:
-			g.Counts.Ready++
-		case audit.VerdictNotApplicable:
-			g.Counts.NotApplicable++
+		s.Channel = ""
+		switch g := groups.Of(s); s.Verdict {
+		case audit.VerdictReady, audit.VerdictNotApplicable:
 		case audit.VerdictNotReady:
-			g.Counts.NotReady++
 			g.Lines = append(g.Lines, lineOf(s))
 		default:
-			g.Counts.Unknown++
 			g.Lines = append(g.Lines, audit.Line{App: s.App, Name: s.Name, Kind: audit.LineUnread, Why: whyUnknown(s), ReadAt: s.ReadAt})
 		}
 	}
-	groups := make([]audit.Group, 0, len(by))
-	for _, g := range by {
-		groups = append(groups, *g)
-	}
-	slices.SortFunc(groups, func(a, b audit.Group) int {
-		return cmp.Or(cmp.Compare(b.Counts.NotReady, a.Counts.NotReady), cmp.Compare(b.Counts.Unknown, a.Counts.Unknown), strings.Compare(a.Team, b.Team), strings.Compare(a.Owner, b.Owner))
-	})
-	return groups
+	return groups.Sorted()
 }
 
 // whyUnknown is why an app could not be judged.
