@@ -51,6 +51,9 @@ type Finding struct {
 	Remedy   string    `json:"remedy,omitempty"`  // a sentence; empty where there is nothing to do
 	Article  string    `json:"article,omitempty"` // URL
 	ReadAt   time.Time `json:"read_at"`           // when what it judges was read
+	// Waived is the waiver that takes a Fail or an Unknown out of the verdict: the outcome
+	// stays what it is. Nil: none does.
+	Waived *policy.Waiver `json:"waived,omitempty"`
 }
 
 // Verdict is what all findings of an app come to.

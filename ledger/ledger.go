@@ -59,6 +59,12 @@ const (
 	Rechecked    = "rechecked"     // the app was looked at again some time after
 	PolicyLoaded = "policy-loaded" // the rules changed, or the bot started with them
 	Reported     = "reported"      // a night's digest was posted
+
+	WaiverAsked   = "waiver-asked"   // a waiver was asked for that needs an approval
+	Waived        = "waived"         // a waiver began to hold
+	WaiverDenied  = "waiver-denied"  //
+	Unwaived      = "unwaived"       // a waiver was withdrawn, ended before its time or replaced
+	WaiverExpired = "waiver-expired" // its time, or that to decide on it, was over
 )
 
 // Verbs lists every verb, in the order in which they usually come.
@@ -66,6 +72,7 @@ func Verbs() []string {
 	return []string{
 		Asked, Voted, Approved, Denied, Cancelled, Expired, Stale, Refused, Started, StepIntended, StepDone, StepFailed,
 		Stopped, Failed, Finished, Resumed, Undone, Rechecked, PolicyLoaded, Reported,
+		WaiverAsked, Waived, WaiverDenied, Unwaived, WaiverExpired,
 	}
 }
 

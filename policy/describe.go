@@ -67,6 +67,8 @@ func (p Policy) Describe() []Line {
 	add("rollout.affinity_soak", Span(p.Rollout.AffinitySoak))
 	add("rollout.settle", Span(p.Rollout.Settle))
 	add("rollout.pause", Span(p.Rollout.Pause))
+	add("waivers.longest", dayText(p.Waivers.Longest))
+	add("waivers.approval", string(p.Waivers.Approval))
 	add("digest.channel", p.Nightly.Channel)
 	add("digest.schedule", p.Nightly.Schedule)
 	add("digest.post_at", p.Nightly.PostAt)
@@ -168,6 +170,9 @@ func Span(d time.Duration) string {
 	}
 	return s
 }
+
+// dayText is a number of whole days: 1d, where Span says 24h.
+func dayText(d time.Duration) string { return strconv.Itoa(int(d/(24*time.Hour))) + "d" }
 
 func count(n *int) string {
 	if n == nil {

@@ -214,6 +214,14 @@ func (r *reader) policy(root ast.Node, p *Policy) {
 				{"pause", func(n ast.Node, key string) { r.duration(n, key, &p.Rollout.Pause, leastPause, mostPause) }},
 			})
 		}},
+		{"waivers", func(n ast.Node, key string) {
+			r.section(n, key, []field{
+				{"longest", func(n ast.Node, key string) { r.dayCount(n, key, &p.Waivers.Longest, leastLongest, mostLongest) }},
+				{"approval", func(n ast.Node, key string) {
+					oneOf(r, n, key, &p.Waivers.Approval, WaiverNeedsNone, WaiverNeedsApproval)
+				}},
+			})
+		}},
 		{"digest", func(n ast.Node, key string) { r.nightly(n, key, &p.Nightly) }},
 		{"heroku", func(n ast.Node, key string) {
 			r.section(n, key, []field{

@@ -24,6 +24,7 @@ type Policy struct {
 	Limits       Limits
 	Prices       Prices
 	Rollout      Rollout
+	Waivers      Waivers
 	Nightly      Nightly // the `digest` section; Digest is the method that hashes the policy
 	Heroku       Heroku
 
@@ -172,6 +173,7 @@ func Default() Policy {
 		Approval:     Approval{ExpiresAfter: 24 * time.Hour},
 		Limits:       Limits{WebDynos: 10, MonthlyIncrease: 1000_00},
 		Rollout:      Rollout{AffinitySoak: 10 * time.Minute, Settle: 6 * time.Minute, Pause: 2 * time.Minute},
+		Waivers:      Waivers{Longest: 90 * 24 * time.Hour, Approval: WaiverNeedsNone},
 		Nightly:      Nightly{Schedule: "30 3 * * *", PostAt: "09:00", Timezone: "UTC", WatchEvery: 30 * time.Minute, Keep: 365 * 24 * time.Hour},
 		Heroku:       Heroku{Reserve: 500, Parallel: 16},
 	}
@@ -190,6 +192,11 @@ type Rules struct {
 	Limits          Limits
 	Rollout         Rollout
 	Policy          string // the digest of the policy that these rules come from
+
+	// Waivers are the app's, as whoever made the rules read them; For sets none. They are
+	// asked by Waived, and change nothing else of what the rules say: a plan is made as if
+	// there were none.
+	Waivers []Waiver
 
 	// Unsure is why it is not known which entry of `apps` for a pipeline is about the app,
 	// where that could change one of the rules above up to AttestedBy; zero: they are sure.

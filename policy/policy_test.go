@@ -148,6 +148,7 @@ func TestDigest(t *testing.T) {
 		{"web_dynos: 2", "web_dynos: 3"}, {"jvm_warmup: advice", "jvm_warmup: required"}, {"warmup: attested", "warmup: unattested"}, {"owner: U0123", "owner: U0124"},
 		{"operators: [U0REQUESTER, S0PLATFORM]", "operators: [U0REQUESTER]"}, {"self_approval: false", "self_approval: true"}, {"above: 500", "above: 400"},
 		{"monthly_increase: 1000", "monthly_increase: 1001"}, {"standard-1x: 21.50", "standard-1x: 21.51"}, {"affinity_soak: 10m", "affinity_soak: 11m"}, {"pause: 3m", "pause: 4m"},
+		{"longest: 30d", "longest: 31d"}, {"approval: required", "approval: none"},
 		{`post_at: "09:00"`, `post_at: "09:01"`}, {"Europe/Berlin", "Europe/Paris"}, {"reserve: 500", "reserve: 501"},
 	} {
 		text := strings.Replace(string(full(t)), change[0], change[1], 1)

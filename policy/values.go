@@ -122,6 +122,19 @@ func (r *reader) duration(n ast.Node, key string, to *time.Duration, least, most
 	*to = d
 }
 
+// dayCount is duration in whole days.
+func (r *reader) dayCount(n ast.Node, key string, to *time.Duration, least, most time.Duration) {
+	d := time.Duration(-1)
+	r.duration(n, key, &d, least, most)
+	switch {
+	case d < 0:
+	case d%(24*time.Hour) != 0:
+		r.wrong(lineOf(n), key, "has to be whole days, such as 30d, and is %s", Span(d))
+	default:
+		*to = d
+	}
+}
+
 // oneOf reads one of a few words.
 func oneOf[T ~string](r *reader, n ast.Node, key string, to *T, allowed ...T) {
 	var words []string
