@@ -126,6 +126,7 @@ type Store interface {
 	SaveStandings(ctx context.Context, tx *sql.Tx, standings []Standing, turns []Turn) error
 	// Turns are those of one app, the newest first, at most limit.
 	Turns(ctx context.Context, app fleet.ID, limit int) ([]Turn, error)
-	// Prune forgets turns, nights and apps gone from before that time, as part of tx.
+	// Prune forgets turns, nights and apps gone from before that time, as part of tx, and
+	// what was kept about the messages that told of them.
 	Prune(ctx context.Context, tx *sql.Tx, before time.Time) error
 }

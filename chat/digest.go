@@ -47,11 +47,12 @@ func (d Digests) complete() bool {
 	return d.Nights != nil && d.Posts != nil && d.Render != nil && d.Channels != nil
 }
 
-// What the records of messages are about, where it is no ticket.
+// What the records of messages are about, where it is no ticket: Post.Ticket begins with it.
 const (
-	aboutDigest = "digest:" // and the night
+	AboutDigest = "digest:" // and the night
 	aboutLost   = "digest:lost"
-	aboutStale  = "stale:" // and the night
+	AboutStale  = "stale:"  // and the night
+	AboutReport = "report:" // and the user; for each report also its number
 )
 
 // Digest is the handler of audit.WorkDigest, whose key is a night: it posts the night's
@@ -85,7 +86,7 @@ func (b *Bot) Digest(ctx context.Context, job Job) error {
 	if n.Digest == nil {
 		return fmt.Errorf("the scan %s has no digest yet", id)
 	}
-	round, err := b.newRound(ctx, job, aboutDigest+id)
+	round, err := b.newRound(ctx, job, AboutDigest+id)
 	if err != nil {
 		return err
 	}
@@ -360,7 +361,7 @@ func (b *Bot) Stale(ctx context.Context, job Job) error {
 		b.log.Error("no scan has finished for too long", "ref", id)
 		return nil
 	}
-	round, err := b.newRound(ctx, job, aboutStale+id)
+	round, err := b.newRound(ctx, job, AboutStale+id)
 	if err != nil {
 		return err
 	}

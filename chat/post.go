@@ -47,8 +47,10 @@ type posts interface {
 	// has p.Version; ErrPostChanged where it has not. A ticket and a target have one
 	// record, which is overwritten, so there are at most a few for each ticket: the
 	// channel, the approvers who were asked directly, and two for the requester; for a
-	// digest one for each message in each channel. They are kept as long as tickets are,
-	// which is for ever: a press on an old message is answered by what its ticket has become.
+	// digest one for each message in each channel. Those of tickets are kept as long as
+	// tickets are, which is for ever: a press on an old message is answered by what its
+	// ticket has become. Those of digests and reports may be forgotten when nobody asks for
+	// them again: the buttons of an older copy then do what they say.
 	SavePost(ctx context.Context, tx *sql.Tx, p Post) error
 }
 

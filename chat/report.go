@@ -44,8 +44,7 @@ func (r Reports) complete() bool {
 }
 
 const (
-	aboutReport = "report:" // and the user; for each report also its number
-	toDirect    = "direct/" // and the user
+	toDirect = "direct/" // and the user
 	// reportRun is the target of the record of a person's newest report: Rev is its number,
 	// Live says that it runs, Busy since when.
 	reportRun = "run"
@@ -71,7 +70,7 @@ func (b *Bot) BeginReport(ctx context.Context, by commands.Person, want audit.Wa
 	if _, known := b.Self(); !known {
 		return false, errors.New("slack has not said yet who the bot is")
 	}
-	about := aboutReport + by.ID
+	about := AboutReport + by.ID
 	all, err := c.Posts.Posts(ctx, about)
 	if err != nil {
 		return false, fmt.Errorf("read what was posted about %s: %w", about, err)
@@ -168,7 +167,7 @@ func parseReportKey(key string) (user string, number int64, want audit.Want, err
 }
 
 func (b *Bot) reportRound(ctx context.Context, job Job, user string, number int64) (*courier, error) {
-	about := aboutReport + user + "/" + itoa64(number)
+	about := AboutReport + user + "/" + itoa64(number)
 	all, err := b.cfg.Reports.Posts.Posts(ctx, about)
 	if err != nil {
 		return nil, fmt.Errorf("read what was posted about %s: %w", about, err)
@@ -199,9 +198,9 @@ func (b *Bot) Report(ctx context.Context, job Job) error {
 	if err != nil {
 		return fmt.Errorf("job %s: its key is not USER/NUMBER?WANT: %w", job.ID(), err)
 	}
-	runs, err := c.Posts.Posts(ctx, aboutReport+user)
+	runs, err := c.Posts.Posts(ctx, AboutReport+user)
 	if err != nil {
-		return fmt.Errorf("read what was posted about %s: %w", aboutReport+user, err)
+		return fmt.Errorf("read what was posted about %s: %w", AboutReport+user, err)
 	}
 	var run Post
 	for _, p := range runs {

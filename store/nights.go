@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/chat"
 	"example.com/zdd/jobs"
 )
 
@@ -205,15 +206,25 @@ func (s *Store) FirstLook(ctx context.Context, now time.Time) (time.Time, error)
 	return fromMillis(ms), nil
 }
 
-// Prune forgets what is older than before; see audit.Store.
+// Prune forgets what is older than before; see audit.Store. The records of messages go
+// with the night that they tell of, and those of a report when its messages are as old.
 func (s *Store) Prune(ctx context.Context, tx *sql.Tx, before time.Time) error {
-	for _, query := range []string{
-		`DELETE FROM turns WHERE at < $1`,
-		`DELETE FROM standings WHERE gone > 0 AND gone < $1`,
-		`DELETE FROM night_dates WHERE night IN (SELECT id FROM nights WHERE slot < $1)`,
-		`DELETE FROM nights WHERE slot < $1`,
+	// Slack's ids of messages begin with the second in which they were posted, which has
+	// ten digits until the year 2286. Files have ids that begin with a letter.
+	second := fmt.Sprintf("%010d", max(0, before.Unix()))
+	for _, forget := range []struct {
+		query string
+		arg   any
+	}{
+		{`DELETE FROM turns WHERE at < $1`, before.UnixMilli()},
+		{`DELETE FROM standings WHERE gone > 0 AND gone < $1`, before.UnixMilli()},
+		{`DELETE FROM posts WHERE ticket IN (SELECT '` + chat.AboutDigest + `' || id FROM nights WHERE slot < $1)`, before.UnixMilli()},
+		{`DELETE FROM posts WHERE ticket IN (SELECT '` + chat.AboutStale + `' || id FROM nights WHERE slot < $1)`, before.UnixMilli()},
+		{`DELETE FROM posts WHERE ticket LIKE '` + chat.AboutReport + `%/%' AND ticket IN (SELECT ticket FROM posts WHERE ts > '' AND ts < $1)`, second},
+		{`DELETE FROM night_dates WHERE night IN (SELECT id FROM nights WHERE slot < $1)`, before.UnixMilli()},
+		{`DELETE FROM nights WHERE slot < $1`, before.UnixMilli()},
 	} {
-		if _, err := tx.ExecContext(ctx, query, before.UnixMilli()); err != nil {
+		if _, err := tx.ExecContext(ctx, forget.query, forget.arg); err != nil {
 			return fmt.Errorf("forget old scans: %w", withContext(ctx, err))
 		}
 	}

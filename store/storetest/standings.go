@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/chat"
 	"example.com/zdd/fleet"
 	"example.com/zdd/store"
 )
@@ -222,6 +223,26 @@ func testPrune(t *testing.T, o store.Options) {
 	if err := saveStandings(t, s, []audit.Standing{here, gone, left}, turn("gone", "preboot", 4), turn("here", "preboot", 4), turn("here", "preboot", 5)); err != nil {
 		t.Fatal(err)
 	}
+	post := func(about, target, ts string) string {
+		t.Helper()
+		if err := s.Tx(t.Context(), func(tx *sql.Tx) error {
+			return s.SavePost(t.Context(), tx, chat.Post{Ticket: about, Target: target, Channel: "C0OPS", TS: ts})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return about
+	}
+	at := func(i int) string { return fmt.Sprintf("%d.000100", nightAt(i).Unix()) }
+	kept := []string{
+		post(chat.AboutDigest+night(5).ID, "channel/C0OPS", at(5)), post(chat.AboutStale+night(5).ID, "channel/C0OPS", at(6)), post("digest:lost", "notice/C0OPS", at(1)),
+		post("T-1", "channel/C0OPS", at(1)), post(chat.AboutReport+"U1", "run", ""), post(chat.AboutReport+"U1/2", "direct/U1", at(5)), post(chat.AboutReport+"U1/3", "direct/U1", ""),
+	}
+	forgotten := []string{
+		post(chat.AboutDigest+late.ID, "channel/C0OPS", at(9)), post(chat.AboutDigest+night(2).ID, "channel/C0OPS", ""), post(chat.AboutStale+night(2).ID, "channel/C0OPS", at(3)),
+		post(chat.AboutReport+"U1/1", "direct/U1", at(4)),
+	}
+	post(forgotten[0], "channel/C0OPS/csv", "F0123")
+	post(forgotten[3], "direct/U1/csv", "F0123")
 	first, err := s.FirstLook(t.Context(), nightAt(1))
 	if err != nil {
 		t.Fatal(err)
@@ -235,8 +256,11 @@ func testPrune(t *testing.T, o store.Options) {
 	prune(nightAt(2)) // all of it is from then or later
 	wantNights(t, s, time.Time{}, 0, night(5).ID, late.ID, night(2).ID)
 	wantStandings(t, s, gone, here, left)
+	wantPosts(t, s, true, slices.Concat(kept, forgotten)...)
 
 	prune(nightAt(5))
+	wantPosts(t, s, true, kept...)
+	wantPosts(t, s, false, forgotten...)
 	wantNights(t, s, time.Time{}, 0, night(5).ID)
 	wantStandings(t, s, here, left)
 	wantTurns(t, s, "gone", 0)
@@ -250,4 +274,14 @@ func testPrune(t *testing.T, o store.Options) {
 	// What is forgotten has taken its dates with it.
 	begin(t, s, night(3), true)
 	begin(t, s, night(5), false)
+}
+
+// wantPosts wants records about each of those, or about none of them.
+func wantPosts(t *testing.T, s *store.Store, there bool, about ...string) {
+	t.Helper()
+	for _, a := range about {
+		if got, err := s.Posts(t.Context(), a); err != nil || (len(got) > 0) != there {
+			t.Errorf("records about %s: got %+v, %v, want any: %v", a, got, err, there)
+		}
+	}
 }
