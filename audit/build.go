@@ -57,7 +57,7 @@ func BuildDigest(n Night, zone string, standings iter.Seq2[Standing, error], pas
 func lineOf(s *Standing) Line {
 	n := s.News
 	l := Line{
-		App: s.App, Name: s.Name, Was: n.Was, From: n.From, Kind: n.Kind, Checks: n.Checks, Days: n.Days, After: n.After, Why: n.Why,
+		App: s.App, Name: s.Name, Was: n.Was, From: n.From, Kind: n.Kind, First: n.First, Checks: n.Checks, Days: n.Days, After: n.After, Why: n.Why,
 		Increase: s.Increase, Size: s.Size, Yours: s.Yours, ReadAt: s.ReadAt,
 	}
 	if n.Kind == LineUnread {

@@ -15,7 +15,11 @@ import (
 type Scan struct {
 	Night    string
 	Baseline bool
-	Zone     *time.Location // days between two reads are counted in its dates
+	// Since is when the scan before this one began, of those that ended. An app that is
+	// older and was never seen was out of sight or of scope until now: that it fails is no
+	// news to anybody. Zero: there is none.
+	Since time.Time
+	Zone  *time.Location // days between two reads are counted in its dates
 }
 
 // Reading is one app as a scan read and judged it.
@@ -65,14 +69,15 @@ func Compare(before Standing, r Reading, scan Scan) (Standing, []Turn) {
 	case VerdictUnknown:
 		s.Failing = before.Failing
 	}
-	first := scan.Baseline || before.Fresh
-	s.Fresh = s.Unread != (fleet.Reason{}) && (before.Fresh || scan.Baseline && !seen)
-	s.tell(before, first, scan)
+	old := !app.CreatedAt.IsZero() && app.CreatedAt.Before(scan.Since)
+	first := before.Fresh || !seen && (scan.Baseline || old)
+	s.Fresh = s.Unread != (fleet.Reason{}) && first
+	s.tell(before, first || scan.Baseline, scan)
 	return s, turns
 }
 
-// tell decides what the digest says of the app. first: it is found out for the first
-// time together with the whole fleet, which is news to nobody.
+// tell decides what the digest says of the app. first: it is looked at for the first time,
+// which is not when it began to fail, and is news to nobody.
 func (s *Standing) tell(before Standing, first bool, scan Scan) {
 	n := News{Night: scan.Night}
 	var began, ended, fails []Mark // as they were before
@@ -121,6 +126,7 @@ func (s *Standing) tell(before Standing, first bool, scan Scan) {
 	if n.Kind != LineRegressed && n.Kind != LineFixed {
 		n.After = time.Time{}
 	}
+	n.First = first && n.Kind == LineNew && !scan.Baseline
 	if before.App != "" && before.Name != s.Name {
 		n.Was = before.Name
 	}

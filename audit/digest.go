@@ -61,7 +61,8 @@ type Group struct {
 	Team    string `json:"team,omitzero"`    // where there is no Owner; empty too: personal apps
 	Channel string `json:"channel,omitzero"` // Slack channel id, where the policy names one of its own
 	// Mention says that something here is new to the owner: listed as new, regressed or
-	// newly theirs. Never on a baseline night.
+	// newly theirs. Never on a baseline night, nor for an app that is only looked at for the
+	// first time.
 	Mention bool   `json:"mention,omitzero"`
 	Counts  Counts `json:"counts"` // of all the group's apps
 	Lines   []Line `json:"lines"`  // what is listed of them, the worst first
@@ -77,6 +78,7 @@ type Line struct {
 	Was      string    `json:"was,omitzero"`      // its name the night before, where that was another
 	From     string    `json:"from,omitzero"`     // its team the night before, where that was another; "-": it was personal
 	Kind     LineKind  `json:"kind"`              //
+	First    bool      `json:"first,omitzero"`    // New: the app is no new one, only looked at for the first time, and its owner is not mentioned; never on a baseline night
 	Checks   []string  `json:"checks,omitzero"`   // ids of those that Kind is about, in the order of Checks: New, Regressed: that began to fail; Still, Owner: that fail; Fixed: that did
 	Evidence []string  `json:"evidence,omitzero"` // a sentence for each of Checks
 	Days     int       `json:"days,omitzero"`     // Still: for how many nights it has failed by now

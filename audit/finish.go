@@ -110,7 +110,7 @@ func (u *scan) digest(ctx context.Context) error {
 	err := u.job.Step(ctx, func(ctx context.Context) error {
 		n.Finished = u.now()
 		n.Coverage = u.listed
-		past, err := u.cfg.Store.Nights(ctx, time.Time{}, 2*trendNights) // some of them scans out of turn
+		past, err := u.cfg.Store.Nights(ctx, time.Time{}, nightsBack)
 		if err != nil {
 			return err
 		}

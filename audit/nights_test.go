@@ -22,7 +22,7 @@ type memory struct {
 	passed  map[string]bool
 	told    map[string]string // the owner, by check
 	bad     bool              // not ready when last judged
-	first   bool              // found on the first night, and not judged since
+	first   bool              // found when it was old already, and not judged since
 	owner   string            // and the rest, when it was last seen
 	gone    bool
 }
@@ -46,7 +46,9 @@ func TestNights(t *testing.T) {
 		smooth, rough := newShelf(), newShelf()
 		known := map[fleet.ID]*memory{}
 		slot := time.Date(2026, time.March, 20, 1, 30, 0, 0, time.UTC) // summer time begins on the 29th
+		began := time.Time{}                                           // the night before
 		for night := range nights {
+			w.today = slot.Add(time.Hour) // after the scan of the night before began
 			w.day(r)
 			if slot = slot.AddDate(0, 0, 1); r.IntN(12) == 0 {
 				slot = slot.AddDate(0, 0, 1+r.IntN(4)) // nobody ran
@@ -66,9 +68,10 @@ func TestNights(t *testing.T) {
 				t.Fatalf("%s: with crashes the digest is\n%s\nwant\n%s", where, got, want)
 			}
 			baseline := len(known) == 0
-			if err := telling(w, d, known, baseline); err != nil {
+			if err := telling(w, d, known, baseline, began); err != nil {
 				t.Fatalf("%s: %v\n%s", where, err, steady(t, d))
 			}
+			began = d.Started
 			if err := sums(d, smooth); err != nil {
 				t.Fatalf("%s: %v\n%s", where, err, steady(t, d))
 			}
@@ -145,7 +148,7 @@ func sums(d Digest, s *shelf) error {
 }
 
 // telling holds what is told of each app against the truth, and learns it.
-func telling(w *town, d Digest, known map[fleet.ID]*memory, baseline bool) error {
+func telling(w *town, d Digest, known map[fleet.ID]*memory, baseline bool, began time.Time) error {
 	if d.Baseline != baseline {
 		return fmt.Errorf("baseline %t, want %t", d.Baseline, baseline)
 	}
@@ -186,7 +189,7 @@ func telling(w *town, d Digest, known map[fleet.ID]*memory, baseline bool) error
 		}
 		present[id] = true
 		if m == nil {
-			m = &memory{failing: map[string]bool{}, passed: map[string]bool{}, told: map[string]string{}, first: baseline}
+			m = &memory{failing: map[string]bool{}, passed: map[string]bool{}, told: map[string]string{}, first: baseline || listed.CreatedAt.Before(began)}
 			known[id] = m
 		}
 		if m.gone {

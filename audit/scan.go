@@ -59,6 +59,9 @@ const (
 	// chunkApps is how many apps are written down at once at the most: a database takes
 	// that many well within the five seconds that a job's step gives it.
 	chunkApps = 200
+	// nightsBack is how many nights are looked through for the last that ended: a month of
+	// them, with as many asked for out of turn.
+	nightsBack = 2 * trendNights
 	// listsLeast is what the lists are given though the scan has to end: without them
 	// nothing tells what is left out.
 	listsLeast = 2 * time.Minute
@@ -120,6 +123,9 @@ func (s *Scanner) Scan(ctx context.Context, night string, job Job) error {
 	if u.apps, err = u.stand(ctx); err != nil {
 		return err
 	}
+	if u.since, err = u.before(ctx); err != nil {
+		return err
+	}
 	if n.Started.IsZero() {
 		u.n.Started, u.n.Baseline = s.now(), len(u.apps) == 0
 		if err := u.save(ctx); err != nil {
@@ -142,6 +148,7 @@ type scan struct {
 	n      Night
 	policy policy.Policy
 	apps   map[fleet.ID]state // all that stand
+	since  time.Time          // see Scan
 	in     []fleet.App        // in scope, by name
 	out    map[fleet.ID]string
 	listed Coverage // Out and Gaps: what the lists came to
@@ -178,6 +185,20 @@ func (u *scan) stand(ctx context.Context) (map[fleet.ID]state, error) {
 		apps[s.App] = of
 	}
 	return apps, nil
+}
+
+// before is when the last of the other scans that ended began.
+func (u *scan) before(ctx context.Context) (began time.Time, err error) {
+	nights, err := u.cfg.Store.Nights(ctx, time.Time{}, nightsBack)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, n := range nights {
+		if n.ID != u.n.ID && !n.Finished.IsZero() {
+			began = later(began, n.Started)
+		}
+	}
+	return began, nil
 }
 
 func (u *scan) run(ctx context.Context) error {
@@ -446,7 +467,7 @@ func (u *scan) compare(ctx context.Context, r Reading, c *chunk) error {
 }
 
 func (u *scan) scan() Scan {
-	return Scan{Night: u.n.ID, Baseline: u.n.Baseline, Zone: u.policy.Nightly.Location()}
+	return Scan{Night: u.n.ID, Baseline: u.n.Baseline, Since: u.since, Zone: u.policy.Nightly.Location()}
 }
 
 func (u *scan) record(ctx context.Context, tx *sql.Tx, c chunk) error {

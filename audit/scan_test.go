@@ -435,6 +435,78 @@ func TestScanOutOfSight(t *testing.T) {
 	}
 }
 
+// Apps that were there all the time, and come in sight or into scope only now, are listed
+// as looked at for the first time, and nobody is mentioned for them, as on the very first
+// night; also where they can be judged later only. One that is made meanwhile is new.
+func TestScanFirstLook(t *testing.T) {
+	const rules = "apps: {\"*\": {owner: U0ANNA}}\nscope: {teams: [%s]}\n"
+	parsed := func(teams string) policy.Policy {
+		p, err := policy.Parse("zdd.yml", fmt.Appendf(nil, rules, teams))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	away := map[string]bool{"data": true}
+	for name, tt := range map[string]struct {
+		before, after  string          // the policy's teams
+		unlistedBefore map[string]bool // the first night
+		unread         bool            // the second night
+	}{
+		"its list was away":              {before: "acme, data", after: "acme, data", unlistedBefore: away},
+		"the policy names it now":        {before: "acme", after: "acme, data"},
+		"and it can't be judged at once": {before: "acme", after: "acme, data", unread: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := hamlet(4)
+			for _, h := range w.apps {
+				if h.name > "app-01" {
+					h.team = "data"
+				}
+			}
+			w.policy, w.unlisted = parsed(tt.before), tt.unlistedBefore
+			d := newDesk(t, w)
+			if first := d.night(slotOf(0)); !first.Baseline || first.Changes.New != 2 || first.Groups[0].Mention {
+				t.Fatalf("the first night: %+v", first)
+			}
+			w.policy, w.unlisted = parsed(tt.after), nil
+			for _, h := range w.apps {
+				if tt.unread && h.team == "data" {
+					h.unread = map[string]fleet.Reason{"formation": {Kind: fleet.TwoFactor, Text: "it is so tonight"}}
+				}
+			}
+			night := 1
+			got := d.night(slotOf(night))
+			if tt.unread {
+				if got.Changes.Unread != 2 || got.Groups[0].Mention {
+					t.Fatalf("when they can't be judged: %+v", got)
+				}
+				for _, h := range w.apps {
+					h.unread = nil
+				}
+				night++
+				got = d.night(slotOf(night))
+			}
+			if got.Changes != (Changes{New: 2, Still: 2}) || got.Baseline || got.Groups[0].Mention {
+				t.Errorf("got %+v, mention %t; want 2 new, and nobody mentioned", got.Changes, got.Groups[0].Mention)
+			}
+			for _, h := range w.apps {
+				for _, l := range lineFor(got, h.id) {
+					if l.First != (h.team == "data") {
+						t.Errorf("%s of %s: looked at for the first time %t", l.Name, h.team, l.First)
+					}
+				}
+			}
+			id := w.id()
+			w.apps[id] = &house{id: id, name: "made-meanwhile", team: "data", size: "standard-1x", web: 2, on: map[string]bool{fleet.SessionAffinity: true}, born: slotOf(night).Add(time.Hour)}
+			got = d.night(slotOf(night + 1))
+			if line := lineFor(got, id); len(line) != 1 || line[0].Kind != LineNew || line[0].First || !got.Groups[0].Mention {
+				t.Errorf("made meanwhile: got %+v, mention %t; want it new, and its owner mentioned", line, got.Groups[0].Mention)
+			}
+		})
+	}
+}
+
 // What is older than digest.keep is forgotten at the end of a scan; the night itself is
 // not, though it was due long ago.
 func TestScanForgets(t *testing.T) {

@@ -35,8 +35,9 @@ type Standing struct {
 	// Failing says that the app was not ready when it was last judged, which the nights
 	// after that on which it can't be judged leave as it is.
 	Failing bool `json:"failing,omitzero"`
-	// Fresh says that it was found on the first night ever and could not be judged since:
-	// what it is first found to fail is no more news than what that night judged.
+	// Fresh says that it was old when it was first found, on the first night ever or when a
+	// team came in sight or into scope, and could not be judged since: what it is first found
+	// to fail is no more news than it would have been then.
 	Fresh bool `json:"fresh,omitzero"`
 	// News is what the last scan that had something to tell of the app found changed.
 	News News `json:"news,omitzero"`
@@ -54,6 +55,7 @@ type News struct {
 	Days    int       `json:"days,omitzero"`    // see Line
 	After   time.Time `json:"after,omitzero"`   // see Line
 	Why     string    `json:"why,omitzero"`     // see Line
+	First   bool      `json:"first,omitzero"`   // see Line
 	Mention bool      `json:"mention,omitzero"` // the owner is mentioned for it
 }
 
@@ -82,10 +84,24 @@ type Mark struct {
 	// Told is the owner who was last told of its failing: mentioned or, on a baseline
 	// night, listed. Empty: nobody was. Zeroed when it fails no more.
 	Told string `json:"told,omitzero"`
+	// Waived is until when the waiver holds that took it out of the verdict at this read,
+	// where it would have counted as Fail or Unknown; zero: none did.
+	Waived time.Time `json:"waived,omitzero"`
+	// Waiver is the one that Waived is about, or, once that is over and as long as nothing
+	// was found out since, was.
+	Waiver Waiving `json:"waiver,omitzero"`
 }
 
-// Fails says whether the mark counts against the app.
-func (m Mark) Fails() bool { return m.Required && m.Outcome == Fail }
+// Waiving is what is kept of a waiver beside the mark that it covers.
+type Waiving struct {
+	ID    string    `json:"id"`        // W-3
+	By    string    `json:"by"`        // Slack user id of its owner
+	Until time.Time `json:"until"`     //
+	Left  int       `json:"days_left"` // policy.Waiver.DaysLeft, when it was last looked at
+}
+
+// Fails says whether the mark counts against the app: not while it is waived.
+func (m Mark) Fails() bool { return m.Required && m.Outcome == Fail && m.Waived.IsZero() }
 
 // Turn is one check of one app that came out otherwise than the last time that it was
 // known: it happened between the two reads. Feature and formation changes make no

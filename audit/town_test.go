@@ -25,6 +25,7 @@ type town struct {
 	made     int
 	policy   policy.Policy
 	unlisted map[string]bool         // teams whose list ends early tonight
+	today    time.Time               // when apps are made
 	away     map[string]fleet.Reason // "pipelines" and "addons", where their list is away tonight
 	refused  *fleet.Problem          // why nothing can be listed tonight
 	limit    int                     // how many apps may be read tonight until the account's limit is used up; negative: all
@@ -37,7 +38,8 @@ type town struct {
 type house struct {
 	id         fleet.ID
 	name, team string
-	stage      string // empty: in no pipeline
+	stage      string    // empty: in no pipeline
+	born       time.Time // zero: long ago
 	size       string
 	web        int
 	on         map[string]bool // features
@@ -66,6 +68,9 @@ func (h *house) truth(now time.Time) fleet.App {
 	}
 	app := fleettest.App(strings.Join(words, " "))
 	app.ID, app.Name, app.Team, app.ReadAt = h.id, h.name, h.team, now
+	if !h.born.IsZero() {
+		app.CreatedAt = h.born
+	}
 	app.Release, app.Dynos = fleet.Value[fleet.Release]{}, fleet.Value[[]fleet.Dyno]{}
 	app.Buildpacks = fleet.Value[[]string]{}
 	if h.stage != "" {
@@ -150,6 +155,9 @@ func (w *town) build(r *rand.Rand) {
 		id: id, name: fmt.Sprintf("app-%d", w.made), team: pick("acme", "acme", "data", ""), stage: pick("production", "production", "", "staging"),
 		size: pick("eco", "basic", "standard-1x", "standard-1x", "performance-m"), web: r.IntN(4) - 1,
 		on: map[string]bool{fleet.Preboot: r.IntN(2) == 0, fleet.SessionAffinity: r.IntN(2) == 0},
+	}
+	if r.IntN(4) > 0 { // else it comes from another account
+		w.apps[id].born = w.today
 	}
 }
 

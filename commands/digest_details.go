@@ -181,6 +181,9 @@ func kindWord(l audit.Line) string {
 	case audit.LineRegressed:
 		return "regressed"
 	case audit.LineNew:
+		if l.First {
+			return "looked at for the first time"
+		}
 		return "new"
 	case audit.LineFixed:
 		return "fixed"

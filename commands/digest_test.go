@@ -144,6 +144,14 @@ func TestDigest(t *testing.T) {
 			d.Groups = []audit.Group{{Owner: "U0SHOP", Counts: audit.Counts{Ready: 5, NotReady: 2}, Lines: []audit.Line{shop, failing(2, "billing", audit.LineNew)}}}
 			return d
 		}},
+		"digest-first-look": {view: home, digest: func(t *testing.T) audit.Digest {
+			d := sunday(t, audit.Counts{Ready: 5, NotReady: 2})
+			d.Changes.New = 2
+			shop := failing(1, "shop", audit.LineNew)
+			shop.First = true
+			d.Groups = []audit.Group{{Owner: "U0SHOP", Counts: d.Counts, Lines: []audit.Line{shop, failing(2, "billing", audit.LineNew)}}}
+			return d
+		}},
 		"digest-all-well": {view: home, digest: func(t *testing.T) audit.Digest {
 			d := sunday(t, audit.Counts{Ready: 212, NotApplicable: 4})
 			d.Groups = []audit.Group{{Team: "acme", Counts: d.Counts}}
