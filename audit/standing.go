@@ -39,8 +39,13 @@ type Standing struct {
 	// team came in sight or into scope, and could not be judged since: what it is first found
 	// to fail is no more news than it would have been then.
 	Fresh bool `json:"fresh,omitzero"`
+	// Rules is what the policy asked of the app then, as far as checks go by it.
+	Rules string `json:"rules,omitzero"`
 	// News is what the last scan that had something to tell of the app found changed.
 	News News `json:"news,omitzero"`
+	// Watch is what was found out since by looks between the nights. A scan reads it and
+	// never writes it: saved with a standing, it is left as it is stored.
+	Watch Watch `json:"watch,omitzero"`
 }
 
 // News is what one scan has to tell of an app beyond how it stands. It is decided when the
