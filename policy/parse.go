@@ -216,7 +216,7 @@ func (r *reader) policy(root ast.Node, p *Policy) {
 		}},
 		{"waivers", func(n ast.Node, key string) {
 			r.section(n, key, []field{
-				{"longest", func(n ast.Node, key string) { r.dayCount(n, key, &p.Waivers.Longest, leastLongest, mostLongest) }},
+				{"longest", func(n ast.Node, key string) { r.dayCount(n, key, &p.Waivers.Longest, 1, mostWaived) }},
 				{"approval", func(n ast.Node, key string) {
 					oneOf(r, n, key, &p.Waivers.Approval, WaiverNeedsNone, WaiverNeedsApproval)
 				}},

@@ -21,21 +21,20 @@ const (
 	mostReserve  = 2250 // an account has 4,500 API calls an hour; with less than half of them a scan does not come through
 	mostParallel = 64   // more than that is what Heroku's abuse limits look at
 
-	leastSoak    = time.Minute          // no soak would be no order: visitors need a response with the cookie
-	mostSoak     = 24 * time.Hour       // the cookie's own life
-	leastSettle  = 3 * time.Minute      // a preboot hand-over takes that long at the least (Dev Center, "Preboot")
-	mostSettle   = time.Hour            //
-	leastPause   = time.Minute          // Heroku's autoscaler takes that long to undo what it does not like
-	mostPause    = time.Hour            // ten apps come to half a day, and an approval is for the apps as they are today
-	leastLongest = 24 * time.Hour       // a date is a day at the least
-	mostLongest  = 366 * 24 * time.Hour // what holds for longer is a rule: it belongs into apps
-	leastExpiry  = 10 * time.Minute     // a person has to be found
-	mostExpiry   = 7 * 24 * time.Hour
-	leastWatch   = 5 * time.Minute // a look costs two API calls an app
-	mostWatch    = 24 * time.Hour
-	leastKeep    = 30 * 24 * time.Hour // the digest's chart
-	mostKeep     = 3650 * 24 * time.Hour
-	mostVoices   = 10 // approvals
+	leastSoak   = time.Minute      // no soak would be no order: visitors need a response with the cookie
+	mostSoak    = 24 * time.Hour   // the cookie's own life
+	leastSettle = 3 * time.Minute  // a preboot hand-over takes that long at the least (Dev Center, "Preboot")
+	mostSettle  = time.Hour        //
+	leastPause  = time.Minute      // Heroku's autoscaler takes that long to undo what it does not like
+	mostPause   = time.Hour        // ten apps come to half a day, and an approval is for the apps as they are today
+	mostWaived  = 366              // days: what holds for longer is a rule, and belongs into the entry of the app
+	leastExpiry = 10 * time.Minute // a person has to be found
+	mostExpiry  = 7 * 24 * time.Hour
+	leastWatch  = 5 * time.Minute // a look costs two API calls an app
+	mostWatch   = 24 * time.Hour
+	leastKeep   = 30 * 24 * time.Hour // the digest's chart
+	mostKeep    = 3650 * 24 * time.Hour
+	mostVoices  = 10 // approvals
 )
 
 func (r *reader) scope(n ast.Node, key string, s *Scope) {

@@ -122,17 +122,22 @@ func (r *reader) duration(n ast.Node, key string, to *time.Duration, least, most
 	*to = d
 }
 
-// dayCount is duration in whole days.
-func (r *reader) dayCount(n ast.Node, key string, to *time.Duration, least, most time.Duration) {
-	d := time.Duration(-1)
-	r.duration(n, key, &d, least, most)
-	switch {
-	case d < 0:
-	case d%(24*time.Hour) != 0:
-		r.wrong(lineOf(n), key, "has to be whole days, such as 30d, and is %s", Span(d))
-	default:
-		*to = d
+// dayCount reads a time span of whole days.
+func (r *reader) dayCount(n ast.Node, key string, to *time.Duration, least, most int) {
+	want := fmt.Sprintf("a number of days from %dd to %dd, such as 30d", least, most)
+	s, ok := r.scalar(n, key, want)
+	if !ok {
+		return
 	}
+	count := 0
+	if m := days.FindStringSubmatch(s); m != nil {
+		count, _ = strconv.Atoi(m[1])
+	}
+	if count < least || count > most {
+		r.wrong(lineOf(n), key, "has to be %s, and is %s", want, quote(s))
+		return
+	}
+	*to = time.Duration(count) * 24 * time.Hour
 }
 
 // oneOf reads one of a few words.

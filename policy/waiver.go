@@ -96,8 +96,8 @@ func Reasons() []Reason {
 
 const (
 	// longestEver is the longest that any waiver holds, whatever a policy or a database
-	// says: mostLongest to the end of its last day, and a day for time zones and clocks.
-	longestEver = mostLongest + 2*24*time.Hour
+	// says: mostWaived to the end of its last day, and a day for time zones and clocks.
+	longestEver = (mostWaived + 2) * 24 * time.Hour
 	// longestWindow is the longest MigrationWindow in days: a migration that takes longer
 	// is no reason to leave deploys unsafe meanwhile.
 	longestWindow = 7
@@ -166,3 +166,13 @@ const (
 	WaiverNeedsNone     WaiverApproval = "none"
 	WaiverNeedsApproval WaiverApproval = "required"
 )
+
+// UntilText is an end in full, for people, by that zone's clocks: "the end of Sunday, 31
+// January 2027, Europe/Berlin", or "18:00 on Sunday, 31 January 2027, Europe/Berlin".
+func UntilText(until time.Time, zone *time.Location) string {
+	local := until.In(zone)
+	if last := local.Add(-time.Millisecond); last.Day() != local.Day() {
+		return "the end of " + last.Format("Monday, 2 January 2006") + ", " + zone.String()
+	}
+	return local.Format("15:04 on Monday, 2 January 2006") + ", " + zone.String()
+}
