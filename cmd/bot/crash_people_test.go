@@ -71,10 +71,11 @@ func newCrowd(w *crashWorld, seed uint64) *crowd {
 	return &crowd{world: w, http: &http.Client{}, rnd: rand.New(rand.NewPCG(seed, 2)), acks: map[string]int{}, tickets: map[string]*sighting{}}
 }
 
-// watch follows what Slack shows until ctx ends.
-func (p *crowd) watch(ctx context.Context) error {
+// watch follows what Slack shows until ctx ends. It asks anew at least every so often,
+// for which nothing waits.
+func (p *crowd) watch(ctx context.Context, every time.Duration) error {
 	for ctx.Err() == nil {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/_control/log?since=%d&wait=1s", p.world.slackURL, p.shown), nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/_control/log?since=%d&wait=%s", p.world.slackURL, p.shown, every), nil)
 		if err != nil {
 			return err
 		}

@@ -166,7 +166,7 @@ func (c campaign) begin(t *testing.T, apps []crashApp, env ...string) *siege {
 	watching, stop := context.WithCancel(t.Context())
 	t.Cleanup(stop)
 	ended := make(chan error, 1)
-	go func() { ended <- s.people.watch(watching) }()
+	go func() { ended <- s.people.watch(watching, time.Second) }()
 	s.watched = func() error {
 		stop()
 		return <-ended

@@ -51,7 +51,7 @@ func TestHandOver(t *testing.T) {
 	watching, stopWatching := context.WithCancel(t.Context())
 	defer stopWatching()
 	watched := make(chan error, 1)
-	go func() { watched <- crowd.watch(watching) }()
+	go func() { watched <- crowd.watch(watching, time.Second) }()
 	noMore := make(chan struct{})
 	go func() {
 		defer close(noMore)

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -61,7 +60,7 @@ func (w week) live(t *testing.T, dir string) {
 	folk := &folk{crowd: newCrowd(&crashWorld{slackURL: s.slackURL}, w.seed), week: w, until: time.Now().Add(w.span)}
 	folk.http = s.client
 	watched := make(chan error, 1)
-	go func() { watched <- folk.look(ctx) }()
+	go func() { watched <- folk.watch(ctx, time.Hour) }()
 	time.Sleep(3 * time.Minute)     // the connections of the start have been idle long enough to be dropped
 	s.client.CloseIdleConnections() // ours are not counted
 	synctest.Wait()
@@ -215,35 +214,6 @@ type folk struct {
 	week     week
 	until    time.Time
 	answered int
-}
-
-// look follows what Slack shows until ctx ends.
-func (p *folk) look(ctx context.Context) error {
-	for ctx.Err() == nil {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/_control/log?since=%d&wait=1h", p.world.slackURL, p.shown), nil)
-		if err != nil {
-			return err
-		}
-		res, err := p.http.Do(req)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		var news []simslack.Event
-		err = json.NewDecoder(res.Body).Decode(&news)
-		_ = res.Body.Close()
-		if err != nil && ctx.Err() == nil {
-			return err
-		}
-		p.mu.Lock()
-		for _, e := range news {
-			p.see(e)
-		}
-		p.mu.Unlock()
-	}
-	return nil
 }
 
 // wait looks until something is so, less and less often, for as long as the limit is.

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -73,15 +72,7 @@ func reportProgram(ctx context.Context, args []string, o outside) error {
 	if err != nil {
 		return err
 	}
-	cfg := readConfig(o.Getenv)
-	if err := cfg.missing("HEROKU_API_KEY"); err != nil {
-		return err
-	}
-	pol, _, err := cfg.policy()
-	if err != nil {
-		return err
-	}
-	apps, err := newHeroku(cfg, pol, o, slog.New(slog.DiscardHandler), nil)
+	pol, apps, err := herokuAlone(o)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"example.com/zdd/chat"
 	"example.com/zdd/commands"
 	"example.com/zdd/fleet"
+	"example.com/zdd/heroku"
+	"example.com/zdd/policy"
 )
 
 // statusTimeout bounds the whole of bot status.
@@ -27,15 +29,7 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
 		return usage(line)
 	}
-	cfg := readConfig(o.Getenv)
-	if err := cfg.missing("HEROKU_API_KEY"); err != nil {
-		return err
-	}
-	pol, _, err := cfg.policy()
-	if err != nil {
-		return err
-	}
-	apps, err := newHeroku(cfg, pol, o, slog.New(slog.DiscardHandler), nil)
+	pol, apps, err := herokuAlone(o)
 	if err != nil {
 		return err
 	}
@@ -65,6 +59,21 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 		return &exit{code: exitUnknown}
 	}
 	return nil
+}
+
+// herokuAlone is for programs that need HEROKU_API_KEY and nothing else: the policy in
+// force and a client, which the caller closes.
+func herokuAlone(o outside) (policy.Policy, *heroku.Client, error) {
+	cfg := readConfig(o.Getenv)
+	if err := cfg.missing("HEROKU_API_KEY"); err != nil {
+		return policy.Policy{}, nil, err
+	}
+	pol, _, err := cfg.policy()
+	if err != nil {
+		return policy.Policy{}, nil, err
+	}
+	apps, err := newHeroku(cfg, pol, o, slog.New(slog.DiscardHandler), nil)
+	return pol, apps, err
 }
 
 // cannotTell prints why an app, or the fleet, could not be judged and picks the exit code: an app that
