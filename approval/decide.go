@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/zdd/ledger"
+	"example.com/zdd/plan"
 	"example.com/zdd/policy"
 )
 
@@ -21,8 +22,8 @@ const (
 	Repeated Outcome = "repeated" // it was counted before; nothing is new
 )
 
-// deciding is one decision: on the locked ticket, at one moment. spent are the app's
-// other tickets that count towards the quorum. A No that comes with a change stores
+// deciding is one decision: on the locked ticket, at one moment. spent are the other
+// tickets about its apps that count towards the quorum. A No that comes with a change stores
 // that change.
 type deciding func(t *Ticket, spent []Ticket, now time.Time) (Change, *No)
 
@@ -48,7 +49,10 @@ func (d *Desk) decide(ctx context.Context, was Ticket, by Person, tried string, 
 			}
 			return change, nil
 		})
-		return err
+		if err != nil || refused != nil {
+			return err
+		}
+		return d.follow(ctx, tx, t, by)
 	})
 	if err != nil {
 		return Ticket{}, fmt.Errorf("%s %s: %w", tried, was.ID, err)
@@ -154,7 +158,7 @@ func (d *Desk) look(ctx context.Context, v *voter, t Ticket) (err error) {
 	if v.silenced, v.silencedUnread, err = d.silenced(ctx, v.policy, t); err != nil || v.silencedUnread != nil {
 		return err
 	}
-	v.changed, v.appUnread, err = d.reread(ctx, v.policy, t)
+	v.changed, v.appUnread, err = d.rereadAll(ctx, v.policy, t)
 	v.looked = err == nil
 	return err
 }
@@ -197,12 +201,12 @@ func (v *voter) decide(t *Ticket, spent []Ticket, now time.Time) (Outcome, Chang
 	case v.appUnread != nil:
 		return refuse(v.appUnread)
 	case !v.looked: // the clock was set back between the look and the decision
-		return refuse(again(nil, "I have not looked at `%s` again.", t.Plan.Name))
+		return refuse(again(nil, "I have not looked at %s again.", plan.Join(namesOf(*t))))
 	case v.changed != "":
 		change := stale(t, now, v.by.ID, v.changed)
 		return "", change, &No{Text: t.Outcome}
 	}
-	if why := beyond(v.policy.Limits, t.Plan); why != nil {
+	if why := beyond(v.policy.Limits, *t); why != nil {
 		return refuse(why)
 	}
 	return v.count(t, spent, now)
@@ -241,9 +245,13 @@ func (v *voter) count(t *Ticket, spent []Ticket, now time.Time) (Outcome, Change
 }
 
 // applyWork carries an approved ticket out: one of an app at a time, in the order in
-// which they were approved.
+// which they were approved. A batch has others to wait for only where its parts do.
 func applyWork(t Ticket, now time.Time) Work {
-	return Work{Kind: WorkApply, Key: t.ID, Group: string(t.Plan.App), At: now}
+	group := string(t.Plan.App)
+	if t.Batch() {
+		group = "batch:" + t.ID
+	}
+	return Work{Kind: WorkApply, Key: t.ID, Group: group, At: now}
 }
 
 // Deny is an approver's no. The reason may be empty; what is too long is cut. Nothing is
@@ -287,7 +295,8 @@ func (d *Desk) Deny(ctx context.Context, id string, by Person, reason string) (T
 }
 
 // Cancel is anybody's who may read: it takes a ticket back that has not begun, and has
-// one that runs stop after its current step (Halt). Repeated it is a success.
+// one that runs stop after its current step (Halt); of a batch nothing more begins then,
+// and the part that runs stops after its current step. Repeated it is a success.
 func (d *Desk) Cancel(ctx context.Context, id string, by Person) (Ticket, error) {
 	t, nobody, err := d.begin(ctx, id, by)
 	if err != nil {
@@ -306,7 +315,6 @@ func (d *Desk) Cancel(ctx context.Context, id string, by Person) (Ticket, error)
 		}
 	}
 	return d.decide(ctx, t, by, "cancel", func(t *Ticket, _ []Ticket, now time.Time) (Change, *No) {
-		about := detail{Votes: t.Votes}
 		switch {
 		case nobody != nil:
 			return Change{}, nobody
@@ -314,17 +322,27 @@ func (d *Desk) Cancel(ctx context.Context, id string, by Person) (Ticket, error)
 			return Change{}, nil
 		case (t.State == Stopped || t.State == Failed) && t.Halt == by.ID:
 			return Change{}, nil
-		case t.State == Running:
-			t.Halt, about.Halt = by.ID, true
 		case t.State == Pending && !now.Before(t.ExpiresAt):
 			change := expire(t, now, by.ID)
 			return change, settled(*t)
 		case t.State.Final():
 			return Change{}, settled(*t)
-		default:
-			t.State, t.DecidedAt, t.DecidedBy = Cancelled, now, by.ID
-			t.Outcome = "Nothing was changed."
 		}
-		return Change{Entries: []ledger.Entry{entry(*t, now, by.ID, ledger.Cancelled, about)}}, nil
+		return cancel(t, now, by.ID), nil
 	})
+}
+
+// cancel takes t back, or has it stop after its current step. What is over stays so.
+func cancel(t *Ticket, now time.Time, by string) Change {
+	about := detail{Votes: t.Votes, Batch: t.Of}
+	switch {
+	case t.State.Final():
+		return Change{}
+	case t.State == Running:
+		t.Halt, about.Halt = by, true
+	default:
+		t.State, t.DecidedAt, t.DecidedBy = Cancelled, now, by
+		t.Outcome = "Nothing was changed."
+	}
+	return Change{Entries: []ledger.Entry{entry(*t, now, by, ledger.Cancelled, about)}}
 }

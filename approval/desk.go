@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"example.com/zdd/fleet"
@@ -96,14 +97,10 @@ func (d *Desk) Ask(ctx context.Context, a AskFor) (t Ticket, made bool, err erro
 	if refused, err := d.own(ctx, a.App); refused != nil || err != nil {
 		return d.orNo(refused, err)
 	}
-	again := plan.For(a.App, pol.For(a.App), a.Wish, d.now())
-	switch {
-	case a.Plan.App != a.App.ID || len(a.Plan.Steps) == 0 || a.Plan.Outcome != plan.Ready && a.Plan.Outcome != plan.Yours:
-		return Ticket{}, false, fmt.Errorf("ask for %s: the plan has nothing to carry out on that app", a.App.Name)
-	case again.Hash != a.Plan.Hash:
-		return Ticket{}, false, fmt.Errorf("ask for %s: the plan is not what the wish comes to under the policy in force", a.App.Name)
+	if err := d.sound(pol, AskApp{Wish: a.Wish, App: a.App, Plan: a.Plan}); err != nil {
+		return Ticket{}, false, err
 	}
-	return d.open(ctx, pol, a)
+	return d.open(ctx, pol, a.ticket())
 }
 
 // mayAsk refuses who may not ask for changes now.
@@ -152,18 +149,19 @@ func (d *Desk) fromOrigin(ctx context.Context, origin string, by Person) (Ticket
 	return Ticket{}, false, fmt.Errorf("ask: request %q has made a ticket of somebody else's", origin)
 }
 
-// open stores a ticket that waits for its decision.
-func (d *Desk) open(ctx context.Context, pol policy.Policy, a AskFor) (t Ticket, made bool, err error) {
-	if refused := beyond(pol.Limits, a.Plan); refused != nil {
+// ticket is what the request says of the ticket that is to be made.
+func (a AskFor) ticket() Ticket {
+	return Ticket{Wish: a.Wish, Plan: a.Plan, Requester: a.By.ID, Team: a.By.Team, Channel: a.Channel, Origin: a.Origin, Follows: a.Follows}
+}
+
+// open stores a ticket that waits for its decision. next is what the request says of it.
+func (d *Desk) open(ctx context.Context, pol policy.Policy, next Ticket) (t Ticket, made bool, err error) {
+	if refused := beyond(pol.Limits, next); refused != nil {
 		return Ticket{}, false, refused
 	}
 	now := d.now()
-	next := Ticket{
-		State: Pending, Wish: a.Wish, Plan: a.Plan, Policy: pol.Digest(),
-		Requester: a.By.ID, Team: a.By.Team, Channel: a.Channel, Origin: a.Origin, Follows: a.Follows,
-		CreatedAt: now, ExpiresAt: now.Add(pol.Approval.ExpiresAfter),
-		Why: a.Plan.NeedsApproval(), Own: ownVoice(pol, a.By.ID),
-	}
+	next.State, next.Policy, next.CreatedAt, next.ExpiresAt = Pending, pol.Digest(), now, now.Add(pol.Approval.ExpiresAfter)
+	next.Why, next.Own = next.needsApproval(), ownVoice(pol, next.Requester)
 	err = d.cfg.Store.Tx(ctx, func(tx *sql.Tx) error {
 		var found bool
 		if t, found, err = d.waiting(ctx, tx, pol, next); err != nil || found {
@@ -186,7 +184,7 @@ func (d *Desk) open(ctx context.Context, pol policy.Policy, a AskFor) (t Ticket,
 		}
 		t, made, err = d.cfg.Store.CreateTicketTx(ctx, tx, next, func(t Ticket) Change {
 			about := aboutPlan(t, q)
-			about.Wish, about.ExpiresAt, about.Ticket = t.line(), t.ExpiresAt, fingerprint(t)
+			about.Wish, about.ExpiresAt, about.Ticket = strings.Join(t.lines(), "; "), t.ExpiresAt, fingerprint(t)
 			return Change{
 				Entries: []ledger.Entry{entry(t, now, t.Requester, ledger.Asked, about)},
 				Work:    []Work{{Kind: WorkExpire, Key: t.ID, At: t.ExpiresAt}},
@@ -212,13 +210,13 @@ func (d *Desk) done(t Ticket, made bool, err error) (Ticket, bool, error) {
 
 // waiting finds the ticket that makes another one needless; see Ask.
 func (d *Desk) waiting(ctx context.Context, tx *sql.Tx, pol policy.Policy, next Ticket) (Ticket, bool, error) {
-	open, err := d.cfg.Store.TicketsTx(ctx, tx, Filter{App: next.Plan.App, States: []State{Pending, Approved}, Limit: -1})
+	open, err := d.cfg.Store.TicketsTx(ctx, tx, Filter{App: next.Plan.App, Batches: next.Batch(), States: []State{Pending, Approved}, Limit: -1})
 	if err != nil {
 		return Ticket{}, false, err
 	}
 	for _, t := range open {
 		others := t.State == Approved || t.Approvals > 0 && !pol.Approval.SelfApproval
-		if t.ExpiresAt.After(next.CreatedAt) && t.Plan.Hash == next.Plan.Hash && sameWish(t.Wish, next.Wish) && (others || t.Requester == next.Requester) {
+		if t.ExpiresAt.After(next.CreatedAt) && t.Plan.Hash == next.Plan.Hash && sameWishes(t, next) && (others || t.Requester == next.Requester) {
 			return t, true, nil
 		}
 	}
@@ -257,13 +255,32 @@ func (d *Desk) room(ctx context.Context, tx *sql.Tx, next Ticket) error {
 	return no("You have %d tickets that wait for an approval already, and I ask for no more at a time: who is asked too often stops looking. Nothing was asked for or changed. `/zdd pending` lists them: have them decided, or cancel those that you don't need.", mine)
 }
 
-// spent are the app's other tickets whose increases count towards the quorum of t.
-func (d *Desk) spent(ctx context.Context, tx *sql.Tx, t Ticket) ([]Ticket, error) {
-	all, err := d.cfg.Store.TicketsTx(ctx, tx, Filter{
-		App: t.Plan.App, States: []State{Approved, Running, Done, Stopped, Failed}, Decided: d.now().Add(-window), Limit: -1,
-	})
+// spent are the tickets about the same apps whose increases count towards the quorum of
+// t, itself among them where it is one. The parts that approved batches have not begun
+// are in it as if each were a ticket, with the batch's id: they have none yet.
+func (d *Desk) spent(ctx context.Context, tx *sql.Tx, t Ticket) (all []Ticket, err error) {
+	apps := map[fleet.ID]bool{}
+	for _, one := range t.singles() {
+		apps[one.Plan.App] = true
+		its, err := d.cfg.Store.TicketsTx(ctx, tx, Filter{
+			App: one.Plan.App, States: []State{Approved, Running, Done, Stopped, Failed}, Decided: d.now().Add(-window), Limit: -1,
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, its...)
+	}
+	batches, err := d.cfg.Store.TicketsTx(ctx, tx, Filter{Batches: true, States: []State{Approved, Running}, Limit: -1})
 	if err != nil {
 		return nil, err
+	}
+	for _, b := range batches {
+		for i, one := range b.singles() {
+			if b.Batch() && b.Parts[i].Ticket == "" && apps[one.Plan.App] {
+				one.State = Approved
+				all = append(all, one)
+			}
+		}
 	}
 	return all, nil
 }
@@ -332,18 +349,25 @@ func stale(t *Ticket, now time.Time, by, why string) Change {
 // StillAllowed says why an approved ticket may not be started after all, empty where it
 // may: because of people or of its age, that is. What became of the app is the rollout's
 // to see. It is for the start: what has begun is not left half done because time goes
-// by. An error means that it could not be found out, or that nothing may be changed just
+// by. Of a batch that runs it is for the start of its next part. An error means that it could not be found out, or that nothing may be changed just
 // now.
 func (d *Desk) StillAllowed(ctx context.Context, t Ticket) (why string, err error) {
 	if d.cfg.ReadOnly != "" {
 		return "", errors.New("nothing may be changed: " + d.cfg.ReadOnly)
 	}
-	if !d.now().Before(t.ExpiresAt) && t.State != Running {
+	starts, until := t.State != Running, t.ExpiresAt
+	if t.Batch() && t.State == Running { // its next part does
+		starts, until = true, t.PartsUntil()
+	}
+	switch {
+	case starts && !d.now().Before(until) && t.State == Running:
+		return fmt.Sprintf("%s has taken so long that its approval has run out", t.ID), nil
+	case starts && !d.now().Before(until):
 		return fmt.Sprintf("%s could not be started for so long that its approval has run out", t.ID), nil
 	}
 	pol := d.cfg.Policy()
 	why, unread, err := d.lapsed(ctx, pol, t)
-	if err == nil && unread == nil && why == "" && t.State != Running {
+	if err == nil && unread == nil && why == "" && starts {
 		why, unread, err = d.deserted(ctx, pol, t)
 	}
 	if err == nil && unread != nil {

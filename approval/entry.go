@@ -29,6 +29,21 @@ type detail struct {
 	From      string                   `json:"from,omitzero"`           // the ticket that it goes on from
 	ExpiresAt time.Time                `json:"expires_at,omitzero"`
 	Ticket    string                   `json:"ticket_sha256,omitzero"` // of what never changes in the ticket; see Desk.Proof
+
+	Parts      []share `json:"parts,omitempty"`      // of a batch, in order
+	Batch      string  `json:"batch,omitzero"`       // the batch that the ticket carries a part of out
+	Part       int     `json:"part,omitzero"`        // which one; 1 is the first
+	PartTicket string  `json:"part_ticket,omitzero"` // told of the batch: what carries that part out
+}
+
+// share is what an entry tells of one app of a batch.
+type share struct {
+	App      fleet.ID                 `json:"app"`
+	Name     string                   `json:"name"`
+	Wish     string                   `json:"wish"`
+	Hash     string                   `json:"plan_hash"`
+	Steps    []string                 `json:"steps"`
+	Increase fleet.Value[fleet.Money] `json:"increase_cents"`
 }
 
 // aboutPlan is what an entry tells of what is decided on.
@@ -37,13 +52,21 @@ func aboutPlan(t Ticket, q quorum) detail {
 	for _, s := range t.Plan.Steps {
 		d.Steps = append(d.Steps, s.String())
 	}
+	for _, p := range t.Parts {
+		its := share{App: p.Plan.App, Name: p.Plan.Name, Wish: p.Wish.Line(p.Plan.Name), Hash: p.Plan.Hash, Increase: p.Plan.Cost.Difference}
+		for _, s := range p.Plan.Steps {
+			its.Steps = append(its.Steps, s.String())
+		}
+		d.Parts = append(d.Parts, its)
+	}
 	for _, v := range t.Votes {
 		d.Self = d.Self || v.Self
 	}
 	return d
 }
 
-// entry is a line of the ledger about the ticket.
+// entry is a line of the ledger about the ticket. That of a batch has no app; it is
+// found by the ticket.
 func entry(t Ticket, at time.Time, actor, verb string, about detail) ledger.Entry {
 	text, err := json.Marshal(about)
 	if err != nil { // it holds strings, numbers and times of years below 10,000 only
@@ -56,14 +79,14 @@ func entry(t Ticket, at time.Time, actor, verb string, about detail) ledger.Entr
 // the hour. That is not told again: the ledger is kept for ever, and nobody who has no
 // say is to fill it. Tries at the same moment may be told each.
 func (d *Desk) refusedLately(ctx context.Context, t Ticket, by Person, tried string) (why []string, err error) {
-	const newest = 500 // what an hour of one app comes to, and more
-	all, err := d.cfg.Store.LedgerOf(ctx, string(t.Plan.App), 0, newest)
+	const newest = 500 // what an hour of one ticket comes to, and more
+	all, err := d.cfg.Store.LedgerOfTicket(ctx, t.ID, 0, newest)
 	if err != nil {
 		return nil, err
 	}
 	since := d.now().Add(-time.Hour)
 	for _, e := range all {
-		if e.Verb != ledger.Refused || e.Actor != by.ID || e.Ticket != t.ID || e.At.Before(since) {
+		if e.Verb != ledger.Refused || e.Actor != by.ID || e.At.Before(since) {
 			continue
 		}
 		var was detail

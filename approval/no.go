@@ -116,18 +116,49 @@ func settled(t Ticket) *No {
 	case Stale:
 		return no("`%s` no longer holds, and nothing of it was done. `/zdd show %s` tells why; to ask for it anew: `/zdd %s`.", t.ID, t.ID, t.line())
 	case Stopped, Failed:
+		if t.Batch() {
+			return no("`%s` was begun and has ended early; `/zdd show %s` tells what is done and what is not. %s", t.ID, t.ID, t.goOn())
+		}
 		return no("`%s` was begun and has ended early; `/zdd show %s` tells what is done and what is not. To go on: `/zdd resume %s`.", t.ID, t.ID, t.ID)
 	default:
 		return no("`%s` is done already; `/zdd show %s` tells how it went.", t.ID, t.ID)
 	}
 }
 
-// line is what to type to ask for the same once more, without the /zdd.
-func (t Ticket) line() string {
-	if t.Wish.Verb == plan.ToUndo && t.Follows != "" {
-		return "undo " + t.Follows
+// line is what to type to ask for the same once more, without the first /zdd: between
+// backticks and behind that.
+func (t Ticket) line() string { return strings.Join(t.lines(), "` and `/zdd ") }
+
+func (t Ticket) lines() []string {
+	switch {
+	case t.Batch():
+		return Lines(t.Parts)
+	case t.Wish.Verb == plan.ToUndo && t.Follows != "":
+		return []string{"undo " + t.Follows}
 	}
-	return t.Wish.Line(t.Plan.Name)
+	return []string{t.Wish.Line(t.Plan.Name)}
+}
+
+// goOn says how to go on with a batch that ended early, in sentences.
+func (t Ticket) goOn() string {
+	var ways []string
+	for _, p := range t.Parts {
+		if p.Ticket != "" && (p.State == Stopped || p.State == Failed) {
+			ways = append(ways, fmt.Sprintf("To go on with `%s`: `/zdd resume %s`.", p.Plan.Name, p.Ticket))
+		}
+	}
+	if rest := Lines(t.Rest()); len(rest) > 0 {
+		ways = append(ways, fmt.Sprintf("To ask for what was not begun: `/zdd %s`.", strings.Join(rest, "` and `/zdd ")))
+	}
+	return strings.Join(ways, " ")
+}
+
+// namesOf are the names of the ticket's apps, marked as code.
+func namesOf(t Ticket) (names []string) {
+	for _, p := range t.plans() {
+		names = append(names, plan.Code(p.Name))
+	}
+	return names
 }
 
 // maxReason bounds what a person typed as a reason, in characters: more than a screen

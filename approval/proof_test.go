@@ -71,7 +71,7 @@ func TestProof(t *testing.T) {
 		"another step": {
 			before: approve, tamper: func(t *approval.Ticket) { t.Plan.Steps[0].To.Processes[0].Quantity = 9 }, why: "was altered"},
 		"a longer life":    {before: approve, tamper: func(t *approval.Ticket) { t.ExpiresAt = t.ExpiresAt.AddDate(1, 0, 0) }, why: "was altered"},
-		"another app":      {tamper: func(t *approval.Ticket) { t.Plan.App = "fedcba98-7654-4321-8f01-23456789abcd" }, why: "does not tell of T-1"},
+		"another app":      {tamper: func(t *approval.Ticket) { t.Plan.App = "fedcba98-7654-4321-8f01-23456789abcd" }, why: "was altered"},
 		"denied, and back": {before: func(b *bench) { b.deny("T-1", "UYES") }, tamper: func(t *approval.Ticket) { t.State = approval.Pending }, why: "has T-1 as pending"},
 		"cancelled, and back": {
 			before: func(b *bench) { approve(b); b.cancel("T-1", "UANY") }, tamper: func(t *approval.Ticket) { t.State = approval.Approved }, why: "has T-1 as approved"},

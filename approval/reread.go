@@ -39,16 +39,16 @@ func because(err error) string {
 	return " (" + strings.ReplaceAll(p.Reason().Text, "`", "'") + ")"
 }
 
-// reread plans the ticket's wish again: changed is why what was decided on no longer
-// comes out, a sentence without its full stop; empty: it does. Where something could not
-// be read that it might be due to, it is unread instead.
-func (d *Desk) reread(ctx context.Context, pol policy.Policy, t Ticket) (changed string, unread *No, err error) {
-	app, unread, err := d.read(ctx, t)
+// replan plans the ticket's wish again, of its app as it was read just now; unread is why
+// it was not. changed is why what was decided on no longer comes out, a sentence without
+// its full stop; empty: it does. Where something could not be read that it might be due
+// to, it is unread instead.
+func (d *Desk) replan(ctx context.Context, pol policy.Policy, t Ticket, app fleet.App, unread *No) (changed string, _ *No, err error) {
 	if p, ok := errors.AsType[*fleet.Problem](unreadCause(unread)); ok && p.Kind == fleet.NotFound {
 		return fmt.Sprintf("Heroku does not show me the app that %s was asked for any more: it was deleted, or I may no longer see it. One that is called `%s` by now is another app", t.ID, t.Plan.Name), nil, nil
 	}
-	if unread != nil || err != nil {
-		return "", unread, err
+	if unread != nil {
+		return "", unread, nil
 	}
 	now := plan.For(app, pol.For(app), t.Wish, d.now())
 	if now.Hash == t.Plan.Hash {

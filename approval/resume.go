@@ -69,6 +69,9 @@ func (d *Desk) Resume(ctx context.Context, r ResumeFor) (t Ticket, made bool, er
 func resumable(t Ticket) *No {
 	switch t.State {
 	case Stopped, Failed:
+		if t.Batch() { // settled says how each app is gone on with
+			break
+		}
 		return nil
 	case Pending:
 		return no("`%s` has not begun: it waits for its decision. `/zdd show %s` tells more.", t.ID, t.ID)
@@ -109,7 +112,7 @@ func (d *Desk) goOn(ctx context.Context, pol policy.Policy, old Ticket, app flee
 	if t, err := d.after(ctx, old); err != nil || t.ID != "" {
 		return t, false, err
 	}
-	return d.open(ctx, pol, AskFor{Wish: old.Wish, App: app, Plan: now, By: r.By, Channel: r.Channel, Origin: r.Origin, Follows: old.ID})
+	return d.open(ctx, pol, AskFor{Wish: old.Wish, App: app, Plan: now, By: r.By, Channel: r.Channel, Origin: r.Origin, Follows: old.ID}.ticket())
 }
 
 func (d *Desk) orNo(unread *No, err error) (Ticket, bool, error) {
@@ -149,7 +152,7 @@ func follower(old Ticket, followers []Ticket) (Ticket, error) {
 // underOld makes the ticket that goes on under the old approval. under is false where
 // that does not reach far enough by now.
 func (d *Desk) underOld(ctx context.Context, pol policy.Policy, old Ticket, p plan.Plan, r ResumeFor) (t Ticket, made, under bool, err error) {
-	if refused := beyond(pol.Limits, p); refused != nil {
+	if refused := beyond(pol.Limits, Ticket{Plan: p}); refused != nil {
 		return Ticket{}, false, true, refused
 	}
 	now := d.now()

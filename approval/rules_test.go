@@ -72,7 +72,7 @@ func TestBeyond(t *testing.T) {
 	} {
 		p := plan.Plan{Steps: []plan.Step{c.step}}
 		p.Cost.Difference = c.cost
-		got := beyond(limits, p)
+		got := beyond(limits, Ticket{Plan: p})
 		if (got == nil) != (c.want == "") || got != nil && !strings.Contains(got.Text, c.want) {
 			t.Errorf("%s: got %v, want %q", name, got, c.want)
 		}

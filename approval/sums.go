@@ -22,9 +22,40 @@ type quorum struct {
 	why  string                   // a sentence about a need of more than 1; else empty
 }
 
-// quorumOf judges a ticket. spent are the app's other tickets that were decided within
-// the window, whoever asked for them and wherever.
+// quorumOf judges a ticket. spent are the other tickets about its apps that were decided
+// within the window, whoever asked for them and wherever. For a batch it adds up what
+// those of its parts add that need an approval, each with what was spent on its app.
 func quorumOf(rules policy.Approval, t Ticket, spent []Ticket) quorum {
+	if !t.Batch() {
+		return quorumOfOne(rules, t, spent)
+	}
+	q := quorum{sum: fleet.Known(fleet.Money(0))}
+	for _, one := range t.singles() {
+		its := quorumOfOne(rules, one, slices.DeleteFunc(slices.Clone(spent), func(o Ticket) bool { return o.Plan.App != one.Plan.App }))
+		q.need = max(q.need, its.need)
+		sum, known := its.sum.Get()
+		switch {
+		case its.need == 0, known && sum <= 0:
+		case !known && q.sum.IsKnown():
+			why := its.sum.Why()
+			q.sum = fleet.Unknown[fleet.Money](fleet.Reason{Kind: why.Kind, Text: "of " + one.Plan.Name + ": " + why.Text})
+		case known && q.sum.IsKnown():
+			q.sum = fleet.Known(q.sum.Or(0) + sum)
+		}
+	}
+	if q.need == 0 {
+		return quorum{}
+	}
+	q.need = max(q.need, rules.Approvals(q.sum))
+	if sum, known := q.sum.Get(); q.need > 1 && known {
+		q.why = fmt.Sprintf("With it, what is added to the cost of these apps within 7 days comes to %s a month, so %d people have to approve.", sum, q.need)
+	} else if q.need > 1 {
+		q.why = fmt.Sprintf("What is added to the cost of these apps within 7 days is not known (%s), so as many people have to approve as the policy asks for at the most: %d.", q.sum.Why().Text, q.need)
+	}
+	return q
+}
+
+func quorumOfOne(rules policy.Approval, t Ticket, spent []Ticket) quorum {
 	p := t.Plan
 	if len(p.NeedsApproval()) == 0 {
 		return quorum{}
@@ -133,16 +164,27 @@ func sameWish(a, b plan.Wish) bool {
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-// beyond refuses what the policy's limits don't allow; nil: they do.
-func beyond(limits policy.Limits, p plan.Plan) *No {
-	for _, s := range p.Steps {
-		for i, to := range s.To.Processes {
-			if to.Type == "web" && i < len(s.From.Processes) && to.Quantity > s.From.Processes[i].Quantity && to.Quantity > limits.WebDynos {
-				return no("The app would run %d web dynos, and `limits.web_dynos` in the policy allows %d. Chat can't lift that. Nothing was changed.", to.Quantity, limits.WebDynos)
+// beyond refuses what the policy's limits don't allow; nil: they do. That of the web
+// dynos is each app's own, that of the cost is the ticket's.
+func beyond(limits policy.Limits, t Ticket) *No {
+	for _, p := range t.plans() {
+		which := "The app"
+		if t.Batch() {
+			which = plan.Code(p.Name)
+		}
+		for _, s := range p.Steps {
+			for i, to := range s.To.Processes {
+				if to.Type == "web" && i < len(s.From.Processes) && to.Quantity > s.From.Processes[i].Quantity && to.Quantity > limits.WebDynos {
+					return no("%s would run %d web dynos, and `limits.web_dynos` in the policy allows %d. Chat can't lift that. Nothing was changed.", which, to.Quantity, limits.WebDynos)
+				}
 			}
 		}
 	}
-	if why := p.TooDear(limits.MonthlyIncrease); why != "" {
+	why := t.Plan.TooDear(limits.MonthlyIncrease)
+	if t.Batch() {
+		why = plan.TooDearTogether(t.plans(), limits.MonthlyIncrease)
+	}
+	if why != "" {
 		return no("%s Nothing was changed.", why)
 	}
 	return nil

@@ -29,7 +29,8 @@ type State string
 
 // The states. pending → approved | denied | cancelled | expired | stale;
 // approved → running | cancelled | stale | failed; running → done | stopped | failed.
-// [CheckChange] holds every change to that.
+// [CheckChange] holds every change to that. A batch goes through the same; it is done
+// once all its parts are.
 const (
 	Pending   State = "pending"   // awaits decisions, or the requester's "Do it"
 	Approved  State = "approved"  // will be carried out as soon as its turn comes
@@ -82,6 +83,48 @@ type Ticket struct {
 	Head     string     `json:"head,omitzero"`      // the ledger's head after the end, as printed in Slack
 	EndedAt  time.Time  `json:"ended_at,omitzero"`
 	Later    []Look     `json:"later,omitempty"` // what was seen when looking again after the end
+
+	Parts []Part `json:"parts,omitempty"` // of a batch: see Part. Plan is plan.Together of theirs, and no app's
+	Of    string `json:"of,omitzero"`     // the batch that this ticket carries a part of out
+}
+
+// Part is one app's share of a ticket for several, a batch, which is decided on as a
+// whole and carried out app by app, in order: the first is the canary. Each is carried
+// out by a ticket of its own, which [PartTicket] makes when its turn comes. What was
+// decided on, Wish and Plan, never changes.
+type Part struct {
+	Wish    plan.Wish `json:"wish"`
+	Plan    plan.Plan `json:"plan"`
+	Ticket  string    `json:"ticket,omitzero"`   // the one that carries it out; empty: it has not begun
+	State   State     `json:"state,omitzero"`    // of that ticket, as the batch has seen it last
+	Doing   string    `json:"doing,omitzero"`    // what it does or waits for just now, for people
+	Outcome string    `json:"outcome,omitzero"`  // how it ended, in sentences
+	EndedAt time.Time `json:"ended_at,omitzero"` // when it ended
+}
+
+// How many apps one batch may have. More at once than a person reads before saying yes
+// is a blast radius that nobody has looked at.
+const (
+	FewestParts = 2
+	MostParts   = 10
+)
+
+// Batch says whether the ticket is for several apps.
+func (t Ticket) Batch() bool { return len(t.Parts) > 0 }
+
+// Next is the first part that has not begun; ok is false where all have.
+func (t Ticket) Next() (i int, ok bool) {
+	i = slices.IndexFunc(t.Parts, func(p Part) bool { return p.Ticket == "" })
+	return i, i >= 0
+}
+
+// Current is the part that was begun last; ok is false where none was.
+func (t Ticket) Current() (i int, ok bool) {
+	i = len(t.Parts)
+	if next, more := t.Next(); more {
+		i = next
+	}
+	return i - 1, i > 0
 }
 
 // Vote is one approval.
@@ -163,9 +206,9 @@ type Store interface {
 	Tickets(ctx context.Context, f Filter) ([]Ticket, error)
 	// TicketsTx is Tickets under the lock: until tx ends nobody else changes any.
 	TicketsTx(ctx context.Context, tx *sql.Tx, f Filter) ([]Ticket, error)
-	// LedgerOf reads at most limit of the ledger's entries about the app with that UUID, the
-	// newest first, from the one before the number before on; 0: from the end.
-	LedgerOf(ctx context.Context, app string, before int64, limit int) ([]ledger.Entry, error)
+	// LedgerOfTicket reads at most limit of the ledger's entries about the ticket, the newest
+	// first, from the one before the number before on; 0: from the end.
+	LedgerOfTicket(ctx context.Context, ticket string, before int64, limit int) ([]ledger.Entry, error)
 }
 
 // Filter selects tickets, newest first. Zero fields select all.
@@ -176,6 +219,7 @@ type Filter struct {
 	Follows string
 	Since   time.Time // created at or after
 	Decided time.Time // decided at or after
+	Batches bool      // only those for several apps, which no App selects
 	Limit   int       // 0: 100; below 0: no limit
 }
 
@@ -194,7 +238,8 @@ func ParseID(text string) (id string, ok bool) {
 var typedID = regexp.MustCompile(`^(?:[Tt]-?|#)?0*([1-9][0-9]{0,17})$`)
 
 // CheckChange says what is wrong with storing after over before: a state that can't
-// follow, or another of what never changes.
+// follow, another of what never changes, or a part of a batch that begins before those
+// before it are done.
 func CheckChange(before, after Ticket) error {
 	next := map[State][]State{
 		Pending:  {Approved, Denied, Cancelled, Expired, Stale},
@@ -207,6 +252,21 @@ func CheckChange(before, after Ticket) error {
 	case after.ID != before.ID, after.Rev != before.Rev, after.Origin != before.Origin, after.Requester != before.Requester,
 		after.Plan.App != before.Plan.App, after.Plan.Hash != before.Plan.Hash, !after.CreatedAt.Equal(before.CreatedAt):
 		return fmt.Errorf("%s would no longer be the ticket that was asked for", before.ID)
+	case after.Of != before.Of, len(after.Parts) != len(before.Parts):
+		return fmt.Errorf("%s would no longer be the ticket that was asked for", before.ID)
+	}
+	for i, p := range after.Parts {
+		was := before.Parts[i]
+		switch {
+		case p.Plan.App != was.Plan.App, p.Plan.Hash != was.Plan.Hash, !sameWish(p.Wish, was.Wish):
+			return fmt.Errorf("part %d of %s would no longer be what was asked for", i+1, before.ID)
+		case p.Ticket != was.Ticket && (was.Ticket != "" || before.State != Running || i > 0 && before.Parts[i-1].State != Done):
+			return fmt.Errorf("part %d of %s can't begin as %s: it has begun, or it is not its turn", i+1, before.ID, p.Ticket)
+		case p.Ticket == "" && p.State != "", p.State != was.State && was.State.Final() && was.State != "":
+			return fmt.Errorf("part %d of %s is %q and can't become %q", i+1, before.ID, was.State, p.State)
+		case after.State == Done && p.State != Done:
+			return fmt.Errorf("%s can't be done: part %d of it is %q", before.ID, i+1, p.State)
+		}
 	}
 	return nil
 }

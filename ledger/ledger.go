@@ -48,6 +48,7 @@ const (
 	Stale        = "stale"         // what was approved, or asked, no longer holds
 	Refused      = "refused"       // somebody who may not tried to decide
 	Started      = "started"       // a ticket began to be carried out
+	Begun        = "begun"         // of a ticket for several apps one's turn came: told of both tickets
 	StepIntended = "step-intended" // what was read before a write, and what is about to be written
 	StepDone     = "step-done"     // what was read after it
 	StepFailed   = "step-failed"   //
@@ -70,7 +71,7 @@ const (
 // Verbs lists every verb, in the order in which they usually come.
 func Verbs() []string {
 	return []string{
-		Asked, Voted, Approved, Denied, Cancelled, Expired, Stale, Refused, Started, StepIntended, StepDone, StepFailed,
+		Asked, Voted, Approved, Denied, Cancelled, Expired, Stale, Refused, Started, Begun, StepIntended, StepDone, StepFailed,
 		Stopped, Failed, Finished, Resumed, Undone, Rechecked, PolicyLoaded, Reported,
 		WaiverAsked, Waived, WaiverDenied, Unwaived, WaiverExpired,
 	}

@@ -110,6 +110,19 @@ func (s *Store) LedgerOf(ctx context.Context, app string, before int64, limit in
 	return s.ledgerWhere(ctx, query, args...)
 }
 
+// LedgerOfTicket reads at most limit entries about the ticket T-12, the newest first,
+// from the one before the number before on, where 0 means from the end. More than 500
+// are never read at once. About no ticket there are none.
+func (s *Store) LedgerOfTicket(ctx context.Context, ticket string, before int64, limit int) ([]ledger.Entry, error) {
+	if ticket == "" {
+		return nil, nil
+	}
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	return s.ledgerWhere(ctx, `seq < $1 AND ticket = $3 ORDER BY seq DESC LIMIT $2`, before, min(max(limit, 0), ledgerPage), ticket)
+}
+
 // ledgerBetween yields the entries from one number to another.
 func (s *Store) ledgerBetween(ctx context.Context, from, to int64) iter.Seq2[ledger.Entry, error] {
 	return func(yield func(ledger.Entry, error) bool) {

@@ -231,6 +231,9 @@ func (s *Store) tickets(ctx context.Context, q querier, f approval.Filter) ([]ap
 			add(c.column+` = ?`, c.value)
 		}
 	}
+	if f.Batches {
+		add(`app = ?`, "")
+	}
 	if !f.Since.IsZero() {
 		add(`created_at >= ?`, f.Since.UnixMilli())
 	}
