@@ -20,10 +20,32 @@ type courier struct {
 	ticket string
 	posts  map[string]Post // by target
 
+	delay       // of messages
+	files delay // of what goes into their threads beside words
+}
+
+// delay is what could not be brought yet.
+type delay struct {
 	later    time.Time // when to go on; zero: nothing is left for later
 	why      string
 	troubles []error // that may pass
 }
+
+func (d *delay) wait(until time.Time, why string) {
+	if until.After(d.later) {
+		d.later, d.why = until, why
+	}
+}
+
+// join takes in what else could not be brought.
+func (d *delay) join(more delay) {
+	d.troubles = append(d.troubles, more.troubles...)
+	if !more.later.IsZero() {
+		d.wait(more.later, more.why)
+	}
+}
+
+func (d *delay) none() bool { return d.later.IsZero() && len(d.troubles) == 0 }
 
 func newCourier(b *Bot, job Job, store posts, ticket string, all []Post) *courier {
 	c := &courier{bot: b, job: job, store: store, ticket: ticket, posts: map[string]Post{}}
@@ -54,12 +76,6 @@ type trouble struct{ err error }
 
 func (t *trouble) Error() string { return t.err.Error() }
 func (t *trouble) Unwrap() error { return t.err }
-
-func (c *courier) wait(until time.Time, why string) {
-	if until.After(c.later) {
-		c.later, c.why = until, why
-	}
-}
 
 // pending is an error that has the job run again where something is left for later, after
 // pause where Slack was in trouble.

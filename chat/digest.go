@@ -62,7 +62,8 @@ const (
 //
 // A channel that can't be posted in for good (archived, deleted, the bot removed) is
 // said once in the Notice channel, and keeps nothing from the others. When all are told
-// the night is, in one transaction with what Posted records.
+// the night is, in one transaction with what Posted records. The table and the charts, which
+// go through a host of Slack's own, are tried again after that by themselves, for a day.
 func (b *Bot) Digest(ctx context.Context, job Job) error {
 	c := b.cfg.Digests
 	if !c.complete() {
@@ -80,7 +81,8 @@ func (b *Bot) Digest(ctx context.Context, job Job) error {
 	if err != nil {
 		return fmt.Errorf("read the scan %s: %w", id, err)
 	}
-	if n.State == audit.Told {
+	told := n.State == audit.Told
+	if told && n.Posted.IsZero() {
 		return nil
 	}
 	if n.Digest == nil {
@@ -96,8 +98,14 @@ func (b *Bot) Digest(ctx context.Context, job Job) error {
 	}
 	posted := false
 	for _, channel := range distinctChannels(c.Channels(*n.Digest)) {
+		if told && !round.there(toChannel+channel) { // the policy may name others by now
+			continue
+		}
 		if err := round.publish(ctx, n, channel); err != nil {
 			return err
+		}
+		if told {
+			continue
 		}
 		posted = posted || round.there(toChannel+channel)
 		if err := lost.report(ctx, n, channel, round.fate(toChannel+channel)); err != nil {
@@ -105,12 +113,12 @@ func (b *Bot) Digest(ctx context.Context, job Job) error {
 		}
 	}
 	// What waits for the one need not wait for the other; both do before the night is told.
-	round.troubles = append(round.troubles, lost.troubles...)
-	if !lost.later.IsZero() {
-		round.wait(lost.later, lost.why)
-	}
+	round.join(lost.delay)
 	if err := round.pending(b.cfg.Timing.Outage); err != nil {
 		return err
+	}
+	if told {
+		return round.filesPending(n)
 	}
 	n.State, n.Digest = audit.Told, nil
 	if posted {
@@ -128,7 +136,26 @@ func (b *Bot) Digest(ctx context.Context, job Job) error {
 	if errors.Is(err, audit.ErrNightChanged) {
 		return job.Later(time.Now().Add(time.Second), "somebody else wrote the scan")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return round.filesPending(n)
+}
+
+// filesFor is for how long after a digest its files are tried: the next day's has newer ones.
+const filesFor = 24 * time.Hour
+
+// filesPending has the job run again where a digest that was told lacks a file.
+func (c *courier) filesPending(n audit.Night) error {
+	if c.files.none() {
+		return nil
+	}
+	c.delay, c.files = c.files, delay{}
+	if time.Since(n.Posted) > filesFor {
+		c.bot.log.Error("a file of a digest could not be shared, and is given up", "ref", n.ID, "err", c.bot.api.redact(errors.Join(append(c.troubles, errors.New(c.why))...)))
+		return nil
+	}
+	return c.pending(c.bot.cfg.Timing.Outage)
 }
 
 // distinctChannels are channels in their order, each once.

@@ -237,6 +237,45 @@ func TestADigestAndSlacksTroubles(t *testing.T) {
 	}
 }
 
+// The words do not wait for the files, which are tried again by themselves, each once, and
+// not for ever; what else is said of digests meanwhile is not held up either.
+func TestADigestsFilesComeLater(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault string
+		away  time.Duration
+		want  []string
+	}{
+		"the host of uploads is away for an hour": {"fault upload 503", time.Hour, whole},
+		"it is away for two days":                 {"fault upload 503", 48 * time.Hour, whole[:3]},
+		"they can't be shared for an hour":        {"fault files.completeUploadExternal 503", time.Hour, whole},
+		"nor for two days":                        {"fault files.completeUploadExternal 503", 48 * time.Hour, whole[:3]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := plainDesk("C0OPS", "C0DATA")
+			playDigests(t, slack.Options{}, d, func(s *stage) {
+				s.do(tt.fault)
+				s.night("2026-11-22")
+				time.Sleep(2 * time.Minute)
+				s.wantShown("ops", whole[:3]...)
+				s.wantShown("data", whole[:3]...)
+				s.memory.set(func(m *memory) {
+					if n := m.nights["2026-11-22"]; n.State != audit.Told || n.Posted.IsZero() || !slices.Equal(m.ledger, []string{"posted 2026-11-22"}) {
+						t.Errorf("without its files: the night is %s, posted %v, the ledger says %q", n.State, n.Posted, m.ledger)
+					}
+				})
+				d.channels = append(d.channels, "C0GENERAL") // named since then: it is told of the next one
+				time.Sleep(tt.away)
+				s.do("faults clear")
+				time.Sleep(10 * time.Minute)
+				s.wantShown("ops", tt.want...)
+				s.wantShown("data", tt.want...)
+				s.wantShown("general")
+				s.wantTold("posted 2026-11-22")
+			})
+		})
+	}
+}
+
 func TestAChannelThatIsLostIsSaidOnceAndHoldsUpNothing(t *testing.T) {
 	tests := map[string]struct{ do, why, mend string }{
 		"archived": {"channel archive #data", "it is archived", "channel unarchive #data"},

@@ -27,8 +27,13 @@ type file struct {
 // attach shares a file in the thread of a message, once, as the record of target says:
 // Slack's own id of the upload is the key that messages have not. It needs files:write and
 // membership. Where files are not allowed the record says so, and nothing waits for it.
+// What may pass is noted in c.files, beside what is left of messages.
 func (c *courier) attach(ctx context.Context, l letter, read func(context.Context) (file, error)) error {
-	return c.noted(ctx, l.target, c.upload(ctx, l, read))
+	messages := c.delay
+	c.delay = c.files
+	err := c.noted(ctx, l.target, c.upload(ctx, l, read))
+	c.delay, c.files = messages, c.delay
+	return err
 }
 
 func (c *courier) upload(ctx context.Context, l letter, read func(context.Context) (file, error)) error {
@@ -108,8 +113,11 @@ func (c *courier) upload(ctx context.Context, l letter, read func(context.Contex
 func (c *courier) send(ctx context.Context, p *Post, read func(context.Context) (file, error)) (done bool, err error) {
 	b := c.bot
 	f, err := read(ctx)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return true, fmt.Errorf("make %s: %w", p.Target, err)
+	case err != nil: // what stands in words does not wait for it
+		return true, &trouble{fmt.Errorf("make it: %w", err)}
 	}
 	if len(f.data) == 0 {
 		return true, nil

@@ -344,10 +344,11 @@ func (b *Bot) findings(found audit.Fleet, failed error, want audit.Want) story {
 // is kept nowhere else. It gives up, to begin anew, after Timing.Report.
 func (c *courier) untilTold(ctx context.Context, target string, s story) error {
 	for begun := time.Now(); ; {
-		c.later, c.troubles = time.Time{}, nil
+		c.delay, c.files = delay{}, delay{}
 		if err := c.tell(ctx, target, "", s); err != nil {
 			return err
 		}
+		c.join(c.files)
 		err := c.pending(c.bot.cfg.Timing.Outage)
 		if err == nil {
 			return nil
