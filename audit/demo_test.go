@@ -3,9 +3,6 @@ package audit_test
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
-	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,39 +16,9 @@ import (
 	"example.com/zdd/policy"
 	"example.com/zdd/secret"
 	simheroku "example.com/zdd/sim/heroku"
+	"example.com/zdd/sim/play"
 	"example.com/zdd/store"
 )
-
-// pipes is a network that never leaves the process, so that the fake clock of a bubble
-// moves while it is used.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
 
 // demoPolicy names owners for some of the demo's fleet.
 const demoPolicy = `
@@ -74,11 +41,9 @@ type works struct {
 
 func newWorks(t *testing.T, o simheroku.Options) *works {
 	t.Helper()
-	sim, network := simheroku.New(o), &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{Handler: sim, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = server.Serve(network) }) // ends when the network does
-	client, err := heroku.New(heroku.Config{URL: "http://localhost:5000", MetricsURL: "http://localhost:5000", Key: secret.New(simheroku.DefaultToken), Dial: network.dial})
+	sim, network := simheroku.New(o), &play.Network{}
+	stop := network.Serve("localhost", sim)
+	client, err := heroku.New(heroku.Config{URL: "http://localhost:5000", MetricsURL: "http://localhost:5000", Key: secret.New(simheroku.DefaultToken), Dial: network.Dial})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,9 +58,7 @@ func newWorks(t *testing.T, o simheroku.Options) *works {
 	t.Cleanup(func() {
 		client.Close()
 		sim.Close()
-		_ = server.Close()
-		_ = network.Close()
-		serving.Wait()
+		stop()
 		if err := kept.Close(); err != nil {
 			t.Error(err)
 		}
