@@ -93,12 +93,17 @@ func needed(err error) string {
 	if !ok || e.Needed == "" {
 		return ""
 	}
-	return ": " + strings.Map(func(r rune) rune { // what a server says goes to a terminal
+	return ": " + printable(e.Needed, 100)
+}
+
+// printable is what a server says, shortened, as it can go to a log or a terminal.
+func printable(s string, limit int) string {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return -1
 		}
 		return r
-	}, shorten(e.Needed, 100))
+	}, shorten(s, limit))
 }
 
 // retryAfter is how long Slack asks to be left alone, or 0.

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/socketmode"
 
 	"example.com/zdd/commands"
 )
@@ -26,35 +26,42 @@ const (
 	outcomeMalformed = "malformed"
 )
 
-// receive takes one envelope off a link's event loop. It never blocks: whatever takes
-// time runs in a goroutine of its own, and those are bounded by the rooms.
-func (b *Bot) receive(ctx context.Context, l *link, env envelope) {
+// receive takes one envelope, in the goroutine that reads the link, and there it is
+// acknowledged, unless something has to be stored before: handed to another goroutine, an
+// acknowledgement waits for whatever else that finds to do. It never waits for more than a
+// link that does not take what is written to it; the rest runs in goroutines of its own,
+// and those are bounded by the rooms.
+func (b *Bot) receive(ctx context.Context, l *link, env envelope, at time.Time) {
+	defer b.survive()
 	if env.Type == typeHello || env.Type == typeDisconnect {
 		return // never acknowledged
 	}
-	at := time.Now()
 	self, _ := b.Self()
 	r, err := route(env, self)
 	if err != nil {
+		b.count(env, outcomeMalformed)
+		b.ackNow(l, env, nil, at)
 		b.once.do("payload "+env.Type, func() {
 			b.log.Warn("slack sent a payload of an unknown form", "step", known(env.Type, typeSlash, typeInteract, typeEvents), "err", b.api.redact(err))
 		})
-		b.quickAck(ctx, l, env, nil, at, outcomeMalformed)
 		return
 	}
 	if r.wrong != "" {
-		b.quickAck(ctx, l, env, dialogError(r.wrong), at, outcomeRefused)
+		b.count(env, outcomeRefused)
+		b.ackNow(l, env, dialogError(r.wrong), at)
 		return
 	}
 	if !r.work {
+		b.count(env, outcomeIgnored)
+		b.ackNow(l, env, nil, at)
 		if known(env.Type, typeSlash, typeInteract, typeEvents) == "other" {
 			b.once.do("type "+env.Type, func() {
 				b.log.Info("slack sent an envelope of an unknown type, which is acknowledged and left alone", "step", shorten(oneLine(env.Type), 60))
 			})
 		}
-		b.quickAck(ctx, l, env, nil, at, outcomeIgnored)
 		return
 	}
+	command, _, _ := b.cfg.Commands.Find(r.ask.line) // what is no command changes nothing
 	if b.stopping.Load() {
 		b.turnAway(ctx, l, env, r, at)
 		return
@@ -63,7 +70,7 @@ func (b *Bot) receive(ctx context.Context, l *link, env envelope) {
 	if !isFirst {
 		b.metrics.redeliveries.Inc()
 		b.count(env, outcomeRepeated)
-		b.spawn(func() { b.repeat(ctx, l, env, d, at) })
+		b.spawn(func() { b.repeat(l, env, d, at) })
 		return
 	}
 	select {
@@ -73,9 +80,26 @@ func (b *Bot) receive(ctx context.Context, l *link, env envelope) {
 		return
 	}
 	b.metrics.waiting.Inc()
-	b.spawn(func() {
+	stored := command.Changes && !r.ask.share && r.dialog == nil // a dialog changes nothing yet
+	if stored {
+		b.spawn(func() {
+			defer func() { <-b.room }()
+			b.accept(ctx, l, env, r, d, at)
+		})
+		return
+	}
+	b.ackNow(l, env, nil, at)
+	close(d.acked)
+	b.work.Go(func() {
+		defer b.survive()
 		defer func() { <-b.room }()
-		b.accept(ctx, l, env, r, d, at)
+		if r.dialog == nil {
+			b.consult(ctx, env, r, command)
+			return
+		}
+		defer b.metrics.waiting.Dec()
+		b.count(env, outcomeWorked)
+		b.openDialog(ctx, r, at)
 	})
 }
 
@@ -100,16 +124,11 @@ func (b *Bot) count(env envelope, outcome string) {
 	b.metrics.envelopes.WithLabelValues(known(env.Type, typeSlash, typeInteract, typeEvents), outcome).Inc()
 }
 
-// quickAck acknowledges what nobody waits for an answer to.
-func (b *Bot) quickAck(ctx context.Context, l *link, env envelope, payload any, at time.Time, outcome string) {
-	b.count(env, outcome)
-	if env.ID == "" {
-		return
-	}
-	b.spawn(func() {
-		defer b.metrics.acking.Add(-1)
-		b.ack(ctx, l, env, payload, at)
-	})
+// ackNow acknowledges where Run waits for it.
+func (b *Bot) ackNow(l *link, env envelope, payload any, at time.Time) {
+	b.metrics.acking.Add(1)
+	defer b.metrics.acking.Add(-1)
+	b.ack(l, env, payload, at)
 }
 
 // turnAway answers while the bot stops. An event is left alone: Slack delivers it
@@ -123,10 +142,7 @@ func (b *Bot) turnAway(ctx context.Context, l *link, env envelope, r routed, at 
 	if _, isFirst := b.seen.first(r.ids, at); isFirst && payload == nil {
 		b.mustExcuse(ctx, r.ask, turnedStopping)
 	}
-	b.spawn(func() {
-		defer b.metrics.acking.Add(-1)
-		b.ack(ctx, l, env, payload, at)
-	})
+	b.ackNow(l, env, payload, at)
 }
 
 // refusal is an acknowledgement that shows a sentence to the one who asked. A
@@ -160,21 +176,18 @@ func (b *Bot) busy(ctx context.Context, l *link, env envelope, r routed, d *deli
 		return
 	}
 	close(d.acked)
-	b.spawn(func() {
-		defer b.metrics.acking.Add(-1)
-		b.ack(ctx, l, env, d.payload, at)
-	})
+	b.ackNow(l, env, d.payload, at)
 }
 
 // repeat acknowledges a delivery as its first copy was.
-func (b *Bot) repeat(ctx context.Context, l *link, env envelope, d *delivery, at time.Time) {
+func (b *Bot) repeat(l *link, env envelope, d *delivery, at time.Time) {
 	defer b.metrics.acking.Add(-1)
 	limit := time.NewTimer(b.cfg.Timing.Record)
 	defer limit.Stop()
 	select {
 	case <-d.acked:
 		if !d.refused {
-			b.ack(ctx, l, env, d.payload, at)
+			b.ack(l, env, d.payload, at)
 		}
 	case <-limit.C: // its first copy is late itself, and Slack will say so
 	}
@@ -182,63 +195,43 @@ func (b *Bot) repeat(ctx context.Context, l *link, env envelope, d *delivery, at
 
 const sentenceNotRecorded = "Not accepted: I could not write your request down, because my database does not answer. Nothing was changed. Try again in a minute; commands that only read still work."
 
-// accept sees an envelope through: what changes something is stored and acknowledged,
-// and the job queue has it run; what only reads is acknowledged, recorded if that is
-// possible, and run here.
+// accept stores what changes something, and acknowledges it then; the job queue has it run.
 func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *delivery, at time.Time) {
-	acking := true
-	acked := func() {
-		if acking {
-			acking = false
-			close(d.acked)
-			b.metrics.acking.Add(-1)
-		}
-	}
-	waiting := true
-	leave := func() {
-		if waiting {
-			waiting = false
-			b.metrics.waiting.Dec()
-		}
-	}
-	defer leave()
+	defer b.metrics.waiting.Dec()
+	acked := sync.OnceFunc(func() {
+		close(d.acked)
+		b.metrics.acking.Add(-1)
+	})
 	defer acked()
-
-	if r.dialog != nil { // changes nothing yet, and its trigger is good once
-		b.ack(ctx, l, env, nil, at)
+	isNew, err := b.take(ctx, env, r, at)
+	if err != nil {
+		b.count(env, outcomeRefused)
+		d.payload = refusal(env, r, sentenceNotRecorded)
+		b.ack(l, env, d.payload, at)
 		acked()
-		b.count(env, outcomeWorked)
-		b.openDialog(ctx, r, at)
-		return
-	}
-	command, _, _ := b.cfg.Commands.Find(r.ask.line) // what is no command changes nothing
-	if command.Changes && !r.ask.share {
-		isNew, err := b.take(ctx, env, r, at)
-		if err != nil {
-			b.count(env, outcomeRefused)
-			d.payload = refusal(env, r, sentenceNotRecorded)
-			b.ack(ctx, l, env, d.payload, at)
-			acked()
-			if d.payload == nil {
-				b.deliver(ctx, r.ask, sentenceReply(sentenceNotRecorded), "")
-			}
-			return
-		}
-		b.ack(ctx, l, env, nil, at)
-		acked()
-		if !isNew {
-			b.metrics.redeliveries.Inc()
-			b.count(env, outcomeRepeated)
-			return
-		}
-		b.count(env, outcomeWorked)
-		if b.cfg.Wake != nil {
-			b.cfg.Wake()
+		if d.payload == nil {
+			b.deliver(ctx, r.ask, sentenceReply(sentenceNotRecorded), "")
 		}
 		return
 	}
-	b.ack(ctx, l, env, nil, at)
+	b.ack(l, env, nil, at)
 	acked()
+	if !isNew {
+		b.metrics.redeliveries.Inc()
+		b.count(env, outcomeRepeated)
+		return
+	}
+	b.count(env, outcomeWorked)
+	if b.cfg.Wake != nil {
+		b.cfg.Wake()
+	}
+}
+
+// consult runs what only reads and was acknowledged: it is recorded if that is possible,
+// and answered here.
+func (b *Bot) consult(ctx context.Context, env envelope, r routed, command commands.Command) {
+	leave := sync.OnceFunc(b.metrics.waiting.Dec)
+	defer leave()
 	if isNew, err := b.record(ctx, env, r); err == nil && !isNew {
 		b.metrics.redeliveries.Inc()
 		b.count(env, outcomeRepeated)
@@ -307,33 +300,24 @@ func (b *Bot) written(ctx context.Context, env envelope, limit time.Duration, wr
 	return got.isNew, got.err
 }
 
-// ack hands an acknowledgement to the link that brought the envelope, or to another
-// one where that is gone: Slack's own clients do the same after a reconnect. What is
-// handed over may still be lost with the link; nobody can know.
-func (b *Bot) ack(ctx context.Context, l *link, env envelope, payload any, at time.Time) {
+// ack writes an acknowledgement to the link that brought the envelope, or to another
+// one where that is gone: Slack's own clients do the same after a reconnect.
+func (b *Bot) ack(l *link, env envelope, payload any, at time.Time) {
 	if env.ID == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Ack)
-	defer cancel()
 	err := errors.New("no link is up")
 	for i, other := range append([]*link{l}, b.links...) {
-		client := other.client.Load()
-		if client == nil || i > 0 && other == l {
+		w := other.current.Load()
+		if w == nil || !w.greeted.Load() || i > 0 && other == l {
 			continue
 		}
-		if err = b.ackOn(ctx, client, env.ID, payload); err == nil {
+		if err = w.ack(env.ID, payload, b.cfg.Timing.Ack/2); err == nil { // leaves half for another link
 			b.metrics.ack.Observe(time.Since(at).Seconds())
 			return
 		}
 	}
 	b.log.Warn("an acknowledgement could not be sent, so slack tells the user that the command failed", "step", l.name, "ref", env.ID, "err", b.api.redact(err))
-}
-
-func (b *Bot) ackOn(ctx context.Context, client *socketmode.Client, id string, payload any) error {
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.Timing.Ack/2) // leaves half for another link
-	defer cancel()
-	return client.AckCtx(ctx, id, payload)
 }
 
 // answer runs a command line as the person who said it, and delivers what comes of it.
