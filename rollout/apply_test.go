@@ -193,8 +193,10 @@ func (s *stage) forgetPolicy() {
 	s.desk.tickets["T-1"] = t
 }
 
-func (s *stage) scale(n int) {
-	s.world.change(func(a *fleet.App) {
+func (s *stage) scale(n int) { s.world.scale(n) }
+
+func (w *world) scale(n int) {
+	w.change(func(a *fleet.App) {
 		processes, _ := a.Formation.Get()
 		next := append([]fleet.Process(nil), processes...)
 		for i := range next {

@@ -55,13 +55,20 @@ func (u *run) stale(why string) conclusion {
 
 // again is what to type to ask for the same once more.
 func (u *run) again() string {
+	if u.t.Batch() {
+		return orders(u.t.Parts)
+	}
 	if u.t.Wish.Verb == plan.ToUndo && u.t.Follows != "" {
 		return plan.Code("/zdd undo " + u.t.Follows)
 	}
 	return plan.Code("/zdd " + u.t.Wish.Line(u.t.Plan.Name))
 }
 
+// end ends a ticket early.
 func (u *run) end(e ending) conclusion {
+	if u.t.Batch() {
+		return u.endBatch(e)
+	}
 	now, came := u.now(), u.came
 	u.log.Info("a rollout ended early", "err", e.why)
 	return conclusion{change: func(t *approval.Ticket) approval.Change {

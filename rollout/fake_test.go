@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +30,24 @@ type desk struct {
 	entries []ledger.Entry
 	work    []approval.Work
 	sealed  error // what storing an entry comes to; nil: they are stored
+}
+
+// tx does what a transaction does: of what record stores, all is kept or nothing is. No
+// two are at a time in these tests.
+func (d *desk) tx(record func() error) error {
+	if d == nil {
+		return record()
+	}
+	d.mu.Lock()
+	tickets, entries, work := maps.Clone(d.tickets), len(d.entries), len(d.work)
+	d.mu.Unlock()
+	err := record()
+	if err != nil {
+		d.mu.Lock()
+		d.tickets, d.entries, d.work = tickets, d.entries[:entries], d.work[:work]
+		d.mu.Unlock()
+	}
+	return err
 }
 
 func (d *desk) Ticket(_ context.Context, id string) (approval.Ticket, error) {
@@ -91,6 +110,27 @@ func (d *desk) ChangeTicket(_ context.Context, id string, change func(*approval.
 
 func (d *desk) ChangeTicketTx(ctx context.Context, _ *sql.Tx, id string, change func(*approval.Ticket) (approval.Change, error)) (approval.Ticket, error) {
 	return d.ChangeTicket(ctx, id, change)
+}
+
+func (d *desk) CreateTicketTx(_ context.Context, _ *sql.Tx, t approval.Ticket, change func(approval.Ticket) approval.Change) (approval.Ticket, bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, o := range d.tickets {
+		if o.Origin == t.Origin {
+			return copied(o), false, nil
+		}
+	}
+	t.ID, t.Rev = approval.ID(int64(len(d.tickets)+1)), 1
+	d.tickets[t.ID] = copied(t)
+	c := change(copied(t))
+	for _, e := range c.Entries {
+		if err := e.Check(); err != nil {
+			return t, false, err
+		}
+	}
+	d.entries = append(d.entries, c.Entries...)
+	d.work = append(d.work, c.Work...)
+	return copied(t), true, nil
 }
 
 func (d *desk) head(context.Context) (ledger.Head, error) {
@@ -257,6 +297,7 @@ func (l *later) Error() string { return "later: " + l.why }
 // job is a job with a lease. cut, if it is set, is asked at each point at which the
 // program may be killed, and tells whether it is.
 type job struct {
+	desk     *desk
 	cut      func(point string) bool
 	cancel   context.CancelFunc
 	deadline time.Time
@@ -289,7 +330,7 @@ func (j *job) Step(ctx context.Context, do func(context.Context) error, record f
 	if ctx.Err() != nil || j.at("before it is recorded") {
 		return errCrash
 	}
-	if err := record(context.WithoutCancel(ctx), nil); err != nil {
+	if err := j.desk.tx(func() error { return record(context.WithoutCancel(ctx), nil) }); err != nil {
 		return err
 	}
 	j.deadline, j.told = time.Now().Add(lease), time.Time{}
@@ -327,25 +368,7 @@ type stage struct {
 func begin(t *testing.T, line string, wish plan.Wish) *stage {
 	t.Helper()
 	s := &stage{T: t, policy: policy.Default()}
-	app := fleettest.App(line)
-	past := time.Now().Add(-48 * time.Hour)
-	if release, known := app.Release.Get(); known {
-		release.CreatedAt = past
-		app.Release = fleet.Known(release)
-	}
-	app.CreatedAt = past.AddDate(-1, 0, 0)
-	features, _ := app.Features.Get()
-	for name, f := range features {
-		if since, known := f.Since.Get(); known { // as long ago from now as from when fleettest reads
-			f.Since = fleet.Known(time.Now().Add(since.Sub(app.ReadAt)))
-			features[name] = f
-		}
-	}
-	s.world = &world{app: app, seen: map[string]int{}, crash: map[int]bool{}}
-	web, _ := app.Web()
-	for range web.Quantity {
-		s.world.born = append(s.world.born, past)
-	}
+	s.world = newWorld(line)
 	s.desk = &desk{tickets: map[string]approval.Ticket{}}
 	s.ticket("T-1", wish)
 	s.cfg = rollout.Config{
@@ -360,6 +383,30 @@ func begin(t *testing.T, line string, wish plan.Wish) *stage {
 		},
 	}
 	return s
+}
+
+// newWorld is a Heroku with the app of a line, that has been as it is for days.
+func newWorld(line string) *world {
+	app := fleettest.App(line)
+	past := time.Now().Add(-48 * time.Hour)
+	if release, known := app.Release.Get(); known {
+		release.CreatedAt = past
+		app.Release = fleet.Known(release)
+	}
+	app.CreatedAt = past.AddDate(-1, 0, 0)
+	features, _ := app.Features.Get()
+	for name, f := range features {
+		if since, known := f.Since.Get(); known { // as long ago from now as from when fleettest reads
+			f.Since = fleet.Known(time.Now().Add(since.Sub(app.ReadAt)))
+			features[name] = f
+		}
+	}
+	w := &world{app: app, seen: map[string]int{}, crash: map[int]bool{}}
+	web, _ := app.Web()
+	for range web.Quantity {
+		w.born = append(w.born, past)
+	}
+	return w
 }
 
 // clock is the program's.
@@ -383,7 +430,7 @@ func (s *stage) turn(id string) error {
 	if s.runs > 5000 {
 		s.Fatal("the job runs for ever")
 	}
-	s.running = &job{cut: s.cut, cancel: cancel, deadline: time.Now().Add(lease)}
+	s.running = &job{desk: s.desk, cut: s.cut, cancel: cancel, deadline: time.Now().Add(lease)}
 	return rollout.New(s.cfg).Apply(ctx, id, s.running)
 }
 

@@ -135,6 +135,11 @@ func (u *run) sight(ctx context.Context) (sight, *trouble) {
 	if p != nil {
 		return sight{}, p
 	}
+	return u.compare(app)
+}
+
+// compare holds an app that was read against how the ticket left it.
+func (u *run) compare(app fleet.App) (sight, *trouble) {
 	steps := u.t.Plan.Steps
 	left := plan.After(app, steps...)
 	undone := undoing{before: true}

@@ -15,6 +15,8 @@
 //     right after a reading and within the lease, and counts as done once it was read
 //     back. One whose effect is not known is read back before anything else happens.
 //   - What is not as expected ends the rollout: nothing is put right by guessing.
+//   - Of a ticket for several apps one is carried out at a time; each begins once, only
+//     when those before it are done and well, and none after the ticket was cancelled.
 //   - Every ending says what is done and what is not, and what to do next.
 package rollout
 
@@ -51,6 +53,7 @@ type Job interface {
 type Tickets interface {
 	Ticket(ctx context.Context, id string) (approval.Ticket, error)
 	Tickets(ctx context.Context, f approval.Filter) ([]approval.Ticket, error)
+	CreateTicketTx(ctx context.Context, tx *sql.Tx, t approval.Ticket, change func(approval.Ticket) approval.Change) (stored approval.Ticket, made bool, err error)
 	ChangeTicket(ctx context.Context, id string, change func(*approval.Ticket) (approval.Change, error)) (approval.Ticket, error)
 	ChangeTicketTx(ctx context.Context, tx *sql.Tx, id string, change func(*approval.Ticket) (approval.Change, error)) (approval.Ticket, error)
 }
@@ -137,6 +140,10 @@ func (r *Runner) Apply(ctx context.Context, ticket string, job Job) error {
 			err = u.idle(ctx)
 		case why != "":
 			err = u.disown(ctx, why)
+		case t.State == approval.Approved && t.Batch():
+			err = u.startBatch(ctx)
+		case t.State == approval.Running && t.Batch():
+			err = u.advanceBatch(ctx)
 		case t.State == approval.Approved:
 			err = u.start(ctx)
 		case t.State == approval.Running:
@@ -236,10 +243,11 @@ type came struct {
 
 // conclusion is what a turn comes to. The zero conclusion records nothing and goes on.
 type conclusion struct {
-	change func(*approval.Ticket) approval.Change // nil: the ticket stays as it is
-	later  time.Time                              // zero: go on at once
-	why    string                                 // of later, for people who look at the queue
-	err    error                                  // nothing can be said: let the queue run it again
+	first  func(ctx context.Context, tx *sql.Tx) error // before change, in its transaction, which is rolled back if the ticket was moved meanwhile; nil: nothing
+	change func(*approval.Ticket) approval.Change      // nil: the ticket stays as it is
+	later  time.Time                                   // zero: go on at once
+	why    string                                      // of later, for people who look at the queue
+	err    error                                       // nothing can be said: let the queue run it again
 }
 
 // errMoved ends a turn whose ticket was changed meanwhile by somebody else, such that
@@ -256,8 +264,13 @@ func (u *run) conclude(ctx context.Context, do func(ctx context.Context) conclus
 		if c.change == nil {
 			return nil
 		}
+		if c.first != nil {
+			if err := c.first(ctx, tx); err != nil {
+				return err
+			}
+		}
 		_, err := u.cfg.Tickets.ChangeTicketTx(ctx, tx, u.t.ID, func(t *approval.Ticket) (approval.Change, error) {
-			if t.State != u.t.State {
+			if t.State != u.t.State || c.first != nil && t.Halt != u.t.Halt {
 				return approval.Change{}, errMoved
 			}
 			return c.change(t), nil

@@ -43,17 +43,8 @@ func (u *run) start(ctx context.Context) error {
 			}
 			return u.stale(differs)
 		}
-		why, err := u.cfg.Allowed(ctx, u.t)
-		switch {
-		case err != nil:
-			p := sortError(ctx, err)
-			if p.ended == nil {
-				p = &trouble{kind: fleet.Unavailable, text: "whether this may still be done could not be found out"}
-				u.log.WarnContext(ctx, "could not check whether a ticket may still be carried out", "err", err)
-			}
-			return u.onTrouble(p)
-		case why != "":
-			return u.stale(why)
+		if c, over := u.allowed(ctx); over {
+			return c
 		}
 		return conclusion{change: func(t *approval.Ticket) approval.Change {
 			t.State, t.Waiting, t.Trouble = approval.Running, "", time.Time{}
@@ -61,6 +52,26 @@ func (u *run) start(ctx context.Context) error {
 			return u.tell(ledger.Started, map[string]any{"hash": t.Plan.Hash, "steps": stepNames(t.Plan.Steps)})
 		}}
 	})
+}
+
+// allowed asks whether the rules and people of today still allow the ticket. over says
+// that they don't, or that it could not be found out.
+func (u *run) allowed(ctx context.Context) (c conclusion, over bool) {
+	why, err := u.cfg.Allowed(ctx, u.t)
+	switch {
+	case err != nil:
+		p := sortError(ctx, err)
+		if p.ended == nil {
+			p = &trouble{kind: fleet.Unavailable, text: "whether this may still be done could not be found out"}
+			u.log.WarnContext(ctx, "could not check whether a ticket may still be carried out", "err", err)
+		}
+		return u.onTrouble(p), true
+	case why != "" && u.t.State == approval.Approved:
+		return u.stale(why), true
+	case why != "":
+		return u.surprise(why), true
+	}
+	return c, false
 }
 
 // whatDiffers says as exactly as can be told from the plans why what would be done now
