@@ -12,6 +12,7 @@ import (
 
 	"example.com/zdd/audit"
 	"example.com/zdd/heroku"
+	"example.com/zdd/internal/golden"
 	"example.com/zdd/jobs"
 	"example.com/zdd/policy"
 	"example.com/zdd/secret"
@@ -118,7 +119,7 @@ func TestDemo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, time.November, 21, 2, 30, 0, 0, time.UTC)))
 		w := newWorks(t, simheroku.Options{})
-		audit.Golden(t, "testdata/demo-first.json.golden", indented(t, w.night()))
+		golden.Check(t, "testdata/demo-first.json.golden", indented(t, w.night()))
 
 		time.Sleep(time.Until(time.Date(2026, time.November, 22, 2, 30, 0, 0, time.UTC)))
 		w.do(
@@ -129,13 +130,13 @@ func TestDemo(t *testing.T) {
 			"delete legacy-cms",
 		)
 		second := w.night()
-		audit.Golden(t, "testdata/demo-second.json.golden", indented(t, second))
+		golden.Check(t, "testdata/demo-second.json.golden", indented(t, second))
 
 		var table strings.Builder
 		if err := audit.StreamCSV(&table, w.store.Standings(t.Context())); err != nil {
 			t.Fatal(err)
 		}
-		audit.Golden(t, "testdata/demo.csv.golden", table.String())
+		golden.Check(t, "testdata/demo.csv.golden", table.String())
 
 		fleet, err := (&audit.Collector{Heroku: w.client, Policy: func() policy.Policy { return w.policy }}).Collect(t.Context(), audit.Want{}, nil)
 		if err != nil {

@@ -2,45 +2,17 @@ package audit
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"example.com/zdd/fleet"
 	"example.com/zdd/fleet/fleettest"
+	"example.com/zdd/internal/golden"
 	"example.com/zdd/plan"
 	"example.com/zdd/policy"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens")
-
-// golden holds got against a file that a person can review.
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got == string(want) {
-		return
-	}
-	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(string(want), "\n")
-	for i := range min(len(gotLines), len(wantLines)) {
-		if gotLines[i] != wantLines[i] {
-			t.Fatalf("%s:%d differs (go test -update rewrites it, then review)\ngot  %s\nwant %s", path, i+1, gotLines[i], wantLines[i])
-		}
-	}
-	t.Fatalf("%s: got %d lines, want %d", path, len(gotLines), len(wantLines))
-}
 
 // rulesFor is the default policy's rules with one need changed.
 func rulesFor(app fleet.App, need policy.Need) policy.Rules {
@@ -124,7 +96,7 @@ func TestChecks(t *testing.T) {
 			}
 		}
 	}
-	golden(t, "testdata/checks.golden", trimLines(out.String()))
+	golden.Check(t, "testdata/checks.golden", trimLines(out.String()))
 }
 
 func trimLines(s string) string {
@@ -185,7 +157,7 @@ func TestWarmup(t *testing.T) {
 		}
 		out.WriteString("\n")
 	}
-	golden(t, "testdata/warmup.golden", trimLines(out.String()))
+	golden.Check(t, "testdata/warmup.golden", trimLines(out.String()))
 }
 
 // TestReports shows whole reports as people get to read them.
@@ -243,7 +215,7 @@ func TestReports(t *testing.T) {
 		writeReport(&out, Judge(app, rules.For(app), app.ReadAt))
 		out.WriteString("\n")
 	}
-	golden(t, "testdata/reports.golden", trimLines(out.String()))
+	golden.Check(t, "testdata/reports.golden", trimLines(out.String()))
 }
 
 func writeReport(out *strings.Builder, r Report) {

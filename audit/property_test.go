@@ -10,6 +10,7 @@ import (
 
 	"example.com/zdd/fleet"
 	"example.com/zdd/fleet/fleettest"
+	"example.com/zdd/internal/golden"
 	"example.com/zdd/plan"
 	"example.com/zdd/policy"
 )
@@ -288,5 +289,5 @@ func TestReportJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/report.json.golden", strings.TrimSpace(string(text))+"\n")
+	golden.Check(t, "testdata/report.json.golden", strings.TrimSpace(string(text))+"\n")
 }

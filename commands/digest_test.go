@@ -1,10 +1,7 @@
 package commands_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,28 +11,8 @@ import (
 	"example.com/zdd/chat"
 	"example.com/zdd/commands"
 	"example.com/zdd/fleet"
+	"example.com/zdd/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens")
-
-// golden holds what was said against testdata/<name>.golden.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs; look at it, then run with -update\ngot:\n%s\nwant:\n%s", file, got, want)
-	}
-}
 
 func berlin(t *testing.T) *time.Location {
 	t.Helper()
@@ -241,7 +218,7 @@ func TestDigest(t *testing.T) {
 			return d
 		}},
 	} {
-		t.Run(name, func(t *testing.T) { golden(t, name, told(t, tt.digest(t), tt.view)) })
+		t.Run(name, func(t *testing.T) { golden.Check(t, "testdata/"+name+".golden", told(t, tt.digest(t), tt.view)) })
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"example.com/zdd/audit"
 	"example.com/zdd/commands"
 	"example.com/zdd/fleet"
+	"example.com/zdd/internal/golden"
 	"example.com/zdd/ledger"
 	"example.com/zdd/policy"
 )
@@ -167,7 +168,7 @@ func TestHistory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			deps := commands.Deps{Apps: tt.heroku, Releases: tt.heroku, Policies: policyOf(t, berlinPolicy), Nights: tt.kept, Ledger: tt.kept}
-			golden(t, name, printed(t, said(t, deps, tt.line)))
+			golden.Check(t, "testdata/"+name+".golden", printed(t, said(t, deps, tt.line)))
 		})
 	}
 }
@@ -304,7 +305,7 @@ func TestGlance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			deps := commands.Deps{Apps: heroku{}, Policies: policyOf(t, tt.policy), Nights: tt.kept, NextNight: tt.next}
-			golden(t, name, printed(t, said(t, deps, "status")))
+			golden.Check(t, "testdata/"+name+".golden", printed(t, said(t, deps, "status")))
 		})
 	}
 }
@@ -377,7 +378,7 @@ func TestReportView(t *testing.T) {
 		},
 	}
 	parent, thread := commands.ReportView(f, audit.Want{Team: "acme"})
-	golden(t, "report", printed(t, append([]commands.Reply{parent}, thread...)...))
+	golden.Check(t, "testdata/report.golden", printed(t, append([]commands.Reply{parent}, thread...)...))
 	for _, r := range append(thread, parent) {
 		for _, s := range spans(r) {
 			if s.Kind == commands.User || r.Public {
@@ -386,7 +387,7 @@ func TestReportView(t *testing.T) {
 		}
 	}
 	parent, thread = commands.ReportView(audit.Fleet{ReadAt: noon(t)}, audit.Want{Team: "nobody"})
-	golden(t, "report-empty", printed(t, append([]commands.Reply{parent}, thread...)...))
+	golden.Check(t, "testdata/report-empty.golden", printed(t, append([]commands.Reply{parent}, thread...)...))
 }
 
 func TestReportProgress(t *testing.T) {

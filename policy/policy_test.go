@@ -2,7 +2,6 @@ package policy
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,34 +12,9 @@ import (
 
 	"example.com/zdd/fleet"
 	"example.com/zdd/fleet/fleettest"
+	"example.com/zdd/internal/golden"
 	"example.com/zdd/schedule"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens")
-
-// golden holds got against a file that a person can review.
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(string(want), "\n")
-	for i := range min(len(gotLines), len(wantLines)) {
-		if gotLines[i] != wantLines[i] {
-			t.Fatalf("%s:%d differs (go test -update rewrites it, then review)\ngot  %s\nwant %s", path, i+1, gotLines[i], wantLines[i])
-		}
-	}
-	if len(gotLines) != len(wantLines) {
-		t.Fatalf("%s: got %d lines, want %d", path, len(gotLines), len(wantLines))
-	}
-}
 
 // full is a file with every key, as the documentation shows it.
 func full(t testing.TB) []byte {
@@ -84,7 +58,7 @@ prices: { eco: 5, standard-9x: 500 }
 			out.WriteString("hint: " + h + "\n")
 		}
 	}
-	golden(t, "testdata/describe.golden", out.String())
+	golden.Check(t, "testdata/describe.golden", out.String())
 }
 
 // TestMistakes holds what is told about each wrong file in testdata/wrong.txt, whose
@@ -105,7 +79,7 @@ func TestMistakes(t *testing.T) {
 		}
 		out.WriteString("== " + name + "\n" + err.Error() + "\n")
 	}
-	golden(t, "testdata/wrong.golden", out.String())
+	golden.Check(t, "testdata/wrong.golden", out.String())
 }
 
 func TestDefaultIsSafe(t *testing.T) {
