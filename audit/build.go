@@ -58,7 +58,10 @@ func lineOf(s *Standing) Line {
 	n := s.News
 	l := Line{
 		App: s.App, Name: s.Name, Was: n.Was, From: n.From, Kind: n.Kind, First: n.First, Checks: n.Checks, Days: n.Days, After: n.After, Why: n.Why,
-		Increase: s.Increase, Size: s.Size, Yours: s.Yours, ReadAt: s.ReadAt,
+		Since: n.Since, Increase: s.Increase, Size: s.Size, Yours: s.Yours, ReadAt: s.ReadAt,
+	}
+	if s.Watch.Fought(s.ReadAt) {
+		l.Fight = s.Watch.Fight
 	}
 	if n.Kind == LineUnread {
 		l.Unread = unreadWord(s.Unread.Kind)

@@ -44,6 +44,7 @@ func Compare(before Standing, r Reading, scan Scan) (Standing, []Turn) {
 		App: app.ID, Name: app.Name, Team: app.Team, Stage: stageOf(app), Owner: r.Rules.Owner, Channel: r.Rules.Channel,
 		Verdict: r.Report.Verdict, Unread: r.Unread, ReadAt: at, Night: scan.Night,
 		Increase: increase(r.Report), Size: sizeFor(r.Report), Yours: yours(r.Report),
+		Rules: asked(r.Rules), Watch: before.Watch,
 	}
 	if seen && pipelineAway(app) {
 		// Which entry of the policy names the owner may hang on the pipeline: nobody is told
@@ -51,16 +52,24 @@ func Compare(before Standing, r Reading, scan Scan) (Standing, []Turn) {
 		s.Stage, s.Owner, s.Channel = before.Stage, before.Owner, before.Channel
 	}
 	var turns []Turn
+	known := before
+	before = before.withLooks(r.Report.Findings)
 	for _, f := range r.Report.Findings {
-		was := before.mark(f.Check)
-		m := was.next(f, at)
+		was, since := known.last(f.Check)
+		m := before.mark(f.Check).next(f, at)
+		if d, drifted := known.drift(f.Check); drifted && m.Fails() {
+			m.Since, m.Failing = d.At, d.At
+			if d.Told {
+				m.Told = d.Owner
+			}
+		}
 		s.Marks = append(s.Marks, m)
-		if m.Outcome == Unknown || m.Outcome == was.Known || !seen || was.Known == "" && before.Fresh {
+		if m.Outcome == Unknown || m.Outcome == was || !seen || was == "" && before.Fresh {
 			continue
 		}
 		turns = append(turns, Turn{
-			App: s.App, Name: s.Name, Check: m.Check, From: was.Known, To: m.Outcome, Required: m.Required,
-			Evidence: m.Evidence, After: was.KnownAt, Before: at, Night: scan.Night,
+			App: s.App, Name: s.Name, Check: m.Check, From: was, To: m.Outcome, Required: m.Required,
+			Evidence: m.Evidence, After: since, Before: at, Night: scan.Night,
 		})
 	}
 	switch s.Verdict {
@@ -133,8 +142,12 @@ func (s *Standing) tell(before Standing, first bool, scan Scan) {
 	if before.App != "" && before.Team != s.Team {
 		n.From = cmp.Or(before.Team, "-")
 	}
+	if n.Kind == LineRegressed {
+		n.Since = before.toldSince(n.Checks)
+	}
 	if s.Owner != "" && (n.Kind == LineNew || n.Kind == LineRegressed || n.Kind == LineOwner) {
-		n.Mention = !first
+		// Who was told of it between the nights is not rung for it again.
+		n.Mention = !first && slices.ContainsFunc(s.Marks, func(m Mark) bool { return m.Fails() && m.Told != s.Owner })
 		for i := range s.Marks {
 			if s.Marks[i].Fails() {
 				s.Marks[i].Told = s.Owner
@@ -196,11 +209,45 @@ func Left(before Standing, why string, at time.Time, scan Scan) Standing {
 // returned is a standing as it is compared with once its app is back: what was told as
 // gone is told anew, and what was known stays so.
 func returned(s Standing) Standing {
-	s.Gone, s.Failing, s.Fresh, s.Marks = time.Time{}, false, false, slices.Clone(s.Marks)
+	s.Gone, s.Failing, s.Fresh, s.Marks, s.Watch = time.Time{}, false, false, slices.Clone(s.Marks), Watch{}
 	for i := range s.Marks {
 		s.Marks[i].Failing, s.Marks[i].Told = time.Time{}, ""
 	}
 	return s
+}
+
+// withLooks is a standing as an app is compared with whose checks come out so: what looks
+// since found to be well began to fail after them.
+func (s Standing) withLooks(findings []Finding) Standing {
+	s.Marks = slices.Clone(s.Marks)
+	for i := range s.Marks {
+		m := &s.Marks[i]
+		was, at := s.last(m.Check)
+		d, drifted := s.drift(m.Check)
+		if drifted {
+			at = d.After
+		}
+		fails := slices.ContainsFunc(findings, func(f Finding) bool { return f.Check == m.Check && f.Outcome == Fail })
+		if at.After(m.KnownAt) && fails && (drifted || was != Fail) {
+			m.KnownAt, m.Failing, m.Told, m.Passed = at, time.Time{}, "", m.Passed || was == Pass || drifted
+		}
+	}
+	return s
+}
+
+// toldSince is when a look found what is told of again tonight; zero: not all of it was
+// told then.
+func (s *Standing) toldSince(checks []string) (since time.Time) {
+	for _, check := range checks {
+		d, drifted := s.drift(check)
+		if !drifted || !d.Told {
+			return time.Time{}
+		}
+		if since.IsZero() || d.At.Before(since) {
+			since = d.At
+		}
+	}
+	return since
 }
 
 // mark is that of a check; the zero Mark where there is none yet.

@@ -22,10 +22,13 @@ type Digest struct {
 	Baseline bool          `json:"baseline,omitzero"`
 	Missed   []string      `json:"missed,omitzero"`
 	Coverage Coverage      `json:"coverage"`
-	Counts   Counts        `json:"counts"`
-	Trend    []Point       `json:"trend"` // the last 30 nights at most, oldest first, this one last
-	Groups   []Group       `json:"groups"`
-	Changes  Changes       `json:"changes"`
+	// Watch is how often each app that is ready is looked at between the nights, where that
+	// is less often than the policy asks for; 0: it is not.
+	Watch   time.Duration `json:"watch,omitzero"`
+	Counts  Counts        `json:"counts"`
+	Trend   []Point       `json:"trend"` // the last 30 nights at most, oldest first, this one last
+	Groups  []Group       `json:"groups"`
+	Changes Changes       `json:"changes"`
 	// Head is the ledger's head when the scan ended, for people to keep: a chain can't show
 	// by itself that its tail was cut off. Empty: there is none.
 	Head string `json:"head,omitzero"`
@@ -83,6 +86,8 @@ type Line struct {
 	Evidence []string  `json:"evidence,omitzero"` // a sentence for each of Checks
 	Days     int       `json:"days,omitzero"`     // Still: for how many nights it has failed by now
 	After    time.Time `json:"after,omitzero"`    // Regressed, Fixed: the last read that said otherwise of any of Checks (Mark.KnownAt, as it was); zero: not told
+	Since    time.Time `json:"since,omitzero"`    // Regressed: when a look between the nights found it, and whom it concerns was told; zero: not so
+	Fight    *Fight    `json:"fight,omitempty"`   // somebody else changes it again and again, so that the same fix would not last; nil: not so
 	Why      string    `json:"why,omitzero"`      // Unread, Gone: why, in words
 	Unread   string    `json:"unread,omitzero"`   // Unread: why in a word or two, as Coverage counts it
 	Increase Increase  `json:"increase,omitzero"`

@@ -30,6 +30,8 @@ type Watch struct {
 
 	Flips []Flip `json:"flips,omitempty"` // of the 7 days until the newest of them, oldest first
 	Fight *Fight `json:"fight,omitempty"` // who fights over it, as far as could be seen when the last flip was found; nil: nobody does
+	// FightTold is when somebody was told of it last.
+	FightTold time.Time `json:"fight_told,omitzero"`
 
 	Web     int        `json:"web,omitzero"`    // how many web dynos the formation had
 	WebAt   time.Time  `json:"web_at,omitzero"` // by that look; zero: there was none
@@ -128,7 +130,7 @@ func (s *Standing) last(check string) (Outcome, time.Time) {
 	if i := slices.IndexFunc(s.Watch.Seen, func(seen Seen) bool { return seen.Check == check }); i >= 0 && !s.Watch.Seen[i].At.Before(at) {
 		was, at = s.Watch.Seen[i].Outcome, s.Watch.Seen[i].At
 	}
-	if s.Watch.Left.After(at) && was == Fail && m.Required {
+	if s.Watch.Left.After(at) && m.Required && m.Waived.IsZero() && (was == Fail || was == Pass) {
 		was, at = Pass, s.Watch.Left
 	}
 	return was, at
@@ -250,9 +252,9 @@ func webNow(app fleet.App) (n int, known bool) {
 	return web.Quantity, app.Formation.IsKnown()
 }
 
-// settle takes what a look found for how the app is now. ours says that a ticket of ours
-// ran since what was known before.
-func (s *Standing) settle(r Reading, ours bool) (Watch, []Turn) {
+// settle takes what a look found for how the app is now. ours are the tickets that may
+// have made it so.
+func (s *Standing) settle(r Reading, ours []Ours) (Watch, []Turn) {
 	w, at := s.goesOn(), stamp(r.Report.App.ReadAt)
 	var turns []Turn
 	for _, f := range r.Report.Findings {
@@ -295,12 +297,12 @@ func (w *Watch) see(seen Seen) {
 }
 
 // count notes how many web dynos the app runs, and that it was not us who changed that.
-func (w *Watch) count(app fleet.App, at time.Time, ours bool) {
+func (w *Watch) count(app fleet.App, at time.Time, ours []Ours) {
 	n, known := webNow(app)
 	if !known {
 		return
 	}
-	if !w.WebAt.IsZero() && n != w.Web && !ours {
+	if !w.WebAt.IsZero() && n != w.Web && !ranSince(ours, w.WebAt) {
 		w.Changes = append(w.Changes, Quantity{From: w.Web, To: n, After: w.WebAt, At: at})
 		w.Changes = w.Changes[max(len(w.Changes)-changesKept, 0):]
 	}
@@ -327,8 +329,9 @@ func (s *Standing) doubt(r Reading, fallen []Finding) Watch {
 
 // confirm makes what two looks found to fail a drift. before are the app's turns of the
 // last days, and ours the tickets that changed it then.
-func (s *Standing) confirm(r Reading, fallen []Finding, before []Turn, ours []Ours) (Watch, []Turn) {
-	w, turns := s.settle(r, false)
+func (s *Standing) confirm(r Reading, before []Turn, ours []Ours) (Watch, []Turn) {
+	fallen := s.fallen(r)
+	w, turns := s.settle(r, ours)
 	flip := Flip{}
 	for _, f := range fallen {
 		i := slices.IndexFunc(turns, func(t Turn) bool { return t.Check == f.Check })

@@ -118,6 +118,10 @@ func (u *scan) digest(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("make the digest of %s: %w", n.ID, err)
 		}
+		every := u.policy.Nightly.WatchEvery
+		if takes := WatchInterval(every, d.Counts.Ready, 0); takes > every {
+			d.Watch = takes
+		}
 		if u.cfg.Head != nil {
 			if d.Head, err = u.cfg.Head(ctx); err != nil {
 				return fmt.Errorf("the ledger's head for the digest of %s: %w", n.ID, err)

@@ -509,6 +509,11 @@ func (u *scan) save(ctx context.Context, work ...Work) error {
 
 // during runs do, and holds on to the job meanwhile however long it takes.
 func (u *scan) during(ctx context.Context, do func(ctx context.Context)) error {
+	return during(ctx, u.job, u.timing.Chunk, do)
+}
+
+// during runs do, and holds on to a job by a step in each such time.
+func during(ctx context.Context, job Job, every time.Duration, do func(ctx context.Context)) error {
 	working, stop := context.WithCancel(ctx)
 	finished := make(chan struct{})
 	go func() {
@@ -520,8 +525,8 @@ func (u *scan) during(ctx context.Context, do func(ctx context.Context)) error {
 		<-finished
 	}()
 	for {
-		err := u.job.Step(ctx, func(ctx context.Context) error {
-			end := time.NewTimer(u.timing.Chunk)
+		err := job.Step(ctx, func(ctx context.Context) error {
+			end := time.NewTimer(every)
 			defer end.Stop()
 			select {
 			case <-finished:

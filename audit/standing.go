@@ -61,6 +61,7 @@ type News struct {
 	After   time.Time `json:"after,omitzero"`   // see Line
 	Why     string    `json:"why,omitzero"`     // see Line
 	First   bool      `json:"first,omitzero"`   // see Line
+	Since   time.Time `json:"since,omitzero"`   // see Line
 	Mention bool      `json:"mention,omitzero"` // the owner is mentioned for it
 }
 

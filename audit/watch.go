@@ -1,0 +1,786 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"math"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/policy"
+)
+
+// The kinds of work of the watch.
+const (
+	WorkWatch = "watch" // key: TheFleet; look at apps that were ready, for ever
+	WorkDrift = "drift" // key: a bulletin; post it
+)
+
+// TheFleet is the key of the one job that watches.
+const TheFleet = "fleet"
+
+// WatchPerMinute is how many calls of the account's limit the watch uses at the most, for
+// all replicas together: a third of what comes back, so that a night's scan, people and
+// changes never wait for it.
+const WatchPerMinute = fleet.CallsPerMinute / 3
+
+const (
+	// looksAtOnce is how many apps one turn looks at: a turn ends within seconds.
+	looksAtOnce = 10
+	// lookWithin bounds a turn's reading, well within a job's lease.
+	lookWithin = 30 * time.Second
+	// listsEvery is how long the lists of apps are good for. What they tell (add-ons, places
+	// in pipelines, prices) changes seldom, and a night reads them anew in any case.
+	listsEvery = 30 * time.Minute
+	// listsAgain is how soon they are read again for an app that is in none.
+	listsAgain = 5 * time.Minute
+	// fewDrifts is how many drifts are told without waiting for more of them.
+	fewDrifts = 2
+	// rollSafe is how long a release is looked for that is still under way: Heroku ends a
+	// release phase after 24 hours at the most (Dev Center, "Release Phase").
+	rollSafe = 24 * time.Hour
+	// longestRollout is how long before its end a ticket may have been decided on.
+	longestRollout = 7 * 24 * time.Hour
+	// fightEvery is how often a fight that goes on is told of.
+	fightEvery = 24 * time.Hour
+	// scanSlack is how long after its time a scan that has not ended keeps the watch waiting.
+	scanSlack = time.Hour
+	// foreseen is what a look costs as long as nobody knows better: formation and features.
+	foreseen = 2.0
+)
+
+// WatchReader is what a Watcher reads with. *heroku.Client does. Errors are
+// *fleet.Problem.
+type WatchReader interface {
+	Reader
+	// ReadReleases lists an app's releases made after one time and not after another, the
+	// oldest first.
+	ReadReleases(ctx context.Context, app fleet.ID, after, before time.Time) ([]fleet.Release, error)
+}
+
+// Watching is what the watch as a whole remembers from turn to turn.
+type Watching struct {
+	Rest      time.Time            `json:"rest,omitzero"`    // nothing is read before: the pace
+	Calls     float64              `json:"calls,omitzero"`   // that a look took of late, on average; 0: not known
+	Looked    time.Time            `json:"looked,omitzero"`  // when the last look was
+	Tickets   time.Time            `json:"tickets,omitzero"` // until when tickets were taken note of
+	Pending   []Drifted            `json:"pending,omitempty"`
+	Told      map[string]time.Time `json:"told,omitempty"`     // when each channel was told last
+	Bulletins int64                `json:"bulletins,omitzero"` // how many were made, ever
+	Found     int64                `json:"found,omitzero"`     // how many drifts were, ever
+	Version   int64                `json:"-"`                  // raised by each write; 0: there is none yet
+}
+
+// Drifted is a ready app that is ready no more, as its owner is told.
+type Drifted struct {
+	Line
+	Owner   string     `json:"owner,omitzero"`
+	Team    string     `json:"team,omitzero"`
+	Channel string     `json:"channel"`
+	Found   time.Time  `json:"found"`             // when the second look found the same
+	Flips   []Flip     `json:"flips,omitempty"`   // of the last 7 days, this one last; only of one that is fought over
+	Changes []Quantity `json:"changes,omitempty"` // see Watch
+}
+
+// Bulletin is what one channel is told at once. It is made once, so that every copy of it
+// says the same.
+type Bulletin struct {
+	ID      string        `json:"id"`
+	Channel string        `json:"channel"`
+	At      time.Time     `json:"at"`
+	Zone    string        `json:"timezone"` // IANA name
+	Every   time.Duration `json:"every"`    // how long it takes to look at every app once
+	Drifts  []Drifted     `json:"drifts"`   // by name
+}
+
+// Look is a standing with what a look found out, as it is saved.
+type Look struct {
+	Standing
+	At    time.Time // when it was looked at
+	Again time.Time // when to look again, before its turn; zero: in its turn
+}
+
+// LookPlan is what there is to look at.
+type LookPlan struct {
+	Apps   int       // how many are watched
+	Oldest time.Time // the one looked at longest ago was then; zero: there is none
+	Again  time.Time // the first that is to be looked at again out of turn; zero: there is none
+}
+
+// ErrNoBulletin says that there is no such bulletin, or none any more.
+var ErrNoBulletin = errors.New("no such bulletin")
+
+// ErrWatchingChanged says that somebody else wrote Watching meanwhile; nothing was stored.
+var ErrWatchingChanged = errors.New("what the watch remembers was changed meanwhile")
+
+// WatchStore keeps what the watch knows. Times are kept to the millisecond.
+type WatchStore interface {
+	Nights(ctx context.Context, since time.Time, limit int) ([]Night, error)
+	Standing(ctx context.Context, app fleet.ID) (s Standing, found bool, err error)
+	Turns(ctx context.Context, app fleet.ID, limit int) ([]Turn, error)
+	// Watching is the zero one where there is none yet.
+	Watching(ctx context.Context) (Watching, error)
+	// LookPlan tells what there is to look at.
+	LookPlan(ctx context.Context) (LookPlan, error)
+	// WatchedApps are all that are watched.
+	WatchedApps(ctx context.Context) ([]fleet.ID, error)
+	// DueLooks are watched apps that are to be looked at again now, and then those that were
+	// looked at not after before, the longest ago first; at most limit.
+	DueLooks(ctx context.Context, now, before time.Time, limit int) ([]Standing, error)
+	// SaveLook stores l.Watch as part of tx, where l's standing is still of the same night
+	// and its app in scope; else saved is false, and nothing is stored.
+	SaveLook(ctx context.Context, tx *sql.Tx, l Look) (saved bool, err error)
+	// SaveTurns adds turns as part of tx.
+	SaveTurns(ctx context.Context, tx *sql.Tx, turns []Turn) error
+	// SaveWatching stores w, new bulletins and a WorkDrift for each as part of tx, where the
+	// stored one has w.Version, which is raised; else ErrWatchingChanged.
+	SaveWatching(ctx context.Context, tx *sql.Tx, w Watching, made ...Bulletin) error
+	// Bulletin is one of them; ErrNoBulletin.
+	Bulletin(ctx context.Context, id string) (Bulletin, error)
+}
+
+// WatchTiming is every wait of a Watcher. A zero field means its default.
+type WatchTiming struct {
+	// Every is how often each app is looked at; 0: as the policy says. The demo's, which
+	// nobody watches for half an hour.
+	Every time.Duration
+	// Confirm is how long after the first look that found a drift a second one has to find
+	// the same. Default 60 s: who switches something off and on again is done by then.
+	Confirm time.Duration
+	// Gather is how long a drift waits for others of the same channel. Default 2 minutes.
+	Gather time.Duration
+	// Idle is the longest pause between two turns. Default 5 minutes: an app that a ticket
+	// has made ready is taken note of by then.
+	Idle time.Duration
+	// Rest is how often to look whether a scan of the fleet, or a ticket, has ended. Default
+	// 1 minute.
+	Rest time.Duration
+	// Retry is the pause after which something is tried again that could not be read. Default
+	// 5 minutes, as for scans.
+	Retry time.Duration
+	// PerMinute is how many calls it takes at the most. Default WatchPerMinute.
+	PerMinute float64
+}
+
+func (t WatchTiming) withDefaults() WatchTiming {
+	t.Confirm = cmp.Or(t.Confirm, time.Minute)
+	t.Gather = cmp.Or(t.Gather, 2*time.Minute)
+	t.Idle = cmp.Or(t.Idle, 5*time.Minute)
+	t.Rest = cmp.Or(t.Rest, time.Minute)
+	t.Retry = cmp.Or(t.Retry, 5*time.Minute)
+	t.PerMinute = cmp.Or(t.PerMinute, WatchPerMinute)
+	return t
+}
+
+// WatchConfig is what a Watcher needs. Timing, Now and Log have defaults.
+type WatchConfig struct {
+	Store  WatchStore
+	Heroku WatchReader
+	Policy func() policy.Policy
+	// Ours are the tickets that run, or ended at or after since: of one app, or of all where
+	// that is empty.
+	Ours   func(ctx context.Context, app fleet.ID, since time.Time) ([]Ours, error)
+	Told   func() // called when there is something to tell; nil: the queue finds it by itself
+	Timing WatchTiming
+	Now    func() time.Time // default time.Now
+	Log    *slog.Logger     // default: none
+}
+
+// Watcher looks, between the nights, at the apps that were ready: the one looked at longest
+// ago first, a few at a time, at a pace that leaves others two thirds of what the account
+// gets back. What it concludes is in drift.go. It rests while a night scans.
+//
+// There is one job of it, so that any number of replicas look no more often than one. All
+// that it has to remember is stored with each turn; of what is in memory, the lists of
+// apps, nothing is lost but calls.
+type Watcher struct {
+	cfg    WatchConfig
+	timing WatchTiming
+	now    func() time.Time
+	log    *slog.Logger
+
+	mu    sync.Mutex
+	lists listed
+}
+
+// listed is what lists told of the watched apps.
+type listed struct {
+	at   time.Time
+	apps map[fleet.ID]fleet.App
+}
+
+// NewWatcher makes a Watcher.
+func NewWatcher(cfg WatchConfig) *Watcher {
+	w := &Watcher{cfg: cfg, timing: cfg.Timing.withDefaults(), log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	w.now = func() time.Time { return stamp(cfg.Now()) }
+	return w
+}
+
+// every is how often each app is to be looked at; 0: never.
+func (w *Watcher) every() time.Duration {
+	every := w.cfg.Policy().Nightly.WatchEvery
+	if every <= 0 {
+		return 0
+	}
+	return cmp.Or(w.timing.Every, every)
+}
+
+// WatchInterval is how long it takes to look at so many apps once, which is how often each
+// is looked at: as often as the policy says, or as often as the pace lets, at so many
+// calls a look; 0: not known yet.
+func WatchInterval(every time.Duration, apps int, calls float64) time.Duration {
+	if every <= 0 {
+		return 0
+	}
+	round := time.Duration(math.Ceil(float64(apps)*cmp.Or(calls, foreseen)/WatchPerMinute)) * time.Minute
+	return max(every, round)
+}
+
+// Watch is the handler of WorkWatch, whose ctx is one of work that nobody waits for. It
+// takes one turn, and never ends.
+func (w *Watcher) Watch(ctx context.Context, job Job) error {
+	every, now := w.every(), w.now()
+	if every == 0 {
+		return job.Later(now.Add(10*time.Minute), "the policy switches the watch off")
+	}
+	t := &watchTurn{Watcher: w, job: job, policy: w.cfg.Policy(), every: every}
+	var err error
+	if t.state, err = w.cfg.Store.Watching(ctx); err != nil {
+		return err
+	}
+	if scans, err := w.scans(ctx, now); err != nil || scans {
+		if err != nil {
+			return err
+		}
+		next, err := t.tell(ctx, false)
+		if err != nil {
+			return err
+		}
+		return job.Later(sooner(now.Add(w.timing.Rest), next), "a scan of the whole fleet is under way")
+	}
+	if err := t.adopt(ctx); err != nil {
+		return err
+	}
+	due, err := w.cfg.Store.DueLooks(ctx, now, now.Add(-every), looksAtOnce)
+	if err != nil {
+		return err
+	}
+	next, err := t.tell(ctx, len(due) > 0)
+	if err != nil {
+		return err
+	}
+	if now.Before(t.state.Rest) {
+		return job.Later(sooner(t.state.Rest, next), "to leave others their share of the API's limit")
+	}
+	if len(due) == 0 {
+		return t.idle(ctx, next)
+	}
+	return t.turn(ctx, due)
+}
+
+// scans says whether a night's scan is under way. One that should have ended long ago does
+// not keep the watch from looking.
+func (w *Watcher) scans(ctx context.Context, now time.Time) (bool, error) {
+	const few = 5 // nights; older ones are over in any case
+	nights, err := w.cfg.Store.Nights(ctx, now.Add(-3*24*time.Hour), few)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(nights, func(n Night) bool {
+		end := later(later(n.Post, n.Started), n.Grace).Add(ScanTiming{}.withDefaults().Late + scanSlack)
+		return n.State == Scanning && now.Before(end) && !n.Slot.After(now)
+	}), nil
+}
+
+// watchTurn is one turn of the watch.
+type watchTurn struct {
+	*Watcher
+	job    Job
+	policy policy.Policy
+	every  time.Duration
+	state  Watching
+}
+
+// adopt takes note of apps that a ticket of ours has made ready since the night.
+func (t *watchTurn) adopt(ctx context.Context) error {
+	now := t.now()
+	since := t.state.Tickets
+	if since.IsZero() {
+		since = now.Add(-longestRollout)
+	}
+	ours, err := t.cfg.Ours(ctx, "", since)
+	if err != nil {
+		return err
+	}
+	var looks []Look
+	for _, o := range ours {
+		if o.Ended.IsZero() || !o.Ready {
+			continue
+		}
+		s, found, err := t.cfg.Store.Standing(ctx, o.App)
+		if err != nil {
+			return err
+		}
+		ended := stamp(o.Ended)
+		if !found || !s.Gone.IsZero() || !ended.After(s.lookedAt()) || s.wasReady() {
+			continue
+		}
+		s.Watch = s.goesOn()
+		s.Watch.Left = ended
+		looks = append(looks, Look{Standing: s, At: ended})
+	}
+	if len(looks) == 0 && now.Sub(t.state.Tickets) < t.timing.Idle {
+		return nil // not worth a write: what is asked for twice is harmless
+	}
+	next := t.state
+	next.Tickets = now.Add(-time.Minute) // clocks of replicas differ
+	return t.save(ctx, next, nil, looks...)
+}
+
+// save stores what a turn came to. Of looks at apps that a night has read meanwhile nothing
+// is kept.
+func (t *watchTurn) save(ctx context.Context, next Watching, made []Bulletin, looks ...Look) error {
+	err := t.job.Step(ctx, nil, func(ctx context.Context, tx *sql.Tx) error {
+		for _, l := range looks {
+			if _, err := t.cfg.Store.SaveLook(ctx, tx, l); err != nil {
+				return err
+			}
+		}
+		return t.cfg.Store.SaveWatching(ctx, tx, next, made...)
+	})
+	if err == nil {
+		next.Version++
+		t.state = next
+	}
+	return err
+}
+
+// tell makes the bulletins that are due, and says when the next one is; zero: none is to
+// come. busy says that there are apps to look at, so that more may be found.
+func (t *watchTurn) tell(ctx context.Context, busy bool) (next time.Time, err error) {
+	plan, err := t.cfg.Store.LookPlan(ctx)
+	if err != nil || len(t.state.Pending) == 0 {
+		return time.Time{}, err
+	}
+	state, made, next := t.state.bulletins(noticing{
+		now: t.now(), every: t.every, gather: t.timing.Gather, busy: busy,
+		zone: t.policy.Nightly.Timezone, round: WatchInterval(t.every, plan.Apps, t.state.Calls),
+	})
+	if len(made) == 0 {
+		return next, nil
+	}
+	if err := t.save(ctx, state, made); err != nil {
+		return time.Time{}, err
+	}
+	if t.cfg.Told != nil {
+		t.cfg.Told()
+	}
+	return next, nil
+}
+
+// noticing is what decides when a bulletin is due.
+type noticing struct {
+	now           time.Time
+	every, gather time.Duration
+	busy          bool
+	zone          string
+	round         time.Duration
+}
+
+// bulletins makes those that are due. A channel is told at most once in every; what was
+// found alone is told soon, and many at once wait until all apps were looked at that are
+// due, but no longer than every.
+func (s Watching) bulletins(t noticing) (after Watching, made []Bulletin, next time.Time) {
+	by := map[string][]Drifted{}
+	var channels []string
+	for _, d := range s.Pending {
+		if by[d.Channel] == nil {
+			channels = append(channels, d.Channel)
+		}
+		by[d.Channel] = append(by[d.Channel], d)
+	}
+	slices.Sort(channels)
+	after = s
+	after.Pending, after.Told = nil, map[string]time.Time{}
+	for channel, at := range s.Told {
+		if at.Add(t.every).After(t.now) {
+			after.Told[channel] = at
+		}
+	}
+	for _, channel := range channels {
+		drifts := by[channel]
+		first := slices.MinFunc(drifts, func(a, b Drifted) int { return a.Found.Compare(b.Found) }).Found
+		at := first.Add(t.gather)
+		if t.busy && len(drifts) > fewDrifts {
+			at = first.Add(max(t.every, t.gather))
+		}
+		at = later(at, s.Told[channel].Add(t.every))
+		if at.After(t.now) {
+			after.Pending = append(after.Pending, drifts...)
+			if next.IsZero() || at.Before(next) {
+				next = at
+			}
+			continue
+		}
+		after.Bulletins++
+		after.Told[channel] = t.now
+		slices.SortFunc(drifts, func(a, b Drifted) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.App, b.App)) })
+		made = append(made, Bulletin{ID: strconv.FormatInt(after.Bulletins, 10), Channel: channel, At: t.now, Zone: t.zone, Every: t.round, Drifts: drifts})
+	}
+	return after, made, next
+}
+
+// idle waits for the next app that is due.
+func (t *watchTurn) idle(ctx context.Context, next time.Time) error {
+	plan, err := t.cfg.Store.LookPlan(ctx)
+	if err != nil {
+		return err
+	}
+	at := sooner(t.now().Add(t.timing.Idle), next)
+	if !plan.Oldest.IsZero() {
+		at = sooner(at, plan.Oldest.Add(t.every))
+	}
+	return t.job.Later(sooner(at, plan.Again), "until an app is to be looked at again")
+}
+
+// turn looks at the apps that are due, and writes down what that came to.
+func (t *watchTurn) turn(ctx context.Context, due []Standing) error {
+	begun := t.now()
+	apps, calls, err := t.listed(ctx, due)
+	if p, ok := errors.AsType[*fleet.Problem](err); ok {
+		t.log.WarnContext(ctx, "the watch could not list the apps", "err", err)
+		return t.job.Later(t.now().Add(max(p.RetryAfter, t.timing.Retry)), "because no app could be listed: "+p.Reason().Text)
+	}
+	if err != nil {
+		return err
+	}
+	var seen []concluded
+	var next Watching
+	var cut *fleet.Problem
+	err = t.job.Step(ctx, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, lookWithin)
+		defer cancel()
+		seen, cut, err = t.look(ctx, due, apps)
+		next = t.next(begun, seen, calls)
+		return err
+	}, func(ctx context.Context, tx *sql.Tx) error { return t.record(ctx, tx, next, seen) })
+	if err != nil {
+		return err
+	}
+	if cut != nil {
+		return t.job.Later(t.now().Add(max(cut.RetryAfter, t.timing.Rest)), "because "+cut.Reason().Text)
+	}
+	return t.job.Later(later(t.now(), next.Rest), "to leave others their share of the API's limit")
+}
+
+// next is the state after a turn, but for what was found.
+func (t *watchTurn) next(begun time.Time, seen []concluded, calls int) Watching {
+	next, looks, spent := t.state, 0, 0
+	for _, c := range seen {
+		spent += c.calls
+		if c.calls > 0 {
+			looks++
+		}
+	}
+	next.Rest = begun.Add(time.Duration(float64(calls+spent) / t.timing.PerMinute * float64(time.Minute)))
+	if looks > 0 {
+		mean := float64(spent) / float64(looks)
+		if next.Calls > 0 {
+			mean = next.Calls + (mean-next.Calls)/10 // of the last few turns
+		}
+		next.Calls, next.Looked = mean, t.now()
+	}
+	return next
+}
+
+// record writes down what a turn came to.
+func (t *watchTurn) record(ctx context.Context, tx *sql.Tx, next Watching, seen []concluded) error {
+	next.Pending = slices.Clone(next.Pending)
+	for _, c := range seen {
+		saved, err := t.cfg.Store.SaveLook(ctx, tx, c.Look)
+		if err != nil {
+			return err
+		}
+		if !saved {
+			continue
+		}
+		if err := t.cfg.Store.SaveTurns(ctx, tx, c.turns); err != nil {
+			return err
+		}
+		if c.Watch.Ready && c.Watch.ReadAt.Equal(c.At) { // it has come back before it was told of
+			next.Pending = slices.DeleteFunc(next.Pending, func(d Drifted) bool { return d.App == c.App })
+		}
+		if c.found {
+			next.Found++
+		}
+		if c.drifted != nil {
+			next.Pending = append(next.Pending, *c.drifted)
+		}
+	}
+	return t.cfg.Store.SaveWatching(ctx, tx, next)
+}
+
+// listed is what lists tell of the apps, read anew now and then.
+func (t *watchTurn) listed(ctx context.Context, due []Standing) (apps map[fleet.ID]fleet.App, calls int, err error) {
+	t.mu.Lock()
+	lists := t.lists
+	t.mu.Unlock()
+	age := t.now().Sub(lists.at).Abs()
+	missing := slices.ContainsFunc(due, func(s Standing) bool { _, known := lists.apps[s.App]; return !known })
+	if !lists.at.IsZero() && age < listsEvery && (!missing || age < listsAgain) {
+		return lists.apps, 0, nil
+	}
+	all, err := t.cfg.Store.WatchedApps(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	watched := make(map[fleet.ID]bool, len(all))
+	for _, id := range all {
+		watched[id] = true
+	}
+	var roll fleet.Roll
+	var failed error
+	err = during(ctx, t.job, lookWithin/3, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, listsLeast)
+		defer cancel()
+		roll, failed = t.cfg.Heroku.ReadRoll(ctx, fleet.Filter{Teams: t.policy.Scope.Teams})
+	})
+	if err = cmp.Or(err, failed); err != nil {
+		return nil, 0, err
+	}
+	lists = listed{at: t.now(), apps: map[fleet.ID]fleet.App{}}
+	for _, app := range roll.Apps {
+		if watched[app.ID] && t.policy.InScope(app).In {
+			lists.apps[app.ID] = app
+		}
+	}
+	t.mu.Lock()
+	t.lists = lists
+	t.mu.Unlock()
+	return lists.apps, roll.Calls, nil
+}
+
+// concluded is what a look at one app came to.
+type concluded struct {
+	Look
+	turns   []Turn
+	drifted *Drifted // somebody is to be told
+	found   bool     // a drift was found
+	calls   int
+}
+
+// look reads the apps and draws the conclusions. cut is why it could not read all of them.
+func (t *watchTurn) look(ctx context.Context, due []Standing, apps map[fleet.ID]fleet.App) (seen []concluded, cut *fleet.Problem, err error) {
+	standings := map[fleet.ID]Standing{}
+	var todo []fleet.App
+	for _, s := range due {
+		app, known := apps[s.App]
+		if !known { // deleted, out of scope, or in a list that was cut short: the night tells
+			c := concluded{Look: Look{Standing: s, At: t.now()}}
+			c.Watch = s.goesOn()
+			seen = append(seen, c)
+			continue
+		}
+		standings[s.App] = s
+		todo = append(todo, app)
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	for s := range sights(reading, t.cfg.Heroku, t.policy, slices.Values(todo), t.now) {
+		if s.cut != nil {
+			if cut == nil {
+				cut = s.cut
+				stop()
+			}
+			continue
+		}
+		wg.Go(func() {
+			c, err := t.conclude(ctx, standings[s.Report.App.ID], s)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+				return
+			}
+			seen = append(seen, c)
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil && len(seen) == 0 && cut == nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	slices.SortFunc(seen, func(a, b concluded) int { return cmp.Compare(a.Name, b.Name) })
+	return seen, cut, errors.Join(errs...)
+}
+
+// conclude draws the conclusions from a look at one app.
+func (t *watchTurn) conclude(ctx context.Context, before Standing, s sight) (concluded, error) {
+	at := stamp(s.Report.App.ReadAt)
+	c := concluded{Look: Look{Standing: before, At: at}, calls: s.calls}
+	c.Watch = before.goesOn()
+	if s.passing {
+		c.Again = at.Add(t.timing.Retry)
+		return c, nil
+	}
+	if !before.turned(s.Reading) {
+		c.Watch, c.turns = before.settle(s.Reading, nil)
+		return c, nil
+	}
+	ours, err := t.cfg.Ours(ctx, before.App, before.since())
+	if err != nil {
+		return c, err
+	}
+	if slices.ContainsFunc(ours, func(o Ours) bool { return o.Ended.IsZero() || o.Ended.After(at) }) {
+		c.Again = at.Add(t.timing.Rest) // what it comes to is seen when it has ended
+		return c, nil
+	}
+	if left := lastReady(ours); !left.IsZero() {
+		before.Watch = before.goesOn()
+		before.Watch.Left = left
+		c.Standing = before
+	}
+	fallen := before.fallen(s.Reading)
+	if len(fallen) == 0 || ranSince(ours, before.knownAt(fallen)) && lastReady(ours).IsZero() {
+		c.Watch, c.turns = before.settle(s.Reading, ours)
+		return c, nil
+	}
+	c.Watch = before.doubt(s.Reading, fallen)
+	if surely := c.Watch.Since.Add(t.timing.Confirm); at.Before(surely) {
+		c.Again = surely
+		return c, nil
+	}
+	return t.confirm(ctx, before, s, c)
+}
+
+// confirm ends the doubts that a look has found again.
+func (t *watchTurn) confirm(ctx context.Context, before Standing, s sight, c concluded) (concluded, error) {
+	at, app := c.At, s.Report.App
+	releases, err := t.cfg.Heroku.ReadReleases(ctx, app.ID, at.Add(-rollSafe), at)
+	c.calls++
+	if err != nil && at.Before(c.Watch.Since.Add(holdMost)) {
+		c.Again = at.Add(t.timing.Retry)
+		return c, nil
+	}
+	if again, held := inFlight(releases, c.Watch.Since, at); held {
+		c.Again = again
+		return c, nil
+	}
+	history, err := t.cfg.Store.Turns(ctx, app.ID, 100) // a check that turns every half hour for two days
+	if err != nil {
+		return c, err
+	}
+	ours, err := t.cfg.Ours(ctx, app.ID, at.Add(-flipsWithin))
+	if err != nil {
+		return c, err
+	}
+	fought := before.Watch
+	c.Watch, c.turns = before.confirm(s.Reading, history, ours)
+	if len(c.Watch.Drifts) == 0 {
+		return c, nil
+	}
+	c.found = true
+	if flips := c.Watch.Flips; len(flips) >= flipsMatter {
+		since, err := t.cfg.Heroku.ReadReleases(ctx, app.ID, flips[0].After, at)
+		c.calls++
+		known := fleet.Known(since)
+		if p, ok := errors.AsType[*fleet.Problem](err); ok {
+			known = fleet.Unknown[[]fleet.Release](p.Reason())
+		} else if err != nil {
+			return c, err
+		}
+		c.Watch.Fight = fight(app, c.Watch, flips, known)
+	} else {
+		c.Watch.Fight, c.Watch.FightTold = nil, time.Time{}
+	}
+	t.log.InfoContext(ctx, "an app is ready no more", "app", app.Name, "ref", app.ID)
+	channel := cmp.Or(s.Rules.Channel, t.policy.Nightly.Channel)
+	again := fought.Fought(at) && c.Watch.Fight != nil && at.Before(fought.FightTold.Add(fightEvery))
+	if channel == "" || again {
+		return c, nil
+	}
+	for i := range c.Watch.Drifts {
+		c.Watch.Drifts[i].Told = true
+	}
+	c.drifted = drifted(c, s, channel)
+	if c.Watch.Fight != nil {
+		c.Watch.FightTold = at
+	}
+	return c, nil
+}
+
+// drifted is what is told of an app.
+func drifted(c concluded, s sight, channel string) *Drifted {
+	app := s.Report.App
+	d := &Drifted{
+		Line: Line{
+			App: app.ID, Name: app.Name, Kind: LineRegressed, Increase: increase(s.Report), Size: sizeFor(s.Report), Yours: yours(s.Report),
+			ReadAt: c.At, Fight: c.Watch.Fight,
+		},
+		Owner: s.Rules.Owner, Team: app.Team, Channel: channel, Found: c.At,
+	}
+	for _, f := range s.Report.Findings {
+		i := slices.IndexFunc(c.Watch.Drifts, func(d Drift) bool { return d.Check == f.Check })
+		if i < 0 {
+			continue
+		}
+		of := c.Watch.Drifts[i]
+		d.Checks, d.Evidence = append(d.Checks, f.Check), append(d.Evidence, f.Evidence)
+		if of.After.After(d.After) {
+			d.After = of.After
+		}
+		if d.Since.IsZero() || of.At.Before(d.Since) {
+			d.Since = of.At
+		}
+	}
+	if d.Fight != nil {
+		d.Flips, d.Changes = c.Watch.Flips, c.Watch.Changes
+	}
+	return d
+}
+
+// knownAt is when the checks were last known not to fail, the one that is longest ago.
+func (s *Standing) knownAt(checks []Finding) (first time.Time) {
+	for _, f := range checks {
+		if _, at := s.last(f.Check); first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// ranSince says whether a ticket of ours ended at or after that time.
+func ranSince(ours []Ours, at time.Time) bool {
+	return slices.ContainsFunc(ours, func(o Ours) bool { return !stamp(o.Ended).Before(at) })
+}
+
+// lastReady is when the last ticket of ours ended, if it left the app ready.
+func lastReady(ours []Ours) time.Time {
+	if len(ours) == 0 {
+		return time.Time{}
+	}
+	last := slices.MaxFunc(ours, func(a, b Ours) int { return a.Ended.Compare(b.Ended) })
+	if !last.Ready {
+		return time.Time{}
+	}
+	return stamp(last.Ended)
+}
+
+// sooner is the earlier of two times, one of which may be zero, which is none.
+func sooner(a, b time.Time) time.Time {
+	if b.IsZero() {
+		return a
+	}
+	return earlier(a, b)
+}
