@@ -155,23 +155,15 @@ func (s *Store) ledgerWhere(ctx context.Context, where string, args ...any) ([]l
 }
 
 func (s *Store) queryLedger(ctx context.Context, query string, args ...any) ([]ledger.Entry, error) {
-	rows, err := s.db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []ledger.Entry
-	for rows.Next() {
-		var e ledger.Entry
+	return list(ctx, s.db, query, args, func(scan func(...any) error) (e ledger.Entry, err error) {
 		var at int64
 		var detail string
-		if err := rows.Scan(&e.Seq, &at, &e.Actor, &e.Verb, &e.App, &e.Name, &e.Ticket, &detail, &e.KeyID, &e.Prev, &e.Hash); err != nil {
-			return all, fmt.Errorf("entry #%d: %w", e.Seq, err) // SQLite keeps text in a column of numbers
+		if err := scan(&e.Seq, &at, &e.Actor, &e.Verb, &e.App, &e.Name, &e.Ticket, &detail, &e.KeyID, &e.Prev, &e.Hash); err != nil {
+			return e, fmt.Errorf("entry #%d: %w", e.Seq, err) // SQLite keeps text in a column of numbers
 		}
 		e.At, e.Detail = time.UnixMilli(at).UTC(), json.RawMessage(detail)
-		all = append(all, e)
-	}
-	return all, rows.Err()
+		return e, nil
+	})
 }
 
 // LastEntry reads the newest entry with that verb; found is false where there is none.

@@ -162,35 +162,21 @@ func (s *Store) Nights(ctx context.Context, since time.Time, limit int) ([]audit
 	if !since.IsZero() {
 		least = since.UnixMilli()
 	}
-	nights, err := s.queryNights(ctx, least, limit)
+	// Of two that were due at the same time the one out of turn is the newer: it has the
+	// longer id.
+	const query = `SELECT version, body FROM nights WHERE slot >= $1 ORDER BY slot DESC, LENGTH(id) DESC, id DESC LIMIT $2`
+	nights, err := list(ctx, s.db, query, []any{least, limit}, func(scan func(...any) error) (audit.Night, error) {
+		var version int64
+		var body string
+		if err := scan(&version, &body); err != nil {
+			return audit.Night{}, err
+		}
+		return readNight(version, body)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the scans: %w", withContext(ctx, err))
 	}
 	return nights, nil
-}
-
-func (s *Store) queryNights(ctx context.Context, since int64, limit int) ([]audit.Night, error) {
-	// Of two that were due at the same time the one out of turn is the newer: it has the
-	// longer id.
-	rows, err := s.db.QueryContext(ctx, `SELECT version, body FROM nights WHERE slot >= $1 ORDER BY slot DESC, LENGTH(id) DESC, id DESC LIMIT $2`, since, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []audit.Night
-	for rows.Next() {
-		var version int64
-		var body string
-		if err := rows.Scan(&version, &body); err != nil {
-			return nil, err
-		}
-		n, err := readNight(version, body)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, n)
-	}
-	return all, rows.Err()
 }
 
 // FirstLook is when the schedule was first looked at; see audit.Store.
@@ -233,17 +219,16 @@ func (s *Store) Prune(ctx context.Context, tx *sql.Tx, before time.Time) error {
 
 // nightText is a night as it is stored; digest is empty where it has none.
 func nightText(n audit.Night) (body, digest string, err error) {
-	for _, t := range []*time.Time{&n.Slot, &n.Post, &n.Next, &n.Started, &n.Again, &n.Grace, &n.Finished, &n.Posted} {
-		*t = stored(*t)
-	}
-	text, err := json.Marshal(n)
+	made := n.Digest // goes into a column of its own
+	n.Digest = nil
+	text, err := json.Marshal(stored(n))
 	if err != nil {
 		return "", "", fmt.Errorf("write the scan %s: %w", n.ID, err)
 	}
-	if n.Digest == nil {
+	if made == nil {
 		return string(text), "", nil
 	}
-	of, err := json.Marshal(n.Digest)
+	of, err := json.Marshal(made)
 	if err != nil {
 		return "", "", fmt.Errorf("write the digest of %s: %w", n.ID, err)
 	}
@@ -258,6 +243,3 @@ func readNight(version int64, body string) (audit.Night, error) {
 	n.Version = version
 	return n, nil
 }
-
-// stored is a time inside of stored JSON: to the millisecond and in UTC, as in columns.
-func stored(t time.Time) time.Time { return fromMillis(toMillis(t)) }

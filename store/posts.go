@@ -11,30 +11,17 @@ import (
 
 // Posts are the records of all messages about a ticket, by target.
 func (s *Store) Posts(ctx context.Context, ticket string) ([]chat.Post, error) {
-	all, err := s.queryPosts(ctx, ticket)
+	const query = `SELECT ticket, target, channel, ts, rev, hash, live, again, busy, lost, version FROM posts WHERE ticket = $1 ORDER BY target`
+	all, err := list(ctx, s.db, query, []any{ticket}, func(scan func(...any) error) (p chat.Post, err error) {
+		var live, again, busy int64
+		err = scan(&p.Ticket, &p.Target, &p.Channel, &p.TS, &p.Rev, &p.Hash, &live, &again, &busy, &p.Lost, &p.Version)
+		p.Live, p.Repeat, p.Busy = live == 1, again == 1, fromMillis(busy)
+		return p, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the messages about %s: %w", ticket, withContext(ctx, err))
 	}
 	return all, nil
-}
-
-func (s *Store) queryPosts(ctx context.Context, ticket string) ([]chat.Post, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT ticket, target, channel, ts, rev, hash, live, again, busy, lost, version FROM posts WHERE ticket = $1 ORDER BY target`, ticket)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []chat.Post
-	for rows.Next() {
-		var p chat.Post
-		var live, again, busy int64
-		if err := rows.Scan(&p.Ticket, &p.Target, &p.Channel, &p.TS, &p.Rev, &p.Hash, &live, &again, &busy, &p.Lost, &p.Version); err != nil {
-			return nil, err
-		}
-		p.Live, p.Repeat, p.Busy = live == 1, again == 1, fromMillis(busy)
-		all = append(all, p)
-	}
-	return all, rows.Err()
 }
 
 // SavePost stores the record of a message as part of tx, with its Version raised, where

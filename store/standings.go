@@ -44,19 +44,12 @@ func (s *Store) Standings(ctx context.Context) iter.Seq2[audit.Standing, error] 
 // standingApps are the ids of all apps, by name. They are sorted here: the two databases
 // put a hyphen in different places.
 func (s *Store) standingApps(ctx context.Context) ([]fleet.ID, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT app, name FROM standings`)
+	type named struct{ app, name string }
+	all, err := list(ctx, s.db, `SELECT app, name FROM standings`, nil, func(scan func(...any) error) (n named, err error) {
+		return n, scan(&n.app, &n.name)
+	})
 	if err != nil {
 		return nil, err
-	}
-	defer rows.Close()
-	type named struct{ app, name string }
-	var all []named
-	for rows.Next() {
-		var n named
-		if err := rows.Scan(&n.app, &n.name); err != nil {
-			return nil, err
-		}
-		all = append(all, n)
 	}
 	slices.SortFunc(all, func(a, b named) int {
 		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.app, b.app))
@@ -65,7 +58,7 @@ func (s *Store) standingApps(ctx context.Context) ([]fleet.ID, error) {
 	for i, n := range all {
 		apps[i] = fleet.ID(n.app)
 	}
-	return apps, rows.Err()
+	return apps, nil
 }
 
 // standingsOf reads the standings of those apps that have one.
@@ -74,24 +67,15 @@ func (s *Store) standingsOf(ctx context.Context, apps []fleet.ID) (map[fleet.ID]
 	for i, app := range apps {
 		args[i] = string(app)
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT body FROM standings WHERE app IN `+places(1, len(apps)), args...)
+	all, err := list(ctx, s.db, `SELECT body FROM standings WHERE app IN `+places(1, len(apps)), args, fromJSON[audit.Standing])
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	found := make(map[fleet.ID]audit.Standing, len(apps))
-	for rows.Next() {
-		var body string
-		if err := rows.Scan(&body); err != nil {
-			return nil, err
-		}
-		var standing audit.Standing
-		if err := json.Unmarshal([]byte(body), &standing); err != nil {
-			return nil, err
-		}
+	found := make(map[fleet.ID]audit.Standing, len(all))
+	for _, standing := range all {
 		found[standing.App] = standing
 	}
-	return found, rows.Err()
+	return found, nil
 }
 
 // Standing is that of one app; see audit.Store.
@@ -114,11 +98,11 @@ func (s *Store) SaveStandings(ctx context.Context, tx *sql.Tx, standings []audit
 			return fmt.Errorf("save how %s (%s) stands: it has no id or no night, or is there twice", standing.Name, standing.App)
 		}
 		seen[standing.App] = true
-		body, err := standingText(standing)
+		body, err := json.Marshal(stored(standing))
 		if err != nil {
 			return fmt.Errorf("save how %s stands: %w", standing.Name, err)
 		}
-		rows = append(rows, []any{string(standing.App), standing.Name, toMillis(standing.Gone), body})
+		rows = append(rows, []any{string(standing.App), standing.Name, toMillis(standing.Gone), string(body)})
 	}
 	const intoStandings = `INSERT INTO standings (app, name, gone, body) VALUES %s
 		ON CONFLICT (app) DO UPDATE SET name = excluded.name, gone = excluded.gone, body = excluded.body`
@@ -132,8 +116,7 @@ func (s *Store) SaveStandings(ctx context.Context, tx *sql.Tx, standings []audit
 			return fmt.Errorf("save a turn of %s (%s): it has no id, no check or no time, or is there twice", turn.Name, turn.App)
 		}
 		seen[key] = true
-		turn.After, turn.Before = stored(turn.After), stored(turn.Before)
-		body, err := json.Marshal(turn)
+		body, err := json.Marshal(stored(turn))
 		if err != nil {
 			return fmt.Errorf("save a turn of %s: %w", turn.Name, err)
 		}
@@ -158,47 +141,14 @@ func insert(ctx context.Context, tx *sql.Tx, query string, rows [][]any) error {
 	return nil
 }
 
-// standingText is a standing as it is stored.
-func standingText(s audit.Standing) (string, error) {
-	s.ReadAt, s.Gone, s.News.After = stored(s.ReadAt), stored(s.Gone), stored(s.News.After)
-	s.Marks = slices.Clone(s.Marks)
-	for i := range s.Marks {
-		m := &s.Marks[i]
-		m.Since, m.KnownAt, m.Failing = stored(m.Since), stored(m.KnownAt), stored(m.Failing)
-	}
-	text, err := json.Marshal(s)
-	return string(text), err
-}
-
 // Turns are those of one app, the newest first; see audit.Store.
 func (s *Store) Turns(ctx context.Context, app fleet.ID, limit int) ([]audit.Turn, error) {
 	if limit <= 0 {
 		limit = math.MaxInt32
 	}
-	turns, err := s.queryTurns(ctx, app, limit)
+	turns, err := list(ctx, s.db, `SELECT body FROM turns WHERE app = $1 ORDER BY at DESC, place LIMIT $2`, []any{string(app), limit}, fromJSON[audit.Turn])
 	if err != nil {
 		return nil, fmt.Errorf("read the turns of %s: %w", app, withContext(ctx, err))
 	}
 	return turns, nil
-}
-
-func (s *Store) queryTurns(ctx context.Context, app fleet.ID, limit int) ([]audit.Turn, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT body FROM turns WHERE app = $1 ORDER BY at DESC, place LIMIT $2`, string(app), limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []audit.Turn
-	for rows.Next() {
-		var body string
-		if err := rows.Scan(&body); err != nil {
-			return nil, err
-		}
-		var turn audit.Turn
-		if err := json.Unmarshal([]byte(body), &turn); err != nil {
-			return nil, err
-		}
-		all = append(all, turn)
-	}
-	return all, rows.Err()
 }

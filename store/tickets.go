@@ -261,24 +261,13 @@ func (s *Store) tickets(ctx context.Context, q querier, f approval.Filter) ([]ap
 }
 
 func queryTickets(ctx context.Context, q querier, query string, args []any) ([]approval.Ticket, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []approval.Ticket
-	for rows.Next() {
+	return list(ctx, q, query, args, func(scan func(...any) error) (approval.Ticket, error) {
 		var body string
-		if err := rows.Scan(&body); err != nil {
-			return nil, err
+		if err := scan(&body); err != nil {
+			return approval.Ticket{}, err
 		}
-		t, err := readTicket(body)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, t)
-	}
-	return all, rows.Err()
+		return readTicket(body)
+	})
 }
 
 func readTicket(body string) (approval.Ticket, error) {
