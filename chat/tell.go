@@ -51,7 +51,8 @@ func (t Telling) complete() bool {
 // message about the ticket up to date, and posts those that are missing. Approvers are
 // told in the approval channel, or each directly where there is none or it can't be
 // posted in; the requester directly. Changing a message rings nobody: at the end the
-// requester gets a short new one as well, unless they know already (see notice).
+// requester gets a short new one as well, unless they know already (see notice). The ticket
+// of one of a batch's apps has no message of its own (see tellPart).
 //
 // Only the newest revision is told: an older job finds nothing to do. What Slack refuses
 // for good is logged and never holds up the ticket; what it may do later is tried again.
@@ -85,7 +86,11 @@ func (b *Bot) Tell(ctx context.Context, job Job) error {
 		return fmt.Errorf("read what was posted about %s: %w", id, err)
 	}
 	n := news{courier: newCourier(b, job, c.Posts, id, all), ticket: t, self: self}
-	if err := n.tell(ctx); err != nil {
+	tell := n.tell
+	if t.Of != "" {
+		tell = n.tellPart
+	}
+	if err := tell(ctx); err != nil {
 		return err
 	}
 	return n.pending(3 * b.cfg.Timing.Again)
@@ -240,13 +245,16 @@ func (n *news) bring(ctx context.Context, target string, reply commands.Reply) e
 	if !n.said(reply) {
 		reply = sentenceReply("There is nothing more to say about " + n.ticket.ID + " here.")
 	}
-	l.show = func(p Post) sheet {
-		if p.Repeat {
-			return sheetOf(with(reply, sentenceRepeat), n.ticket.ID, target)
-		}
-		return sheetOf(reply, n.ticket.ID, target)
-	}
+	l.show = func(p Post) sheet { return n.sheet(reply, p) }
 	return n.courier.bring(ctx, l)
+}
+
+// sheet is what the message of p is to show.
+func (n *news) sheet(reply commands.Reply, p Post) sheet {
+	if p.Repeat {
+		reply = with(reply, sentenceRepeat)
+	}
+	return sheetOf(reply, n.ticket.ID, p.Target)
 }
 
 // whyLost says in words why nothing can be told in a channel, by Slack's code.

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/zdd/approval"
 	"example.com/zdd/audit"
+	"example.com/zdd/fleet"
 	"example.com/zdd/plan"
 )
 
@@ -102,6 +104,9 @@ func sectionOf(g audit.Group, dates dates) section {
 	}
 	for _, l := range whole {
 		s.items = append(s.items, lineItem(l, dates))
+	}
+	if item, ok := fixAll(bad); ok {
+		s.items = append(s.items, item)
 	}
 	s.items = append(s.items, alike(bad[len(whole):], MarkFail, func(l audit.Line) string {
 		what := strings.ToLower(strings.Join(titles(l.Checks), ", "))
@@ -240,6 +245,56 @@ func fixLine(l audit.Line) *Button {
 	return &Button{Label: "Fix…", Run: plan.Wish{Verb: plan.ToEnable, Size: l.Size}.Line(string(l.App))}
 }
 
+// fixAll opens one plan for those of an owner's apps that fail, as many as one ticket takes,
+// the worst first. It never acts. What needs another dyno size, is a person's to do or is not
+// offered for another reason is not among them; ok is false where there are not two.
+func fixAll(bad []audit.Line) (item Item, ok bool) {
+	var able []audit.Line
+	for _, l := range bad {
+		if fixLine(l) != nil && l.Size == "" {
+			able = append(able, l)
+		}
+	}
+	if len(able) < approval.FewestParts {
+		return Item{}, false
+	}
+	label := fmt.Sprintf("Fix all %d…", len(able))
+	if len(able) > approval.MostParts {
+		able = able[:approval.MostParts]
+		label = fmt.Sprintf("Fix the first %d…", len(able))
+	}
+	var apps []string
+	text := Line("Together, with one ticket and one app after the other: ")
+	more := fleet.Known(fleet.Money(0))
+	for i, l := range able {
+		apps = append(apps, string(l.App))
+		switch {
+		case i == 0:
+		case i == len(able)-1:
+			text = append(text, Line(" and ")...)
+		default:
+			text = append(text, Line(", ")...)
+		}
+		text = append(text, Code(l.Name))
+		if own, known := l.Increase.Get(); !known || !more.IsKnown() {
+			more = audit.Increase{}
+		} else {
+			more = fleet.Known(more.Or(0) + own)
+		}
+	}
+	switch sum, known := more.Get(); {
+	case !known:
+		text = append(text, Line(". What that costs is not known of all.")...)
+	case sum == 0:
+		text = append(text, Line(". That costs nothing more.")...)
+	case sum < 0:
+		text = append(text, Line(". That saves "+(-sum).String()+" a month in all.")...)
+	default:
+		text = append(text, Line(". That adds "+sum.String()+" a month in all.")...)
+	}
+	return Item{Text: text, Button: &Button{Label: label, Run: enableLine(apps, "")}}, true
+}
+
 // alike names apps that one sentence holds of, by sentence, in the order of the first of each.
 func alike(lines []audit.Line, mark Mark, say func(audit.Line) string) []Item {
 	var order []string
@@ -349,7 +404,7 @@ func itemSize(i Item) int {
 		n += size(d)
 	}
 	if i.Button != nil {
-		n += buttonSize
+		n += buttonSize + len(i.Button.Run)
 	}
 	return n
 }

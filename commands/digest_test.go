@@ -394,8 +394,86 @@ func TestDigestButtons(t *testing.T) {
 	}
 }
 
-// However large a fleet is, every app that is listed is named, and no page of a thread
-// is larger than a message may be.
+// withoutFixAll is a page without the lines whose button opens one plan for several apps.
+func withoutFixAll(r commands.Reply) commands.Reply {
+	r.Parts = slices.Clone(r.Parts)
+	for i, part := range r.Parts {
+		if list, ok := part.(commands.List); ok {
+			list.Items = slices.DeleteFunc(slices.Clone(list.Items), func(i commands.Item) bool { return i.Button != nil && i.Button.Label != "Fix…" })
+			r.Parts[i] = list
+		}
+	}
+	return r
+}
+
+// The button for several of an owner's apps opens one plan for those that one can be made
+// for: at most ten, and none that needs another dyno size or a person.
+func TestFixAll(t *testing.T) {
+	able := func(n int) (lines []audit.Line) {
+		for i := range n {
+			lines = append(lines, failing(i, fmt.Sprintf("app-%02d", i), audit.LineStill))
+		}
+		return lines
+	}
+	sized, yours, gone, nameless := failing(90, "sized", audit.LineNew), failing(91, "yours", audit.LineNew), failing(92, "gone", audit.LineGone), failing(0, "nameless", audit.LineNew)
+	sized.Size, yours.Yours, nameless.App = "standard-1x", "Raise the minimum.", ""
+	costs := func(l audit.Line, v audit.Increase) audit.Line { l.Increase = v; return l }
+	unknown := fleet.Unknown[fleet.Money](fleet.Reason{Kind: fleet.NotPriced, Text: "no price"})
+	for name, tt := range map[string]struct {
+		lines []audit.Line
+		label string // empty: there is no button
+		apps  int
+		says  string
+	}{
+		"none":                          {lines: nil},
+		"one":                           {lines: able(1)},
+		"one, and others that can't be": {lines: append(able(1), sized, yours, gone, nameless)},
+		"two":                           {able(2), "Fix all 2…", 2, "`app-00` and `app-01`. That costs nothing more."},
+		"two, and others that can't be": {append([]audit.Line{sized, yours, gone, nameless}, able(2)...), "Fix all 2…", 2, "`app-00` and `app-01`."},
+		"ten":                           {able(10), "Fix all 10…", 10, "`app-08` and `app-09`."},
+		"eleven":                        {able(11), "Fix the first 10…", 10, "`app-08` and `app-09`."},
+		"with prices":                   {append(able(1), costs(failing(50, "dear", audit.LineStill), fleet.Known[fleet.Money](25_00)), costs(failing(51, "dearer", audit.LineStill), fleet.Known[fleet.Money](50_00))), "Fix all 3…", 3, "That adds $75.00 a month in all."},
+		"with a price not known":        {append(able(1), costs(failing(50, "dear", audit.LineStill), unknown)), "Fix all 2…", 2, "What that costs is not known of all."},
+		"three hundred":                 {able(300), "Fix the first 10…", 10, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := sunday(t, audit.Counts{NotReady: len(tt.lines)})
+			d.Groups = []audit.Group{{Owner: "U0SHOP", Lines: tt.lines}}
+			_, thread := commands.DigestView(d, commands.View{})
+			var found []commands.Item
+			for _, r := range thread {
+				for _, part := range r.Parts {
+					if list, ok := part.(commands.List); ok {
+						for _, i := range list.Items {
+							if i.Button != nil && i.Button.Label != "Fix…" {
+								found = append(found, i)
+							}
+						}
+					}
+				}
+			}
+			if tt.label == "" {
+				if len(found) > 0 {
+					t.Errorf("got %q, want no button for several", found[0].Button.Label)
+				}
+				return
+			}
+			if len(found) != 1 || found[0].Button.Label != tt.label {
+				t.Fatalf("got %+v, want one button %q", found, tt.label)
+			}
+			words := strings.Fields(found[0].Button.Run)
+			if words[0] != "enable" || len(words)-1 != tt.apps || strings.Contains(found[0].Button.Run, "size=") {
+				t.Errorf("it runs %q, want enable and %d apps", found[0].Button.Run, tt.apps)
+			}
+			if got := strings.ReplaceAll(printed(t, commands.Reply{Summary: "x", Parts: []commands.Part{commands.Para{Text: found[0].Text}}}), "\n", " "); !strings.Contains(got, tt.says) {
+				t.Errorf("got %q, want %q in it", got, tt.says)
+			}
+		})
+	}
+}
+
+// However large a fleet is, every app that is listed is named once, besides by the button
+// for several, and no page of a thread is larger than a message may be.
 func TestThreadIsWhole(t *testing.T) {
 	for _, n := range []int{1, 19, 21, 35, 300, 3000} {
 		for _, owners := range []int{1, 7, n} {
@@ -416,7 +494,7 @@ func TestThreadIsWhole(t *testing.T) {
 				if messages := chat.Blocks(r); len(messages) != 1 {
 					t.Errorf("%d apps of %d owners: a page takes %d messages", n, owners, len(messages))
 				}
-				for _, s := range spans(r) {
+				for _, s := range spans(withoutFixAll(r)) {
 					if s.Kind == commands.Mono && strings.HasPrefix(s.S, "app-") {
 						named[s.S]++
 					}

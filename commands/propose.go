@@ -12,6 +12,7 @@ import (
 // desk is where plans become tickets and tickets are decided on.
 type desk interface {
 	Ask(ctx context.Context, a approval.AskFor) (t approval.Ticket, made bool, err error)
+	AskMany(ctx context.Context, a approval.AskMany) (t approval.Ticket, made bool, err error)
 	Do(ctx context.Context, id string, by approval.Person) (approval.Ticket, error)
 	Approve(ctx context.Context, id string, by approval.Person) (approval.Ticket, approval.Outcome, error)
 	Deny(ctx context.Context, id string, by approval.Person, reason string) (approval.Ticket, error)

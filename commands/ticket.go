@@ -34,6 +34,9 @@ func to(t approval.Ticket, reader Person) Audience {
 // TicketReply is a ticket as a reply: what is asked, step by step, what it costs, what
 // is risky, where it stands, and the buttons that still do something.
 func TicketReply(t approval.Ticket, to Audience) Reply {
+	if t.Batch() {
+		return batchReply(t, to)
+	}
 	reply := Reply{
 		Summary: summaryOf(t),
 		Parts: []Part{
@@ -61,6 +64,17 @@ func TicketReply(t approval.Ticket, to Audience) Reply {
 	if standing := standing(t); len(standing) > 0 {
 		reply.Parts = append(reply.Parts, Para{standing})
 	}
+	reply.Parts = append(reply.Parts, lookNotes(t)...)
+	reply.Parts = append(reply.Parts, headNote(t)...)
+	if row := ticketButtons(t, to); len(row) > 0 {
+		reply.Parts = append(reply.Parts, Buttons{row})
+	}
+	return reply
+}
+
+// lookNotes are what was seen when looking again after the end.
+func lookNotes(t approval.Ticket) []Part {
+	var notes []Part
 	for _, look := range t.Later {
 		text := Line("Looked again ", At(look.At), ": ")
 		if look.Text == "" {
@@ -68,18 +82,21 @@ func TicketReply(t approval.Ticket, to Audience) Reply {
 		} else {
 			text = append(text, Prose(look.Text)...)
 		}
-		reply.Parts = append(reply.Parts, Note{text})
+		notes = append(notes, Note{text})
 	}
-	if t.Head != "" {
-		reply.Parts = append(reply.Parts, Note{Line("Ledger ", Code(t.Head), " · ", Code("bot ledger verify --head"), " checks it.")})
-	}
-	if row := ticketButtons(t, to); len(row) > 0 {
-		reply.Parts = append(reply.Parts, Buttons{row})
-	}
-	return reply
+	return notes
 }
 
-// wishLine is the command line that asked, such as "enable shop".
+// headNote is the ledger's head after the end, for people to keep.
+func headNote(t approval.Ticket) []Part {
+	if t.Head == "" {
+		return nil
+	}
+	return []Part{Note{Line("Ledger ", Code(t.Head), " · ", Code("bot ledger verify --head"), " checks it.")}}
+}
+
+// wishLine is the command line that asked, such as "enable shop"; of a batch, whose own line
+// may be long (batchLine), "enable shop and 2 more".
 func wishLine(t approval.Ticket) string {
 	if t.Wish.Verb == plan.ToUndo && t.Follows != "" {
 		return "undo " + t.Follows + " on " + t.Plan.Name
@@ -90,6 +107,9 @@ func wishLine(t approval.Ticket) string {
 // summaryOf is the ticket in a line: T-1 shop: session affinity on, web 1 → 2
 // standard-1x (+$25.00 a month), preboot on · needs 1 approval.
 func summaryOf(t approval.Ticket) string {
+	if t.Batch() {
+		return batchSummary(t)
+	}
 	var steps []string
 	for _, s := range t.Plan.Steps {
 		if s.Kind == plan.Soak || s.Kind == plan.Settle {
@@ -135,20 +155,31 @@ func stateWord(t approval.Ticket) string {
 		if t.Halt != "" {
 			return "stops after its current step"
 		}
+		if t.Batch() {
+			return fmt.Sprintf("under way, %d of %d apps done", partsDone(t), len(t.Parts))
+		}
 		return fmt.Sprintf("under way, %d of %d steps done", t.StepsDone(), len(t.Plan.Steps))
 	}
 	return string(t.State)
 }
 
-func opening(t approval.Ticket, to Audience) Text {
-	who := Line(MentionUser(t.Requester), " asked")
+// asker begins a ticket's first sentence.
+func asker(t approval.Ticket, to Audience) Text {
 	switch {
 	case to == ForRequester:
-		who = Line("You asked")
+		return Line("You asked")
 	case t.State == approval.Pending:
-		who = Line(MentionUser(t.Requester), " asks")
+		return Line(MentionUser(t.Requester), " asks")
 	}
-	text := append(who, Line(" for ", Code(wishLine(t)), ".")...)
+	return Line(MentionUser(t.Requester), " asked")
+}
+
+func opening(t approval.Ticket, to Audience) Text {
+	text := append(asker(t, to), Line(" for ", Code(wishLine(t)))...)
+	if t.Of != "" {
+		text = append(text, Line(", as part of ", Code(t.Of))...)
+	}
+	text = append(text, Line(".")...)
 	if t.State == approval.Pending {
 		for _, why := range t.Why {
 			text = append(text, Line(" ")...)
@@ -336,8 +367,39 @@ func planDigest(t approval.Ticket) string { return t.Plan.Hash[:min(8, len(t.Pla
 
 // ticketButtons are the buttons that still do something.
 func ticketButtons(t approval.Ticket, to Audience) []Button {
-	price, known := t.Plan.Cost.Difference.Get()
 	status := Button{Label: "Status", Run: "status " + string(t.Plan.App)}
+	switch t.State {
+	case approval.Pending, approval.Approved:
+		return decisionButtons(t, to)
+	case approval.Running:
+		if t.Halt != "" {
+			return nil
+		}
+		text := "It finishes the step it is at, and leaves the others undone."
+		if t.Of != "" {
+			text += " So ends " + t.Of + ": no other app is begun."
+		}
+		return []Button{{Label: "Stop after this step", Run: decideOn("cancel", t), Danger: true, Confirm: &Confirm{Title: "Stop " + t.ID + "?", Text: text, Yes: "Stop it"}}, status}
+	case approval.Stopped, approval.Failed:
+		row := []Button{{Label: "Resume", Run: decideOn("resume", t), Primary: true}}
+		if t.StepsDone() > 0 {
+			row = append(row, Button{Label: "Undo", Run: "undo " + t.ID})
+		}
+		return append(row, status)
+	case approval.Done:
+		return []Button{{Label: "Undo", Run: "undo " + t.ID}, status}
+	case approval.Stale, approval.Expired:
+		if t.Wish.Verb == plan.ToUndo {
+			return []Button{status}
+		}
+		return []Button{{Label: "Ask again", Run: wishLine(t)}, status}
+	}
+	return []Button{status}
+}
+
+// decisionButtons are those of a ticket that has not begun.
+func decisionButtons(t approval.Ticket, to Audience) []Button {
+	price, known := t.Plan.Cost.Difference.Get()
 	cancel := Button{Label: "Cancel", Run: decideOn("cancel", t), Confirm: &Confirm{Title: "Call " + t.ID + " off?", Text: wishLine(t) + " will not be carried out.", Yes: "Call it off"}}
 	switch {
 	case ownVoice(t, to):
@@ -362,26 +424,6 @@ func ticketButtons(t approval.Ticket, to Audience) []Button {
 			{Label: "Details", Run: "show " + t.ID},
 			cancel,
 		}
-	case t.State == approval.Pending, t.State == approval.Approved:
-		return []Button{cancel}
-	case t.State == approval.Running:
-		if t.Halt != "" {
-			return nil
-		}
-		return []Button{{Label: "Stop after this step", Run: decideOn("cancel", t), Danger: true, Confirm: &Confirm{Title: "Stop " + t.ID + "?", Text: "It finishes the step it is at, and leaves the others undone.", Yes: "Stop it"}}, status}
-	case t.State == approval.Stopped, t.State == approval.Failed:
-		row := []Button{{Label: "Resume", Run: decideOn("resume", t), Primary: true}}
-		if t.StepsDone() > 0 {
-			row = append(row, Button{Label: "Undo", Run: "undo " + t.ID})
-		}
-		return append(row, status)
-	case t.State == approval.Done:
-		return []Button{{Label: "Undo", Run: "undo " + t.ID}, status}
-	case t.State == approval.Stale, t.State == approval.Expired:
-		if t.Wish.Verb == plan.ToUndo {
-			return []Button{status}
-		}
-		return []Button{{Label: "Ask again", Run: wishLine(t)}, status}
 	}
-	return []Button{status}
+	return []Button{cancel}
 }

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"example.com/zdd/approval"
@@ -27,12 +28,21 @@ func newPending(d desk) Command {
 			var items []Item
 			var row []Button
 			for _, t := range tickets {
-				items = append(items, Item{Text: Line(Bold(t.ID), " ", strings.TrimPrefix(summaryOf(t), t.ID+" "), " · asked by ", MentionUser(t.Requester), " ", At(t.CreatedAt))})
+				if slices.ContainsFunc(tickets, func(whole approval.Ticket) bool { return whole.ID == t.Of }) {
+					continue // told below the ticket that it carries a part of out
+				}
+				item := Item{Text: Line(Bold(t.ID), " ", strings.TrimPrefix(summaryOf(t), t.ID+" "), " · asked by ", MentionUser(t.Requester), " ", At(t.CreatedAt))}
+				for _, part := range tickets {
+					if part.Of == t.ID {
+						item.Detail = append(item.Detail, Line("now ", Bold(part.ID), " ", strings.TrimPrefix(summaryOf(part), part.ID+" ")))
+					}
+				}
+				items = append(items, item)
 				if len(row) < 20 {
 					row = append(row, Button{Label: t.ID, Run: "show " + t.ID})
 				}
 			}
-			return Reply{Summary: count(len(tickets), "ticket") + " wait or run", Parts: []Part{Heading{"Waiting and under way"}, List{items}, Buttons{row}}}, nil
+			return Reply{Summary: count(len(items), "ticket") + " wait or run", Parts: []Part{Heading{"Waiting and under way"}, List{items}, Buttons{row}}}, nil
 		},
 	}
 }
@@ -64,6 +74,9 @@ func newShow(d desk) Command {
 				to = ForRequester
 			}
 			reply := TicketReply(t, to)
+			if t.Batch() {
+				reply = batchCard(t, to, tellAll)
+			}
 			return with(reply, Note{Line("Plan ", Code(t.Plan.Hash[:min(12, len(t.Plan.Hash))]), ", read ", At(t.Plan.ReadAt), ".")}), nil
 		},
 	}

@@ -12,27 +12,6 @@ import (
 	"example.com/zdd/plan"
 )
 
-func newEnable(p proposer) Command {
-	const usage = "enable <app> [size=<dyno size>]"
-	return Command{
-		Name:    "enable",
-		Usage:   usage,
-		Summary: "make an app's deploys zero-downtime, in the only safe order",
-		Help: "Plans session affinity, the second web dyno and preboot, in that order and only what is missing, and shows what it costs. What costs money is carried out when somebody else approves it; what doesn't waits for your `Do it`. " +
-			"Eco and Basic apps need another dyno size, which all process types share: `size=standard-1x`.",
-		Example: []string{"enable shop", "enable landing size=standard-1x"},
-		Args:    1,
-		Options: []Option{{Name: "size", Summary: "the dyno size to move an Eco or Basic app to, such as `standard-1x`"}},
-		Changes: true,
-		Desk:    true,
-		Run: func(ctx context.Context, req Request) (Reply, error) {
-			return p.propose(ctx, req, usage, func(fleet.App) (plan.Wish, error) {
-				return plan.Wish{Verb: plan.ToEnable, Size: strings.ToLower(req.Args.Options["size"])}, nil
-			})
-		},
-	}
-}
-
 func newDisable(p proposer) Command {
 	const usage = "disable <app>"
 	return Command{
@@ -137,6 +116,8 @@ func newUndo(p proposer) Command {
 				return Reply{}, refuse("There is no ticket `%s`.", id)
 			case err != nil:
 				return Reply{}, said(err)
+			case old.Batch() && old.State.Final():
+				return Reply{}, undoMany(old)
 			case !old.State.Final():
 				return Reply{}, refuse("`%s` is %s. Cancel it first (`cancel %s`), then undo what it did.", id, old.State, id)
 			}

@@ -115,6 +115,9 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 			if t.Approvals == 0 && slices.Contains([]approval.State{approval.Pending, approval.Expired, approval.Cancelled}, t.State) {
 				return commands.Reply{} // a preview that was answered privately; it is told when it runs
 			}
+			if t.Of != "" {
+				return commands.PartReply(t)
+			}
 			if to == chat.ToApprovers {
 				return commands.TicketReply(t, commands.ForApprovers)
 			}
