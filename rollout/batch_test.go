@@ -315,12 +315,12 @@ func TestBatchWaiting(t *testing.T) {
 		var said []string
 		s.heed = func(string) {
 			b := s.now("T-1")
-			text := b.Waiting
+			text := []string{b.Waiting}
 			for _, p := range b.Parts {
-				text += "|" + p.Doing
+				text = append(text, p.Doing)
 			}
-			if len(said) == 0 || said[len(said)-1] != text {
-				said = append(said, text)
+			if line := strings.Join(text, "|"); len(said) == 0 || said[len(said)-1] != line {
+				said = append(said, line)
 			}
 		}
 		got := s.carry()
@@ -557,7 +557,7 @@ func TestBatchClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := beginStreet(t, small, small)
 		begun := time.Now()
-		s.on(1, 17*time.Minute, func() { s.set.Store(int64(-12 * time.Hour)) })
+		s.on(1, 17*time.Minute+time.Second, func() { s.set.Store(int64(-12 * time.Hour)) })
 		got := s.carry()
 		if took := time.Since(begun); got.State != approval.Done || took < 38*time.Minute || took > 40*time.Minute {
 			t.Errorf("got %s (%s) after %v, want it done after 38 minutes: a pause begun twice", got.State, got.Outcome, took)
@@ -667,9 +667,67 @@ func (s *street) allDone(got approval.Ticket) {
 	}
 }
 
-// TestBatchKilledAgainAndAgain kills it at random points, many times, while people
-// cancel the batch, or one of its parts, at a random moment: what was not begun by then
-// never is.
+// TestBatchCancelledAtEveryPoint cancels the batch, or the part that runs, once, at each
+// point of the program: what was not begun by then never is.
+func TestBatchCancelledAtEveryPoint(t *testing.T) {
+	for _, whole := range []bool{true, false} {
+		for k, reached := 0, true; reached; k++ {
+			reached = false
+			synctest.Test(t, func(t *testing.T) {
+				s := beginStreet(t, "standard-1x web=2 affinity", small, "standard-1x web=2 affinity")
+				s.cfg.Timing = rollout.Timing{Glance: 5 * time.Minute, Settle: 3 * time.Minute}
+				c := &cancelling{street: s, whole: whole, at: k}
+				s.cutAt(func(string) bool { c.point(); return false })
+				c.held(s.carry())
+				reached = c.points > k
+			})
+			if t.Failed() {
+				t.Fatalf("at point %d, of the whole: %t", k, whole)
+			}
+		}
+	}
+}
+
+// cancelling has somebody cancel at a point of the program.
+type cancelling struct {
+	*street
+	whole      bool // the batch, else the part that runs
+	at, points int
+	who        string // what was cancelled; empty: nothing was, or nothing was left to keep from beginning
+	begun      int    // parts, at that moment
+}
+
+func (c *cancelling) point() {
+	if c.points++; c.points-1 != c.at {
+		return
+	}
+	b := c.now("T-1")
+	who := b.ID
+	if i, any := b.Current(); any && !c.whole {
+		who = b.Parts[i].Ticket
+	}
+	if next, more := b.Next(); more && !c.now(who).State.Final() {
+		c.who, c.begun = who, next
+		c.cancel(who)
+	}
+}
+
+// held checks what came of it.
+func (c *cancelling) held(got approval.Ticket) {
+	c.Helper()
+	switch {
+	case c.who == "":
+		c.allDone(got)
+	case len(c.tickets()) > c.begun:
+		c.Errorf("%s was cancelled when %d parts had begun, and then there were %s", c.who, c.begun, c.states())
+	case got.State == approval.Cancelled && c.begun == 0: // before it started
+	case got.State != approval.Stopped || !strings.Contains(got.Outcome, "Not begun: ") || !strings.Contains(got.Outcome, "`crm`"):
+		c.Errorf("got %s (%s), want it stopped, and what was not begun", got.State, got.Outcome)
+	}
+}
+
+// TestBatchKilledAgainAndAgain kills it at random points, many times, while somebody
+// cancels the batch, or a part of it, now and then.
 func TestBatchKilledAgainAndAgain(t *testing.T) {
 	const seeds = 40
 	kills, cancelled := 0, 0
@@ -677,47 +735,21 @@ func TestBatchKilledAgainAndAgain(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := beginStreet(t, "standard-1x web=2 affinity", small, "standard-1x web=2 affinity")
 			random := rand.New(rand.NewPCG(seed, 3))
+			c := &cancelling{street: s, whole: seed%4 != 3, at: -1}
+			if seed%4 > 0 {
+				c.at = random.IntN(150)
+			}
 			s.cutAt(func(string) bool {
+				c.point()
 				cut := random.Float64() < 0.2
 				if cut {
 					kills++
 				}
 				return cut
 			})
-			// Somebody cancels at a point of the program: the batch, or the part that runs.
-			who, begun, points, when := "", -1, 0, -1
-			if seed%4 > 0 {
-				when = random.IntN(200)
-			}
-			kill := s.cut
-			s.cutAt(func(point string) bool {
-				if points++; points-1 != when {
-					return kill(point)
-				}
-				b := s.now("T-1")
-				if who = "T-1"; seed%4 == 3 {
-					if i, any := b.Current(); any {
-						who = b.Parts[i].Ticket
-					}
-				}
-				if next, more := b.Next(); more && !s.now(who).State.Final() {
-					begun = next
-					cancelled++
-					s.cancel(who)
-				}
-				return kill(point)
-			})
-			got := s.carry()
-			switch {
-			case begun < 0:
-				s.allDone(got)
-			case len(s.tickets()) > begun:
-				t.Errorf("%s was cancelled when %d parts had begun, and then there were %s", who, begun, s.states())
-			case got.State == approval.Done:
-				t.Errorf("it is done, though %s was cancelled when only %d parts had begun", who, begun)
-			}
-			if !got.State.Final() || got.State != approval.Done && got.State != approval.Cancelled && !strings.Contains(got.Outcome, "crm") {
-				t.Errorf("got %s (%s), want an end that says what was not begun", got.State, got.Outcome)
+			c.held(s.carry())
+			if c.who != "" {
+				cancelled++
 			}
 		})
 		if t.Failed() {

@@ -19,8 +19,8 @@ func TestClockSetBack(t *testing.T) {
 		from, to time.Duration // the end
 		say      string
 	}{
-		"while it soaks":   {func(s *stage, back func()) { s.after(affinityOn, 5*time.Minute, back) }, approval.Done, 20 * time.Minute, 22 * time.Minute, "preboot is on"},
-		"while it settles": {func(s *stage, back func()) { s.after(scaleUp, 5*time.Minute, back) }, approval.Done, 20 * time.Minute, 22 * time.Minute, "preboot is on"},
+		"while it soaks":   {func(s *stage, back func()) { s.after(affinityOn, 5*time.Minute+time.Second, back) }, approval.Done, 20 * time.Minute, 22 * time.Minute, "preboot is on"},
+		"while it settles": {func(s *stage, back func()) { s.after(scaleUp, 5*time.Minute+time.Second, back) }, approval.Done, 20 * time.Minute, 22 * time.Minute, "preboot is on"},
 		"in trouble": {func(s *stage, back func()) { s.world.read = unavailable; time.AfterFunc(time.Hour, back) }, approval.Failed,
 			3 * time.Hour, 3*time.Hour + 5*time.Minute, "It got nowhere for 2h"},
 		"while the formation is locked": {func(s *stage, back func()) {
