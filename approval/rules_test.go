@@ -79,6 +79,62 @@ func TestBeyond(t *testing.T) {
 	}
 }
 
+// TestBeyondTogether: the limit of web dynos is each app's, that of the cost the total's,
+// in which nothing makes up for anything.
+func TestBeyondTogether(t *testing.T) {
+	limits := policy.Limits{WebDynos: 3, MonthlyIncrease: 50_00}
+	part := func(name string, to int, cost fleet.Value[fleet.Money]) Part {
+		p := plan.Plan{Name: name, Steps: []plan.Step{{From: state("web", 1), To: state("web", to)}}}
+		p.Cost.Difference, p.Steps[0].Cost.Difference = cost, cost
+		return Part{Plan: p}
+	}
+	unknown := fleet.Value[fleet.Money]{}
+	for name, c := range map[string]struct {
+		parts []Part
+		want  string // empty: within
+	}{
+		"within":             {[]Part{part("a", 3, fleet.Known(fleet.Money(25_00))), part("b", 3, fleet.Known(fleet.Money(25_00)))}, ""},
+		"dynos of one":       {[]Part{part("a", 2, fleet.Known(fleet.Money(0))), part("b", 4, fleet.Known(fleet.Money(0)))}, "`b` would run 4 web dynos"},
+		"money":              {[]Part{part("a", 2, fleet.Known(fleet.Money(25_00))), part("b", 2, fleet.Known(fleet.Money(25_01)))}, "Together this would cost $50.01 a month more"},
+		"money made up for":  {[]Part{part("a", 2, fleet.Known(fleet.Money(50_01))), part("b", 2, fleet.Known(fleet.Money(-25_00)))}, "Together this would cost $50.01 a month more"},
+		"unknown, and money": {[]Part{part("a", 2, fleet.Known(fleet.Money(50_01))), part("b", 2, unknown)}, "as far as prices are known (of b: "},
+		"unknown":            {[]Part{part("a", 2, fleet.Known(fleet.Money(50_00))), part("b", 2, unknown)}, ""},
+	} {
+		got := beyond(limits, Ticket{Parts: c.parts})
+		if (got == nil) != (c.want == "") || got != nil && !strings.Contains(got.Text, c.want) {
+			t.Errorf("%s: got %v, want %q", name, got, c.want)
+		}
+	}
+}
+
+// TestFingerprintOfBefore: tickets that were asked for before there were any for several
+// apps are those that the ledger tells of still.
+func TestFingerprintOfBefore(t *testing.T) {
+	at := time.Date(2026, 3, 29, 2, 30, 0, 0, time.UTC)
+	old := Ticket{ID: "T-1", Wish: plan.Wish{Verb: plan.ToEnable}, Requester: "U1", Team: "T1", Policy: "p", CreatedAt: at, ExpiresAt: at.Add(time.Hour)}
+	old.Plan = plan.Plan{App: "x", Name: "shop", Outcome: plan.Ready, Hash: "0123", ReadAt: at}
+	const want = "fe7b07d05f684270e7d9add3ee6d4aa866a493ead4cb7ff28e0a951e50a1094d" // as version 32b1971 made it
+	if got := fingerprint(old); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for name, change := range map[string]func(*Ticket){
+		"part": func(t *Ticket) { t.Of = "T-2" }, "batch": func(t *Ticket) { t.Parts = []Part{{}} },
+	} {
+		other := old
+		change(&other)
+		if fingerprint(other) == want {
+			t.Errorf("another %s has the same fingerprint", name)
+		}
+	}
+	begun := old
+	begun.Parts = []Part{{}, {}}
+	now := begun
+	now.Parts = []Part{{Ticket: "T-2", State: Running, Doing: "x", Outcome: "y", EndedAt: at}, {}}
+	if fingerprint(begun) != fingerprint(now) {
+		t.Error("a batch that gets on is another one")
+	}
+}
+
 // costing has a step cost that much, of which only what it cost before is not known.
 func costing(s plan.Step, then fleet.Money) plan.Step {
 	s.Cost.Then = fleet.Known(then)

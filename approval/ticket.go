@@ -88,45 +88,6 @@ type Ticket struct {
 	Of    string `json:"of,omitzero"`     // the batch that this ticket carries a part of out
 }
 
-// Part is one app's share of a ticket for several, a batch, which is decided on as a
-// whole and carried out app by app, in order: the first is the canary. Each is carried
-// out by a ticket of its own, which [PartTicket] makes when its turn comes. What was
-// decided on, Wish and Plan, never changes.
-type Part struct {
-	Wish    plan.Wish `json:"wish"`
-	Plan    plan.Plan `json:"plan"`
-	Ticket  string    `json:"ticket,omitzero"`   // the one that carries it out; empty: it has not begun
-	State   State     `json:"state,omitzero"`    // of that ticket, as the batch has seen it last
-	Doing   string    `json:"doing,omitzero"`    // what it does or waits for just now, for people
-	Outcome string    `json:"outcome,omitzero"`  // how it ended, in sentences
-	EndedAt time.Time `json:"ended_at,omitzero"` // when it ended
-}
-
-// How many apps one batch may have. More at once than a person reads before saying yes
-// is a blast radius that nobody has looked at.
-const (
-	FewestParts = 2
-	MostParts   = 10
-)
-
-// Batch says whether the ticket is for several apps.
-func (t Ticket) Batch() bool { return len(t.Parts) > 0 }
-
-// Next is the first part that has not begun; ok is false where all have.
-func (t Ticket) Next() (i int, ok bool) {
-	i = slices.IndexFunc(t.Parts, func(p Part) bool { return p.Ticket == "" })
-	return i, i >= 0
-}
-
-// Current is the part that was begun last; ok is false where none was.
-func (t Ticket) Current() (i int, ok bool) {
-	i = len(t.Parts)
-	if next, more := t.Next(); more {
-		i = next
-	}
-	return i - 1, i > 0
-}
-
 // Vote is one approval.
 type Vote struct {
 	User string    `json:"user"`
@@ -260,8 +221,8 @@ func CheckChange(before, after Ticket) error {
 		switch {
 		case p.Plan.App != was.Plan.App, p.Plan.Hash != was.Plan.Hash, !sameWish(p.Wish, was.Wish):
 			return fmt.Errorf("part %d of %s would no longer be what was asked for", i+1, before.ID)
-		case p.Ticket != was.Ticket && (was.Ticket != "" || before.State != Running || i > 0 && before.Parts[i-1].State != Done):
-			return fmt.Errorf("part %d of %s can't begin as %s: it has begun, or it is not its turn", i+1, before.ID, p.Ticket)
+		case p.Ticket != was.Ticket && (was.Ticket != "" || before.State != Running || before.Halt != "" || i > 0 && before.Parts[i-1].State != Done):
+			return fmt.Errorf("part %d of %s can't begin as %s: it has begun, it is not its turn, or nothing more is to begin", i+1, before.ID, p.Ticket)
 		case p.Ticket == "" && p.State != "", p.State != was.State && was.State.Final() && was.State != "":
 			return fmt.Errorf("part %d of %s is %q and can't become %q", i+1, before.ID, was.State, p.State)
 		case after.State == Done && p.State != Done:
