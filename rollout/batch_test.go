@@ -26,6 +26,7 @@ type street struct {
 	names []string
 	due   map[string]time.Time // of the jobs that carry tickets out; zero: it is done
 	heed  func(id string)      // hears before each turn whose it is
+	acts  map[time.Time]func() // what happens between two turns, and when
 }
 
 // names are those of the apps in a street, in order.
@@ -35,7 +36,7 @@ var names = []string{"shop", "blog", "crm", "wiki", "mail"}
 // all of them.
 func beginStreet(t *testing.T, lines ...string) *street {
 	t.Helper()
-	s := &street{stage: begin(t, lines[0], enable()), apps: map[fleet.ID]*world{}, due: map[string]time.Time{"T-1": {}}}
+	s := &street{stage: begin(t, lines[0], enable()), apps: map[fleet.ID]*world{}, due: map[string]time.Time{"T-1": {}}, acts: map[time.Time]func(){}}
 	var plans []plan.Plan
 	batch := approval.Ticket{
 		ID: "T-1", State: approval.Approved, Wish: enable(), Policy: s.policy.Digest(), Requester: "U1", Team: "T1", Origin: "asked",
@@ -114,7 +115,14 @@ func (s *street) carry() approval.Ticket {
 		if id == "" {
 			return s.now("T-1")
 		}
-		time.Sleep(max(s.due[id].Sub(s.clock()), 0))
+		wait := max(time.Until(s.due[id]), 0)
+		if at, f := s.nextAct(); f != nil && time.Until(at) <= wait {
+			time.Sleep(time.Until(at))
+			delete(s.acts, at)
+			f()
+			continue
+		}
+		time.Sleep(wait)
 		if s.heed != nil {
 			s.heed(id)
 		}
@@ -124,13 +132,25 @@ func (s *street) carry() approval.Ticket {
 		case err == nil:
 			s.due[id] = over
 		case waits:
-			s.due[id] = s.clock().Add(max(l.at.Sub(s.clock()), time.Second))
+			s.due[id] = time.Now().Add(max(l.at.Sub(s.clock()), time.Second))
 		case errors.Is(err, errCrash), errors.Is(err, context.Canceled):
-			s.due[id] = s.clock().Add(lease) // until somebody else may claim it
+			s.due[id] = time.Now().Add(lease) // until somebody else may claim it
 		default:
 			s.Fatalf("the job of %s failed: %v", id, err)
 		}
 	}
+}
+
+// act has f happen after a time, between two turns.
+func (s *street) act(d time.Duration, f func()) { s.acts[time.Now().Add(d)] = f }
+
+func (s *street) nextAct() (at time.Time, f func()) {
+	for one := range s.acts {
+		if f == nil || one.Before(at) {
+			at, f = one, s.acts[one]
+		}
+	}
+	return at, f
 }
 
 // over is when jobs are due that are done.
@@ -140,7 +160,7 @@ var over = time.Unix(1<<40, 0)
 func (s *street) enqueued() {
 	for _, w := range s.desk.work {
 		if _, known := s.due[w.Key]; w.Kind == approval.WorkApply && !known {
-			s.due[w.Key] = w.At
+			s.due[w.Key] = time.Now().Add(w.At.Sub(s.clock()))
 		}
 	}
 }
@@ -212,7 +232,7 @@ func (s *street) on(n int, d time.Duration, f func()) {
 	s.heed = func(string) {
 		if p := s.now("T-1").Parts[n-1]; p.Ticket != "" && !done {
 			done = true
-			time.AfterFunc(d, f)
+			s.act(d, f)
 		}
 	}
 }
@@ -573,7 +593,7 @@ func TestBatchReadOnly(t *testing.T) {
 		why := "I can look but not change anything: the key is not set. Nothing was changed."
 		s.on(1, 17*time.Minute, func() {
 			s.cfg.ReadOnly = why
-			time.AfterFunc(3*time.Hour, func() {
+			s.act(3*time.Hour, func() {
 				says(t, "waiting", s.now("T-1").Waiting, "the key is not set.")
 				s.untouched(2)
 				s.cfg.ReadOnly = ""
