@@ -154,6 +154,31 @@ func testLedger(t *testing.T, o store.Options) {
 			t.Errorf("app %q before %d, %d at most: got %v, %v, want %v", c.app, c.before, c.limit, got, err, c.want)
 		}
 	}
+	for _, c := range []struct {
+		ticket string
+		before int64
+		limit  int
+		want   []int64
+	}{
+		{"T-1", 0, 10, []int64{1}},
+		{"T-2", 0, 10, []int64{3}},
+		{"T-2", 3, 10, nil},
+		{"T-2", 4, 10, []int64{3}},
+		{"T-2", 0, 0, nil},
+		{"T-2", 0, -1, nil},
+		{"T-3", 0, 10, nil},
+		{"", 0, 10, nil}, // what is about no ticket is about none
+		{"' OR 1=1 --", 0, 10, nil},
+	} {
+		all, err := s.LedgerOfTicket(t.Context(), c.ticket, c.before, c.limit)
+		var got []int64
+		for _, e := range all {
+			got = append(got, e.Seq)
+		}
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("ticket %q before %d, %d at most: got %v, %v, want %v", c.ticket, c.before, c.limit, got, err, c.want)
+		}
+	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, err := range s.Ledger(ended, 1) {

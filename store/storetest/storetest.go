@@ -36,6 +36,7 @@ func Run(t *testing.T, place func(t *testing.T) store.Options) {
 		{"jobs race", testJobsRace},
 		{"jobs locked", testJobsLocked},
 		{"tickets", testTickets},
+		{"tickets many", testTicketsMany},
 		{"tickets race", testTicketsRace},
 		{"tickets lock", testTicketsLock},
 		{"tickets step", testTicketsStep},

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/fleet"
 	"example.com/zdd/jobs"
 	"example.com/zdd/ledger"
+	"example.com/zdd/plan"
 	"example.com/zdd/store"
 )
 
@@ -229,6 +231,117 @@ func idsOf(tickets []approval.Ticket) (ids []string) {
 		ids = append(ids, t.ID)
 	}
 	return ids
+}
+
+// testTicketsMany keeps a ticket for several apps, which no app selects, and the tickets
+// of its parts, each made in the transaction in which the batch remembers it.
+func testTicketsMany(t *testing.T, o store.Options) {
+	o.LedgerKey = ledger.NewKey("k")
+	s := open(t, o)
+	batch := pending("a")
+	one := batch.Plan
+	batch.Plan = plan.Plan{Name: "shop and 1 more", Hash: "4567"}
+	for _, app := range []string{shop, "fedcba98-7654-4321-8f01-23456789abcd"} {
+		part := approval.Part{Wish: batch.Wish, Plan: one}
+		part.Plan.App = fleet.ID(app)
+		batch.Parts = append(batch.Parts, part)
+	}
+	many, made, err := s.CreateTicket(t.Context(), batch, func(t approval.Ticket) approval.Change {
+		e := told(t, ledger.Asked)
+		e.App = ""
+		return approval.Change{Entries: []ledger.Entry{e}}
+	})
+	if err != nil || !made || many.ID != "T-1" || len(many.Parts) != 2 {
+		t.Fatalf("got %s with %d parts, made %v, %v", many.ID, len(many.Parts), made, err)
+	}
+	single := pending("b")
+	if _, _, err := s.CreateTicket(t.Context(), single, asked); err != nil {
+		t.Fatal(err)
+	}
+	at := ticketAt().Add(time.Hour)
+	for _, state := range []approval.State{approval.Approved, approval.Running} {
+		if _, err := s.ChangeTicket(t.Context(), "T-1", func(t *approval.Ticket) (approval.Change, error) {
+			t.State, t.DecidedAt = state, at
+			return approval.Change{}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// begin makes the ticket of the next part; fail has its transaction fail at the end.
+	begin := func(fail error) (approval.Ticket, error) {
+		t.Helper()
+		batch, err := s.Ticket(t.Context(), "T-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		i, _ := batch.Next()
+		next, change, err := approval.PartTicket(batch, i, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var part approval.Ticket
+		return part, s.Tx(t.Context(), func(tx *sql.Tx) error {
+			if part, _, err = s.CreateTicketTx(t.Context(), tx, next, change); err != nil {
+				return err
+			}
+			if _, err := s.ChangeTicketTx(t.Context(), tx, "T-1", func(t *approval.Ticket) (approval.Change, error) {
+				t.Parts[i].Ticket, t.Parts[i].State = part.ID, part.State
+				return approval.Change{}, nil
+			}); err != nil {
+				return err
+			}
+			return fail
+		})
+	}
+	before, jobs := kept(t, s)
+	crash := errors.New("crash")
+	if _, err := begin(crash); !errors.Is(err, crash) {
+		t.Fatal(err)
+	}
+	wantKept(t, s, before, jobs)
+	if _, err := begin(nil); err != nil {
+		t.Fatal(err)
+	}
+	wantKept(t, s, before+2, jobs+3) // begun, of both; apply and tell of the part, tell of the batch
+	part, err := s.Ticket(t.Context(), "T-3")
+	if err != nil || part.Of != "T-1" || part.Plan.App != shop || !part.DecidedAt.Equal(at) {
+		t.Errorf("got %+v, %v, want the part of shop", part, err)
+	}
+	for _, c := range []struct {
+		name string
+		f    approval.Filter
+		want []string
+	}{
+		{"all", approval.Filter{}, []string{"T-3", "T-2", "T-1"}},
+		{"for several apps", approval.Filter{Batches: true}, []string{"T-1"}},
+		{"that wait", approval.Filter{Batches: true, States: []approval.State{approval.Pending}}, nil},
+		{"that run", approval.Filter{Batches: true, States: []approval.State{approval.Approved, approval.Running}, Limit: -1}, []string{"T-1"}},
+		{"of an app", approval.Filter{App: shop}, []string{"T-3", "T-2"}},
+		{"of the other", approval.Filter{App: batch.Parts[1].Plan.App}, nil},
+		{"by origin", approval.Filter{Origin: "part:T-1/1"}, []string{"T-3"}},
+	} {
+		if got, err := s.Tickets(t.Context(), c.f); err != nil || !slices.Equal(idsOf(got), c.want) {
+			t.Errorf("%s: got %v, %v, want %v", c.name, idsOf(got), err, c.want)
+		}
+	}
+	of := func(ticket string) (verbs []string) {
+		t.Helper()
+		all, err := s.LedgerOfTicket(t.Context(), ticket, 0, 10)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, e := range all {
+			verbs = append(verbs, e.Verb+" "+e.App)
+		}
+		return verbs
+	}
+	if got, want := of("T-1"), []string{ledger.Begun + " ", ledger.Asked + " "}; !slices.Equal(got, want) {
+		t.Errorf("of the batch the ledger tells %q, want %q", got, want)
+	}
+	if got, want := of("T-3"), []string{ledger.Begun + " " + shop}; !slices.Equal(got, want) {
+		t.Errorf("of the part the ledger tells %q, want %q", got, want)
+	}
+	verdict(t, s, ledger.Whole, []ledger.Key{o.LedgerKey})
 }
 
 // testTicketsRace has two replicas make and approve tickets at once: no number is given
