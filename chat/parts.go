@@ -55,11 +55,14 @@ func (n *news) tellPart(ctx context.Context) error {
 	hope := len(all) == 0
 	for _, p := range all {
 		switch {
-		case rank(p) == 3:
-		case p.Lost == "" && p.TS != "" && p.Busy.IsZero():
+		case rank(p) == 3 || p.Lost != "":
+		case p.TS != "":
 			return answer(p)
-		case p.Lost == "":
+		default: // it is being posted
 			hope = true
+		}
+		if hope {
+			break
 		}
 	}
 	if hope {

@@ -48,7 +48,7 @@ func batchCard(t approval.Ticket, to Audience, d detail) Reply {
 		Summary: batchSummary(t),
 		Parts: []Part{
 			Heading{t.ID + " · " + wishLine(t) + ": " + stateWord(t)},
-			Para{batchOpening(t, to)},
+			Para{batchOpening(t, to, d)},
 			Facts{batchFacts(t)},
 			List{partItems(t, d)},
 		},
@@ -138,7 +138,7 @@ func differenceText(c plan.Cost) string {
 // longLine is how many letters of a command line a sentence bears.
 const longLine = 120
 
-func batchOpening(t approval.Ticket, to Audience) Text {
+func batchOpening(t approval.Ticket, to Audience, d detail) Text {
 	line := batchLine(t)
 	if len(line) > longLine { // the list has the names
 		line = wishLine(t)
@@ -155,8 +155,11 @@ func batchOpening(t approval.Ticket, to Audience) Text {
 		return text
 	}
 	for _, why := range t.Why {
-		text = append(text, Line(" ")...)
-		text = append(text, Prose(why)...)
+		ofOne := slices.ContainsFunc(t.Parts, func(p approval.Part) bool { return strings.HasPrefix(why, plan.Code(p.Plan.Name)+":") })
+		if d == tellAll || !ofOne { // the list tells what each costs
+			text = append(text, Line(" ")...)
+			text = append(text, Prose(why)...)
+		}
 	}
 	if ownVoice(t, to) {
 		text = append(text, Line(" Your own yes counts: the policy allows it.")...)
@@ -221,8 +224,10 @@ func partMark(t approval.Ticket, p approval.Part) Mark {
 		return MarkTodo
 	case p.State == approval.Done:
 		return MarkDone
-	case p.State.Final():
+	case p.State == approval.Stopped, p.State == approval.Failed:
 		return MarkFail
+	case p.State.Final(): // before anything was done
+		return MarkLeft
 	}
 	return MarkNow
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/zdd/approval"
 	"example.com/zdd/audit"
 	"example.com/zdd/fleet"
 	"example.com/zdd/ledger"
@@ -395,11 +396,36 @@ func entryText(e ledger.Entry) Text {
 	if about != "" {
 		text = append(text, Line(" ", about)...)
 	}
+	if e.Verb == ledger.Begun {
+		text = append(text, behind(e)...)
+	}
 	if e.Ticket != "" {
 		text = append(text, Line(" · ", Code(e.Ticket))...)
 	}
 	if e.Name != "" {
 		text = append(text, Line(" ", Code(e.Name))...)
+	}
+	return text
+}
+
+// behind is who approved what an entry says has begun: the decision was on several apps
+// together, and is told of the ticket for all of them.
+func behind(e ledger.Entry) Text {
+	var detail struct {
+		Batch string          `json:"batch"`
+		Votes []approval.Vote `json:"votes"`
+	}
+	_ = json.Unmarshal(e.Detail, &detail) // of another version's form: then the verb has to do
+	var text Text
+	for i, v := range detail.Votes {
+		sep := ", "
+		if i == 0 {
+			sep = ", approved by "
+		}
+		text = append(text, Line(sep, MentionUser(v.User))...)
+	}
+	if detail.Batch == "" {
+		return nil
 	}
 	return text
 }
@@ -416,6 +442,8 @@ func told(e ledger.Entry) (verb, about string) {
 		Halt   bool   `json:"halt"`
 		Self   bool   `json:"self"`
 		Night  string `json:"night"`
+		Batch  string `json:"batch"`
+		Begun  string `json:"part_ticket"`
 	}
 	_ = json.Unmarshal(e.Detail, &detail) // of another version's form: then the verb has to do
 	short := func(s string) string {
@@ -445,6 +473,11 @@ func told(e ledger.Entry) (verb, about string) {
 			about = "“" + short(detail.Reason) + "”"
 		}
 		return e.Verb, about
+	case ledger.Begun:
+		if detail.Batch != "" {
+			return "began", "as part of " + short(detail.Batch)
+		}
+		return "began with", short(detail.Begun)
 	case ledger.StepIntended:
 		return "begins", short(detail.What)
 	case ledger.StepDone:
