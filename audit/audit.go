@@ -8,6 +8,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/zdd/fleet"
@@ -81,16 +82,31 @@ type Report struct {
 	Plan plan.Plan `json:"plan"`
 }
 
+// Finding is that of a check; found is false where there is none of that id.
+func (r Report) Finding(check string) (f Finding, found bool) {
+	i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Check == check })
+	if i < 0 {
+		return Finding{}, false
+	}
+	return r.Findings[i], true
+}
+
 // Judge runs every check on the app and draws the verdict. now is the time to which
-// hazards such as a fresh release are held.
+// hazards such as a fresh release are held, and the waivers among the rules.
 func Judge(app fleet.App, rules policy.Rules, now time.Time) Report {
 	r := Report{App: app, Hazards: plan.Hazards(app, rules, now)}
 	for _, c := range Checks() {
 		f := c.judge(app, rules)
 		f.Check, f.Title, f.Article, f.ReadAt = c.ID, c.Title, c.Article, app.ReadAt
+		if w, ok := rules.Waived(app.ID, c.ID, now); ok && (f.Outcome == Fail || f.Outcome == Unknown) {
+			f.Waived = &w
+		}
 		r.Findings = append(r.Findings, f)
 	}
 	r.Verdict = verdict(r.Findings)
+	if !app.Formation.IsKnown() { // nothing was read, whatever of it is waived
+		r.Verdict = VerdictUnknown
+	}
 	r.Plan = plan.Enable(app, rules, plan.Options{})
 	if r.Plan.WayOut != (plan.Options{}) {
 		r.Plan = plan.Enable(app, rules, r.Plan.WayOut)
@@ -117,11 +133,12 @@ func (c Check) judge(app fleet.App, rules policy.Rules) Finding {
 }
 
 // verdict: not ready if a required check fails; else unknown if a required one is
-// unknown; else ready; not applicable if no required one applies.
+// unknown; else ready; not applicable if no required one applies. What is waived is left
+// out, and makes nothing good: an app of which all is waived is not ready.
 func verdict(findings []Finding) Verdict {
 	count := map[Outcome]int{}
 	for _, f := range findings {
-		if f.Required {
+		if f.Required && f.Waived == nil {
 			count[f.Outcome]++
 		}
 	}

@@ -31,6 +31,11 @@ func BuildDigest(n Night, zone string, standings iter.Seq2[Standing, error], pas
 			continue
 		}
 		g := groups.Of(s)
+		if tonight {
+			for _, w := range s.News.Ending {
+				g.Waivers = append(g.Waivers, WaiverLine{App: s.App, Name: s.Name, Waiving: w})
+			}
+		}
 		switch {
 		case tonight && s.News.Kind != "":
 			g.Lines = append(g.Lines, lineOf(&s))
@@ -44,6 +49,9 @@ func BuildDigest(n Night, zone string, standings iter.Seq2[Standing, error], pas
 	d.Groups = groups.Sorted()
 	for _, g := range d.Groups {
 		slices.SortFunc(g.Lines, worst)
+		slices.SortFunc(g.Waivers, func(a, b WaiverLine) int {
+			return cmp.Or(a.Until.Compare(b.Until), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+		})
 	}
 	sum := Sum(d.Groups)
 	d.Counts, d.Changes = sum.Counts, sum.Changes
@@ -58,7 +66,7 @@ func lineOf(s *Standing) Line {
 	n := s.News
 	l := Line{
 		App: s.App, Name: s.Name, Was: n.Was, From: n.From, Kind: n.Kind, First: n.First, Checks: n.Checks, Days: n.Days, After: n.After, Why: n.Why,
-		Since: n.Since, Increase: s.Increase, Size: s.Size, Yours: s.Yours, ReadAt: s.ReadAt,
+		Since: n.Since, Waivers: n.Waivers, Increase: s.Increase, Size: s.Size, Yours: s.Yours, ReadAt: s.ReadAt,
 	}
 	if s.Watch.Fought(s.ReadAt) {
 		l.Fight = s.Watch.Fight
@@ -77,7 +85,7 @@ func lineOf(s *Standing) Line {
 
 // lineKinds are the kinds in the order of lists.
 func lineKinds() []LineKind {
-	return []LineKind{LineRegressed, LineNew, LineStill, LineOwner, LineFixed, LineGone, LineUnread}
+	return []LineKind{LineRegressed, LineNew, LineStill, LineOwner, LineFixed, LineWaived, LineGone, LineUnread}
 }
 
 // worst orders lines by kind, then by how much is wrong, then by name.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -33,11 +34,16 @@ const (
 	NotListed fleet.Kind = "not-listed"  // the app stood the night before, and may have been in a list that could not be read
 )
 
+// RulesFor are the rules of an app with the waivers that hold, as
+// approval.WaiverReader.Rules answers them.
+type RulesFor func(ctx context.Context, app fleet.App) (policy.Rules, error)
+
 // Collector reads and judges a fleet while somebody waits for it. It keeps nothing and
 // compares with nothing: a [Scanner] does. It may be used by any number of goroutines.
 type Collector struct {
 	Heroku Reader
 	Policy func() policy.Policy
+	Rules  RulesFor         // nil: those of Policy, and nothing is waived
 	Now    func() time.Time // default time.Now
 }
 
@@ -93,8 +99,13 @@ func (c *Collector) Collect(ctx context.Context, want Want, progress func(done, 
 	read, why := make(map[fleet.ID]bool, len(in)), outOfTime()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	for s := range sights(ctx, c.Heroku, p, slices.Values(in), now) {
+	reader := eyes{heroku: c.Heroku, policy: p, rules: c.Rules, now: now}
+	unwaived := 0
+	for s := range reader.sights(ctx, slices.Values(in)) {
 		f.Calls += s.calls
+		if s.failed != nil {
+			unwaived++
+		}
 		if s.cut != nil {
 			if why.Kind == OutOfTime && s.cut.Kind != OutOfTime { // the first tells why the others follow
 				why = s.cut.Reason()
@@ -111,6 +122,9 @@ func (c *Collector) Collect(ctx context.Context, want Want, progress func(done, 
 		if !read[app.ID] {
 			f.Standings = append(f.Standings, alone(skipped(p, app, why, now()), scan))
 		}
+	}
+	if unwaived > 0 {
+		f.Coverage.Gaps = append(f.Coverage.Gaps, fmt.Sprintf("The waivers of %d apps could not be read from my database, so what they waive counts here.", unwaived))
 	}
 	slices.SortFunc(f.Standings, byName)
 	for i := range f.Standings {
@@ -136,16 +150,24 @@ func (w Want) includes(app fleet.App) bool {
 // read, at 16 side by side and 50 ms an answer, while a database writes down what was read.
 const ahead = 128
 
+// eyes are what apps are read and judged with.
+type eyes struct {
+	heroku Reader
+	policy policy.Policy
+	rules  RulesFor // nil: those of policy
+	now    func() time.Time
+}
+
 // sights reads apps side by side, in their order, and gives each as it comes. The channel
 // is closed once all were read, or ctx has ended and those under way are done; whoever
 // ends ctx takes what is left of it.
-func sights(ctx context.Context, heroku Reader, p policy.Policy, apps iter.Seq[fleet.App], now func() time.Time) <-chan sight {
+func (e eyes) sights(ctx context.Context, apps iter.Seq[fleet.App]) <-chan sight {
 	todo, done := make(chan fleet.App), make(chan sight, ahead)
 	var readers sync.WaitGroup
-	for range max(p.Heroku.Parallel, 1) {
+	for range max(e.policy.Heroku.Parallel, 1) {
 		readers.Go(func() {
 			for app := range todo {
-				done <- look(ctx, heroku, p, app, now())
+				done <- e.look(ctx, app)
 			}
 		})
 	}
@@ -178,17 +200,22 @@ type sight struct {
 	cut *fleet.Problem
 	// passing says that a part of it could not be read for a reason that may pass.
 	passing bool
+	// failed is why the app's waivers could not be read: it is judged as if it had none.
+	failed error
 }
 
-// look reads one app and judges it.
-func look(ctx context.Context, heroku Reader, p policy.Policy, app fleet.App, now time.Time) (s sight) {
-	app.ReadAt = now
-	rules := p.For(app)
+// look reads one app and judges it, by the waivers that hold when it begins.
+func (e eyes) look(ctx context.Context, app fleet.App) (s sight) {
+	app.ReadAt = e.now()
+	rules := e.policy.For(app)
+	if e.rules != nil {
+		rules, s.failed = e.rules(ctx, app)
+	}
 	parts := fleet.Parts{Features: needsFeatures, Autoscaler: needsAutoscaler}
 	if countsWarmup(rules) {
 		parts.Buildpacks = needsBuildpacks
 	}
-	app, calls, err := heroku.ReadSettings(ctx, app, parts)
+	app, calls, err := e.heroku.ReadSettings(ctx, app, parts)
 	s.calls = calls
 	s.Report.App = app
 	if err != nil {
@@ -359,6 +386,9 @@ func (c *Coverage) count(s *Standing) {
 
 // count adds an app in scope.
 func (c *Counts) count(s *Standing) {
+	if slices.ContainsFunc(s.Marks, func(m Mark) bool { return !m.Waived.IsZero() }) {
+		c.Waived++
+	}
 	switch s.Verdict {
 	case VerdictReady:
 		c.Ready++

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -52,11 +53,15 @@ func Compare(before Standing, r Reading, scan Scan) (Standing, []Turn) {
 		s.Stage, s.Owner, s.Channel = before.Stage, before.Owner, before.Channel
 	}
 	var turns []Turn
+	var ending []Waiving
 	known := before
 	before = before.withLooks(r.Report.Findings)
 	for _, f := range r.Report.Findings {
 		was, since := known.last(f.Check)
 		m := before.mark(f.Check).next(f, at)
+		if !m.Waived.IsZero() && m.Waiver.counts(before.mark(f.Check).Waiver, f.Waived, scan.Zone, at) {
+			ending = append(ending, m.Waiver)
+		}
 		if d, drifted := known.drift(f.Check); drifted && m.Fails() {
 			m.Since, m.Failing = d.At, d.At
 			if d.Told {
@@ -68,7 +73,7 @@ func Compare(before Standing, r Reading, scan Scan) (Standing, []Turn) {
 			continue
 		}
 		turns = append(turns, Turn{
-			App: s.App, Name: s.Name, Check: m.Check, From: was, To: m.Outcome, Required: m.Required,
+			App: s.App, Name: s.Name, Check: m.Check, From: was, To: m.Outcome, Required: m.Required && m.Waived.IsZero(),
 			Evidence: m.Evidence, After: since, Before: at, Night: scan.Night,
 		})
 	}
@@ -82,6 +87,9 @@ func Compare(before Standing, r Reading, scan Scan) (Standing, []Turn) {
 	first := before.Fresh || !seen && (scan.Baseline || old)
 	s.Fresh = s.Unread != (fleet.Reason{}) && first
 	s.tell(before, first || scan.Baseline, scan)
+	if len(ending) > 0 {
+		s.News.Night, s.News.Ending = scan.Night, ending
+	}
 	return s, turns
 }
 
@@ -95,6 +103,8 @@ func (s *Standing) tell(before Standing, first bool, scan Scan) {
 		was := before.mark(m.Check)
 		was.Check = m.Check
 		switch {
+		case m.Fails() && was.Failing.IsZero() && was.Waiver.ID != "":
+			began, n.Waivers, never = append(began, was), append(n.Waivers, was.Waiver), true
 		case m.Fails() && was.Failing.IsZero():
 			began = append(began, was)
 			regressed, never = regressed || was.Passed, never || !was.Passed
@@ -112,11 +122,18 @@ func (s *Standing) tell(before Standing, first bool, scan Scan) {
 	switch {
 	case never:
 		n.about(LineNew, began)
+		n.Why = lapsed(n.Waivers, began, s.ReadAt)
 	case regressed:
 		n.about(LineRegressed, began)
 	case s.Unread != (fleet.Reason{}):
 		n.about(LineUnread, nil)
 		n.Why = s.Unread.Text
+	case before.Failing && !s.Failing && len(s.waived(ended)) > 0:
+		ended = s.waived(ended)
+		n.about(LineWaived, ended)
+		for _, was := range ended {
+			n.Waivers = append(n.Waivers, s.mark(was.Check).Waiver)
+		}
 	case before.Failing && !s.Failing:
 		if len(ended) == 0 { // it ended on a night on which something else could not be read
 			ended = s.good()
@@ -176,6 +193,50 @@ func (s *Standing) good() (marks []Mark) {
 		}
 	}
 	return marks
+}
+
+// waived are those of the marks that have ended because they are waived now; where none
+// is told to have ended, as after a night on which it could not be told, all that are.
+func (s *Standing) waived(ended []Mark) (marks []Mark) {
+	for _, m := range s.Marks {
+		was := slices.IndexFunc(ended, func(was Mark) bool { return was.Check == m.Check })
+		switch {
+		case m.Waived.IsZero():
+		case was >= 0:
+			marks = append(marks, ended[was])
+		case len(ended) == 0:
+			marks = append(marks, Mark{Check: m.Check})
+		}
+	}
+	return marks
+}
+
+// lapsed says why what began to count is nothing new: it was waived. Empty: it was not.
+func lapsed(waivers []Waiving, began []Mark, at time.Time) string {
+	var words []string
+	for _, w := range waivers {
+		of := "its waiver " + w.ID
+		if len(began) > 1 {
+			of = fmt.Sprintf("its waiver %s of %s", w.ID, w.Check)
+		}
+		if at.Before(w.Until) {
+			words = append(words, of+" was ended before its time")
+		} else {
+			words = append(words, of+" has run out")
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// counts notes how many days a waiver has left, and says whether that is to be told: it
+// was was, when it was last looked at.
+func (w *Waiving) counts(was Waiving, of *policy.Waiver, zone *time.Location, at time.Time) bool {
+	before := was.Left
+	if was.ID != of.ID {
+		before = of.DaysLeft(of.From, zone)
+	}
+	w.Left = of.DaysLeft(at, zone)
+	return slices.ContainsFunc([]int{7, 3, 1}, func(day int) bool { return w.Left <= day && day < before })
 }
 
 // Lost is how an app stands that was in scope before and is in no list tonight, where it
@@ -264,9 +325,17 @@ func (m Mark) next(f Finding, at time.Time) Mark {
 	if m.Outcome != f.Outcome {
 		m.Outcome, m.Since = f.Outcome, at
 	}
-	m.Check, m.Required, m.Evidence = f.Check, f.Required, f.Evidence
+	m.Check, m.Required, m.Evidence, m.Waived = f.Check, f.Required, f.Evidence, time.Time{}
+	if f.Waived != nil && f.Required {
+		m.Waived = stamp(f.Waived.Until)
+		m.Waiver = Waiving{ID: f.Waived.ID, Check: f.Check, By: f.Waived.By, Until: m.Waived}
+		m.Failing, m.Told = time.Time{}, ""
+	}
 	if f.Outcome == Unknown {
 		return m
+	}
+	if m.Waived.IsZero() {
+		m.Waiver = Waiving{} // whoever tells of its end has it from the mark before
 	}
 	m.Known, m.KnownAt = f.Outcome, at
 	m.Passed = m.Passed || f.Outcome == Pass

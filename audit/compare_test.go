@@ -166,9 +166,13 @@ func nextNight(t *testing.T, before Standing, line string) (Standing, []Turn) {
 	}
 	scan := Scan{Night: "2026-" + line[:5], Baseline: baseline, Zone: berlin(t)}
 	var words []string
+	var waivers []policy.Waiver
 	name, personal := "shop", false
 	for word := range strings.FieldsSeq(line[12:]) {
+		waive, waived := strings.CutPrefix(word, "waive=")
 		switch value, named := strings.CutPrefix(word, "name="); {
+		case waived:
+			waivers = append(waivers, waiverOf(t, waive))
 		case word == "gone":
 			return Left(before, "deleted", at, scan), nil
 		case word == "lost":
@@ -187,7 +191,7 @@ func nextNight(t *testing.T, before Standing, line string) (Standing, []Turn) {
 		app.Team = ""
 	}
 	rules := policy.Default().For(app)
-	rules.Owner = owner
+	rules.Owner, rules.Waivers = owner, waivers
 	return Compare(before, judge(app, rules), scan)
 }
 
@@ -204,6 +208,12 @@ func told(s Standing, turns []Turn) string {
 	}
 	if n.Mention {
 		text += ", mentioned"
+	}
+	if n.Why != "" && n.Kind == LineNew {
+		text += ", " + n.Why
+	}
+	for _, w := range n.Ending {
+		text += fmt.Sprintf(", %s of %s ends in %d", w.ID, w.Check, w.Left)
 	}
 	if !n.After.IsZero() {
 		text += ", after " + short(n.After)

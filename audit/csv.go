@@ -32,7 +32,7 @@ func StreamCSV(w io.Writer, standings iter.Seq2[Standing, error]) error {
 	for _, c := range Checks() {
 		head = append(head, c.ID)
 	}
-	head = append(head, "monthly_increase_usd", "size", "yours", "failing_since", "unread", "evidence", "read_at")
+	head = append(head, "monthly_increase_usd", "size", "yours", "failing_since", "unread", "evidence", "read_at", "waived")
 	if err := out.Write(head); err != nil {
 		return fmt.Errorf("write CSV: %w", err)
 	}
@@ -57,11 +57,14 @@ func StreamCSV(w io.Writer, standings iter.Seq2[Standing, error]) error {
 // record is one app as cells.
 func record(s *Standing) []string {
 	cells := []string{string(s.App), s.Name, s.Team, s.Stage, s.Owner, string(s.Verdict)}
-	var evidence []string
+	var evidence, waived []string
 	var since time.Time
 	for _, c := range Checks() {
 		m := s.mark(c.ID)
 		cells = append(cells, string(m.Outcome))
+		if !m.Waived.IsZero() {
+			waived = append(waived, fmt.Sprintf("%s: %s until %s", c.ID, m.Waiver.ID, moment(m.Waived)))
+		}
 		if !m.Required || m.Outcome != Fail && m.Outcome != Unknown {
 			continue
 		}
@@ -70,7 +73,7 @@ func record(s *Standing) []string {
 			since = m.Failing
 		}
 	}
-	cells = append(cells, dollars(s.Increase), s.Size, s.Yours, moment(since), s.Unread.Text, strings.Join(evidence, "; "), moment(s.ReadAt))
+	cells = append(cells, dollars(s.Increase), s.Size, s.Yours, moment(since), s.Unread.Text, strings.Join(evidence, "; "), moment(s.ReadAt), strings.Join(waived, "; "))
 	for i, cell := range cells {
 		cells[i] = inert(cell)
 	}

@@ -52,6 +52,8 @@ type Changes struct {
 	Still     int `json:"still"`     // failing as before, listed or not
 	Gone      int `json:"gone"`      // was failing, and is deleted or out of scope now
 	Unread    int `json:"unread"`    // could not be judged tonight
+	// Waived counts those that fail no more only because it is waived.
+	Waived int `json:"waived,omitzero"`
 	// Left counts apps that were not failing, and are deleted or out of scope now. They are
 	// not listed; where an account loses its sight of a team, this number tells.
 	Left int `json:"left,omitzero"`
@@ -72,6 +74,17 @@ type Group struct {
 	// Quiet counts the apps that fail as before and are not listed tonight.
 	Quiet int `json:"quiet,omitzero"`
 	Left  int `json:"left,omitzero"` // see Changes
+	// Waivers are those of the group's apps that end soon, the next one first.
+	Waivers []WaiverLine `json:"waivers,omitempty"`
+}
+
+// WaiverLine is a waiver that is counted down: on 7, 3 and 1 days before its last, or on
+// the first night after one of these. Its owner (By) is mentioned for it, who need not be
+// the group's. It is there only where it still covers something.
+type WaiverLine struct {
+	App  fleet.ID `json:"app"`
+	Name string   `json:"name"`
+	Waiving
 }
 
 // Line is one app in a digest.
@@ -88,8 +101,11 @@ type Line struct {
 	After    time.Time `json:"after,omitzero"`    // Regressed, Fixed: the last read that said otherwise of any of Checks (Mark.KnownAt, as it was); zero: not told
 	Since    time.Time `json:"since,omitzero"`    // Regressed: when a look between the nights found it, and whom it concerns was told; zero: not so
 	Fight    *Fight    `json:"fight,omitempty"`   // somebody else changes it again and again, so that the same fix would not last; nil: not so
-	Why      string    `json:"why,omitzero"`      // Unread, Gone: why, in words
-	Unread   string    `json:"unread,omitzero"`   // Unread: why in a word or two, as Coverage counts it
+	Why      string    `json:"why,omitzero"`      // Unread, Gone: why, in words; New: the same, of what a waiver covered until it ended
+	// Waivers are, of a New one, those that have ended, so that Checks count again, and whose
+	// owners (By) are mentioned too; of a Waived one those that hold. Else none.
+	Waivers  []Waiving `json:"waivers,omitempty"`
+	Unread   string    `json:"unread,omitzero"` // Unread: why in a word or two, as Coverage counts it
 	Increase Increase  `json:"increase,omitzero"`
 	Size     string    `json:"size,omitzero"`  // see Standing
 	Yours    string    `json:"yours,omitzero"` // see Standing
@@ -106,6 +122,7 @@ const (
 	LineStill     LineKind = "still" // listed again on the nights 1, 3, 7, 14, 28, 42, … of its failing
 	LineOwner     LineKind = "yours" // failing as before, and its owner is another than was told
 	LineFixed     LineKind = "fixed"
+	LineWaived    LineKind = "waived" // was failing, and that is waived now: nothing was mended
 	LineGone      LineKind = "gone"
 	LineUnread    LineKind = "unread"
 )

@@ -268,7 +268,7 @@ func (s *Standing) settle(r Reading, ours []Ours) (Watch, []Turn) {
 		}
 		if was != "" && was != f.Outcome {
 			turns = append(turns, Turn{
-				App: s.App, Name: r.Report.App.Name, Check: f.Check, From: was, To: f.Outcome, Required: f.Required,
+				App: s.App, Name: r.Report.App.Name, Check: f.Check, From: was, To: f.Outcome, Required: f.Required && f.Waived == nil,
 				Evidence: f.Evidence, After: before, Before: first, Night: s.Night,
 			})
 		}

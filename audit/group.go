@@ -107,6 +107,8 @@ func (c *Changes) count(kind LineKind) {
 		c.Fixed++
 	case LineStill, LineOwner:
 		c.Still++
+	case LineWaived:
+		c.Waived++
 	case LineGone:
 		c.Gone++
 	case LineUnread:
@@ -121,4 +123,5 @@ func (c *Counts) add(more Counts) {
 	c.NotApplicable += more.NotApplicable
 	c.Increase += more.Increase
 	c.Unpriced += more.Unpriced
+	c.Waived += more.Waived
 }

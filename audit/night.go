@@ -74,6 +74,9 @@ type Counts struct {
 	NotApplicable int         `json:"not_applicable"`
 	Increase      fleet.Money `json:"increase"` // a month, of those apps whose price is known
 	Unpriced      int         `json:"unpriced"` // apps not ready whose increase is not known
+	// Waived counts the apps of which something is waived that would count, whatever else
+	// they are: those that are ready are so with that left out.
+	Waived int `json:"waived,omitzero"`
 }
 
 // ErrNoNight says that there is no such night, or none at all.

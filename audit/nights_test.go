@@ -25,6 +25,17 @@ type memory struct {
 	first   bool              // found when it was old already, and not judged since
 	owner   string            // and the rest, when it was last seen
 	gone    bool
+
+	waived map[string]bool   // checks that were waived when it could last be told what they are
+	last   map[string]string // the waiver that was counted down last, by check
+	left   map[string]int    // the days it had left then
+}
+
+func blank() *memory {
+	return &memory{
+		failing: map[string]bool{}, passed: map[string]bool{}, told: map[string]string{},
+		waived: map[string]bool{}, last: map[string]string{}, left: map[string]int{},
+	}
 }
 
 // TestNights lets 40 nights pass over random fleets, with deploys, deletions, changes of
@@ -50,6 +61,7 @@ func TestNights(t *testing.T) {
 		for night := range nights {
 			w.today = slot.Add(time.Hour) // after the scan of the night before began
 			w.day(r)
+			w.waive(r)
 			if slot = slot.AddDate(0, 0, 1); r.IntN(12) == 0 {
 				slot = slot.AddDate(0, 0, 1+r.IntN(4)) // nobody ran
 			}
@@ -138,7 +150,7 @@ func sums(d Digest, s *shelf) error {
 	case d.Counts.Unknown < total(c.Unread):
 		return fmt.Errorf("%d apps are unread and %d unknown", total(c.Unread), d.Counts.Unknown)
 	case d.Changes.New != changes[LineNew], d.Changes.Regressed != changes[LineRegressed], d.Changes.Fixed != changes[LineFixed],
-		d.Changes.Gone != changes[LineGone], d.Changes.Unread != changes[LineUnread], d.Changes.Unread != total(c.Unread),
+		d.Changes.Waived != changes[LineWaived], d.Changes.Gone != changes[LineGone], d.Changes.Unread != changes[LineUnread], d.Changes.Unread != total(c.Unread),
 		d.Changes.New+d.Changes.Regressed+d.Changes.Still != d.Counts.NotReady:
 		return fmt.Errorf("changes %+v, lines %v, counts %+v", d.Changes, changes, d.Counts)
 	case standing > c.InScope: // an app that nobody can find is counted, or is gone
@@ -153,7 +165,7 @@ func telling(w *town, d Digest, known map[fleet.ID]*memory, baseline bool, began
 		return fmt.Errorf("baseline %t, want %t", d.Baseline, baseline)
 	}
 	var counts Counts
-	mentioned := map[string]bool{}
+	mentioned, ending := map[string]bool{}, map[string]int{}
 	tell := func(id fleet.ID, want LineKind, checks []string) error {
 		got := lineFor(d, id)
 		switch {
@@ -189,14 +201,26 @@ func telling(w *town, d Digest, known map[fleet.ID]*memory, baseline bool, began
 		}
 		present[id] = true
 		if m == nil {
-			m = &memory{failing: map[string]bool{}, passed: map[string]bool{}, told: map[string]string{}, first: baseline || listed.CreatedAt.Before(began)}
+			m = blank()
+			m.first = baseline || listed.CreatedAt.Before(began)
 			known[id] = m
 		}
 		if m.gone {
-			*m = memory{failing: map[string]bool{}, passed: m.passed, told: map[string]string{}}
+			back := blank()
+			back.passed, back.waived, back.last, back.left = m.passed, m.waived, m.last, m.left
+			*m = *back
 		}
 		app, _, _ := (&town{apps: w.apps, limit: -1}).ReadSettings(context.Background(), listed, fleetParts())
-		r := judge(app, w.policy.For(app))
+		rules, _ := w.rules(context.Background(), app)
+		r := judge(app, rules)
+		if err := w.judged(r, d.Slot); err != nil {
+			return err
+		}
+		for _, f := range r.Report.Findings {
+			if soon := m.counted(w, id, f, d.Slot); soon != "" {
+				ending[soon]++
+			}
+		}
 		if pipelineAway(app) && seen { // what hangs on the pipeline stays as it was
 			r.Rules.Owner = m.owner
 		}
@@ -204,6 +228,11 @@ func telling(w *town, d Digest, known map[fleet.ID]*memory, baseline bool, began
 			return err
 		}
 		s := Standing{Verdict: r.Report.Verdict, Increase: increase(r.Report)}
+		for _, f := range r.Report.Findings {
+			if f.Required && f.Waived != nil {
+				s.Marks = append(s.Marks, Mark{Waived: f.Waived.Until})
+			}
+		}
 		counts.count(&s)
 	}
 	anyGap := w.refused != nil || len(w.unlisted) > 0
@@ -231,11 +260,17 @@ func telling(w *town, d Digest, known map[fleet.ID]*memory, baseline bool, began
 			return err
 		}
 	}
-	rung := map[string]bool{}
+	rung, told := map[string]bool{}, map[string]int{}
 	for _, g := range d.Groups {
 		if g.Mention {
 			rung[g.Owner] = true
 		}
+		for _, line := range g.Waivers {
+			told[fmt.Sprintf("%s %s %s %d", line.App, line.Check, line.ID, line.Left)]++
+		}
+	}
+	if !maps.Equal(told, ending) {
+		return fmt.Errorf("counted down are %v, want %v", told, ending)
 	}
 	if !maps.Equal(rung, mentioned) {
 		return fmt.Errorf("mentioned are %v, want %v", rung, mentioned)
@@ -253,14 +288,31 @@ func (m *memory) learn(r Reading, baseline bool, mentioned map[string]bool, tell
 	var began, failing []string
 	regressed := false
 	never := false
+	var ended, mended []string // of what failed: all that does no more, and what is waived of it
 	for _, f := range r.Report.Findings {
-		fails := f.Required && f.Outcome == Fail
+		fails := f.Required && f.Outcome == Fail && f.Waived == nil
+		waived := f.Required && f.Waived != nil
+		lapsed := m.waived[f.Check] && !waived
+		if m.failing[f.Check] && (waived || f.Outcome != Unknown && !fails) {
+			ended = append(ended, f.Check)
+		}
+		if waived {
+			mended = append(mended, f.Check)
+		}
+		if waived || f.Outcome != Unknown {
+			m.waived[f.Check] = waived
+		}
+		if waived {
+			m.failing[f.Check] = false
+			delete(m.told, f.Check)
+		}
 		if fails {
 			failing = append(failing, f.Check)
 		}
 		if fails && !m.failing[f.Check] {
 			began = append(began, f.Check)
-			regressed, never = regressed || m.passed[f.Check], never || !m.passed[f.Check]
+			news := lapsed || !m.passed[f.Check]
+			regressed, never = regressed || !news, never || news
 		}
 		if f.Outcome != Unknown {
 			m.failing[f.Check] = fails
@@ -289,6 +341,12 @@ func (m *memory) learn(r Reading, baseline bool, mentioned map[string]bool, tell
 	case unread:
 		return tell(LineUnread, m.none())
 	case was && !m.bad:
+		if len(ended) > 0 {
+			mended = slices.DeleteFunc(mended, func(check string) bool { return !slices.Contains(ended, check) })
+		}
+		if len(mended) > 0 {
+			return tell(LineWaived, mended)
+		}
 		return tell(LineFixed, nil)
 	case owner != "" && slices.ContainsFunc(failing, func(check string) bool { return m.told[check] != owner }):
 		want = LineOwner
@@ -309,6 +367,57 @@ func (m *memory) learn(r Reading, baseline bool, mentioned map[string]bool, tell
 		began = failing
 	}
 	return tell(want, began)
+}
+
+// judged holds a report's verdict and its waivers against those that there are.
+func (w *town) judged(r Reading, at time.Time) error {
+	count := map[Outcome]int{}
+	for _, f := range r.Report.Findings {
+		o, waived := w.waiverOf(r.Report.App.ID, f.Check, at)
+		waived = waived && (f.Outcome == Fail || f.Outcome == Unknown)
+		if waived != (f.Waived != nil) || waived && f.Waived.ID != o.ID {
+			return fmt.Errorf("%s of %s is waived by %v, want %t, %s", f.Check, r.Report.App.Name, f.Waived, waived, o.ID)
+		}
+		if f.Required && !waived {
+			count[f.Outcome]++
+		}
+	}
+	want := VerdictNotApplicable
+	switch {
+	case count[Fail] > 0:
+		want = VerdictNotReady
+	case count[Unknown] > 0 || !r.Report.App.Formation.IsKnown():
+		want = VerdictUnknown
+	case count[Pass] > 0:
+		want = VerdictReady
+	}
+	if r.Report.Verdict != want {
+		return fmt.Errorf("%s is %s, want %s", r.Report.App.Name, r.Report.Verdict, want)
+	}
+	return nil
+}
+
+// counted is what a digest has to say of the end of a check's waiver; empty: nothing.
+func (m *memory) counted(w *town, app fleet.ID, f Finding, at time.Time) string {
+	if !f.Required || f.Waived == nil {
+		if f.Outcome != Unknown {
+			delete(m.last, f.Check)
+		}
+		return ""
+	}
+	zone := w.policy.Nightly.Location()
+	o, _ := w.waiverOf(app, f.Check, at)
+	before, now := days(o.From, o.Until.AddDate(0, 0, -1), zone), days(at, o.Until.AddDate(0, 0, -1), zone)
+	if m.last[f.Check] == o.ID {
+		before = m.left[f.Check]
+	}
+	m.last[f.Check], m.left[f.Check] = o.ID, now
+	for _, day := range []int{7, 3, 1} {
+		if now <= day && day < before {
+			return fmt.Sprintf("%s %s %s %d", app, f.Check, o.ID, now)
+		}
+	}
+	return ""
 }
 
 // chained says that each turn of a check begins where the last one ended.

@@ -75,6 +75,7 @@ type ScanConfig struct {
 	Store  Store
 	Heroku Reader
 	Policy func() policy.Policy
+	Rules  RulesFor                                  // nil: those of Policy, and nothing is waived
 	Head   func(ctx context.Context) (string, error) // the ledger's head, for the digest; nil: it has none
 	Timing ScanTiming
 	Now    func() time.Time // default time.Now
@@ -396,7 +397,7 @@ func (u *scan) pass(ctx context.Context) (cut *fleet.Problem, failed int, err er
 		return nil, 0, nil
 	}
 	reading, stop := context.WithTimeout(ctx, left)
-	seen := sights(reading, u.cfg.Heroku, u.policy, u.of(todo), u.now)
+	seen := eyes{heroku: u.cfg.Heroku, policy: u.policy, rules: u.cfg.Rules, now: u.now}.sights(reading, u.of(todo))
 	defer func() {
 		stop()
 		for range seen { // those under way end with their context
@@ -416,6 +417,8 @@ func (u *scan) pass(ctx context.Context) (cut *fleet.Problem, failed int, err er
 					}
 					c.calls += s.calls
 					switch {
+					case s.failed != nil: // to judge without them would tell of what nobody is to hear of
+						return fmt.Errorf("read the waivers of %s: %w", s.Report.App.Name, s.failed)
 					case s.cut != nil:
 						if cut == nil && s.cut.Kind != OutOfTime {
 							cut = s.cut

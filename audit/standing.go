@@ -52,17 +52,19 @@ type Standing struct {
 // app is held against the night before, and kept with what it follows from, so that a
 // scan that is interrupted tells everything, and tells it once.
 type News struct {
-	Night   string    `json:"night"`            // the id of that scan
-	Kind    LineKind  `json:"kind,omitzero"`    // empty: the app is not listed
-	Checks  []string  `json:"checks,omitzero"`  // see Line
-	Was     string    `json:"was,omitzero"`     // see Line
-	From    string    `json:"from,omitzero"`    // see Line
-	Days    int       `json:"days,omitzero"`    // see Line
-	After   time.Time `json:"after,omitzero"`   // see Line
-	Why     string    `json:"why,omitzero"`     // see Line
-	First   bool      `json:"first,omitzero"`   // see Line
-	Since   time.Time `json:"since,omitzero"`   // see Line
-	Mention bool      `json:"mention,omitzero"` // the owner is mentioned for it
+	Night   string    `json:"night"`             // the id of that scan
+	Kind    LineKind  `json:"kind,omitzero"`     // empty: the app is not listed
+	Checks  []string  `json:"checks,omitzero"`   // see Line
+	Was     string    `json:"was,omitzero"`      // see Line
+	From    string    `json:"from,omitzero"`     // see Line
+	Days    int       `json:"days,omitzero"`     // see Line
+	After   time.Time `json:"after,omitzero"`    // see Line
+	Why     string    `json:"why,omitzero"`      // see Line
+	First   bool      `json:"first,omitzero"`    // see Line
+	Since   time.Time `json:"since,omitzero"`    // see Line
+	Mention bool      `json:"mention,omitzero"`  // the owner is mentioned for it
+	Waivers []Waiving `json:"waivers,omitempty"` // see Line
+	Ending  []Waiving `json:"ending,omitempty"`  // those that are counted down, whatever Kind is; see WaiverLine
 }
 
 // Increase is what making an app ready would add to its monthly cost: known, zero where
@@ -101,8 +103,9 @@ type Mark struct {
 // Waiving is what is kept of a waiver beside the mark that it covers.
 type Waiving struct {
 	ID    string    `json:"id"`        // W-3
+	Check string    `json:"check"`     //
 	By    string    `json:"by"`        // Slack user id of its owner
-	Until time.Time `json:"until"`     //
+	Until time.Time `json:"until"`     // see policy.Waiver
 	Left  int       `json:"days_left"` // policy.Waiver.DaysLeft, when it was last looked at
 }
 
@@ -118,7 +121,7 @@ type Turn struct {
 	Check    string    `json:"check"`
 	From     Outcome   `json:"from,omitzero"` // empty: it was not known before
 	To       Outcome   `json:"to"`
-	Required bool      `json:"required"`       // To counted for the verdict
+	Required bool      `json:"required"`       // To counted for the verdict: it was required, and not waived
 	Evidence string    `json:"evidence"`       // for To
 	After    time.Time `json:"after,omitzero"` // the last read that said From; zero: there was none
 	Before   time.Time `json:"before"`         // the read that said To

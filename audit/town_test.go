@@ -28,6 +28,7 @@ type town struct {
 	today    time.Time               // when apps are made
 	away     map[string]fleet.Reason // "pipelines" and "addons", where their list is away tonight
 	refused  *fleet.Problem          // why nothing can be listed tonight
+	waivers  []policy.Waiver         // of all apps, those that are over too
 	limit    int                     // how many apps may be read tonight until the account's limit is used up; negative: all
 
 	mu   sync.Mutex
@@ -217,6 +218,56 @@ func (w *town) day(r *rand.Rand) {
 	}
 }
 
+// waive has somebody waive a check, or end it, and others let their waivers run out. Those
+// of apps that are gone stay, as in a database. All begin and end at midnight in Berlin.
+func (w *town) waive(r *rand.Rand) {
+	zone := w.policy.Nightly.Location()
+	y, m, d := w.today.In(zone).Date()
+	day := func(n int) time.Time { return time.Date(y, m, d+n, 0, 0, 0, 0, zone) }
+	for _, id := range slices.Sorted(maps.Keys(w.apps)) {
+		if r.IntN(12) > 0 {
+			continue
+		}
+		check := Checks()[r.IntN(len(Checks()))].ID
+		for i, o := range w.waivers {
+			if o.App == id && o.Check == check && o.State == policy.WaiverActive {
+				w.waivers[i].State = policy.WaiverReplaced
+			}
+		}
+		state := policy.WaiverActive
+		if r.IntN(6) == 0 {
+			state = policy.WaiverPending // nobody decides
+		}
+		w.waivers = append(w.waivers, policy.Waiver{
+			ID: fmt.Sprintf("W-%d", len(w.waivers)+1), State: state, App: id, Check: check, Reason: policy.BeingRetired,
+			By: "U0WAIVER", From: day(0), Until: day(1 + r.IntN(16)),
+		})
+	}
+	if len(w.waivers) > 0 && r.IntN(3) == 0 {
+		if o := &w.waivers[r.IntN(len(w.waivers))]; o.State == policy.WaiverActive {
+			o.State = policy.WaiverEnded
+		}
+	}
+}
+
+// waiverOf is the one that waives a check, by the dates alone. There is never a second one.
+func (w *town) waiverOf(app fleet.ID, check string, at time.Time) (policy.Waiver, bool) {
+	for _, o := range w.waivers {
+		if o.App == app && o.Check == check && o.State == policy.WaiverActive && !at.Before(o.From) && at.Before(o.Until) {
+			return o, true
+		}
+	}
+	return policy.Waiver{}, false
+}
+
+// rules are the policy's with all waivers that there ever were, of all apps: those that
+// count are for the audit to find.
+func (w *town) rules(_ context.Context, app fleet.App) (policy.Rules, error) {
+	rules := w.policy.For(app)
+	rules.Waivers = w.waivers
+	return rules, nil
+}
+
 func townPolicy(r *rand.Rand) policy.Policy {
 	pick := func(words ...string) string { return words[r.IntN(len(words))] }
 	text := fmt.Sprintf("requirements: {web_dynos: %d}\ndigest: {timezone: Europe/Berlin}\nheroku: {parallel: 3}\napps:\n", 1+r.IntN(2))
@@ -391,7 +442,7 @@ func (s *shelf) night(ctx context.Context, w *town, id string, slot time.Time, c
 	}
 	now := slot.Add(time.Minute)
 	for range 1000 {
-		scanner := NewScanner(ScanConfig{Store: s, Heroku: w, Policy: func() policy.Policy { return w.policy }, Now: func() time.Time { return now }})
+		scanner := NewScanner(ScanConfig{Store: s, Heroku: w, Policy: func() policy.Policy { return w.policy }, Rules: w.rules, Now: func() time.Time { return now }})
 		scanner.chunk = 3
 		var until time.Time
 		switch err := scanner.Scan(ctx, id, hand{s, crash, &until}); {

@@ -183,6 +183,7 @@ type WatchConfig struct {
 	Store  WatchStore
 	Heroku WatchReader
 	Policy func() policy.Policy
+	Rules  RulesFor // nil: those of Policy, and nothing is waived
 	// Ours are the tickets that run, or ended at or after since: of one app, or of all where
 	// that is empty.
 	Ours   func(ctx context.Context, app fleet.ID, since time.Time) ([]Ours, error)
@@ -598,7 +599,14 @@ func (t *watchTurn) look(ctx context.Context, due []Standing, apps map[fleet.ID]
 	var errs []error
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
-	for s := range sights(reading, t.cfg.Heroku, t.policy, slices.Values(todo), t.now) {
+	reader := eyes{heroku: t.cfg.Heroku, policy: t.policy, rules: t.cfg.Rules, now: t.now}
+	for s := range reader.sights(reading, slices.Values(todo)) {
+		if s.failed != nil {
+			mu.Lock()
+			errs = append(errs, s.failed)
+			mu.Unlock()
+			continue
+		}
 		if s.cut != nil {
 			if cut == nil {
 				cut = s.cut
