@@ -52,7 +52,7 @@ func (d *Desk) decide(ctx context.Context, was Ticket, by Person, tried string, 
 		if err != nil || refused != nil {
 			return err
 		}
-		return d.follow(ctx, tx, t, by)
+		return d.follow(ctx, tx, t)
 	})
 	if err != nil {
 		return Ticket{}, fmt.Errorf("%s %s: %w", tried, was.ID, err)

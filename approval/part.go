@@ -3,6 +3,7 @@ package approval
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,19 +130,20 @@ func Lines(parts []Part) (lines []string) {
 
 // follow has what was said about a batch hold for the part of it that is being carried
 // out: it is taken back if it has not begun, and else stops after its current step. tx is
-// the one in which it was said.
-func (d *Desk) follow(ctx context.Context, tx *sql.Tx, batch Ticket, by Person) error {
+// the one in which it was said. Of a part whose ticket is not there, or is another's,
+// somebody has altered the batch, and the batch is stopped nevertheless.
+func (d *Desk) follow(ctx context.Context, tx *sql.Tx, batch Ticket) error {
 	i, begun := batch.Current()
 	if !begun || batch.Halt == "" || batch.State != Running {
 		return nil
 	}
 	_, err := d.cfg.Store.ChangeTicketTx(ctx, tx, batch.Parts[i].Ticket, func(t *Ticket) (Change, error) {
-		if t.Of != batch.ID || t.Halt != "" { // somebody has altered the batch, or it was said already
+		if t.Of != batch.ID || t.Halt != "" { // or it was said already
 			return Change{}, nil
 		}
-		return cancel(t, d.now(), by.ID), nil
+		return cancel(t, d.now(), batch.Halt), nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrNoTicket) {
 		return fmt.Errorf("stop part %d of %s: %w", i+1, batch.ID, err)
 	}
 	return nil

@@ -433,6 +433,11 @@ func TestCancelForgedMany(t *testing.T) {
 	}
 	b.tamper("T-1", func(t *approval.Ticket) { t.Parts[0].Ticket, t.Parts[0].State = single.ID, approval.Running })
 	b.cancel("T-1", "UANY")
+	if got := b.ticket("T-1"); got.Halt != "UANY" {
+		t.Errorf("got it halted by %q, want by UANY", got.Halt)
+	}
+	b.tamper("T-1", func(t *approval.Ticket) { t.Halt, t.Parts[0].Ticket = "", "T-99" })
+	b.cancel("T-1", "UANY") // by whoever is quick, before a turn has seen it
 	if got := b.ticket(single.ID); got.State != approval.Pending {
 		t.Errorf("got %s, want %s as it was", got.State, single.ID)
 	}

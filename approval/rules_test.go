@@ -1,6 +1,8 @@
 package approval
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +105,74 @@ func TestBeyondTogether(t *testing.T) {
 		got := beyond(limits, Ticket{Parts: c.parts})
 		if (got == nil) != (c.want == "") || got != nil && !strings.Contains(got.Text, c.want) {
 			t.Errorf("%s: got %v, want %q", name, got, c.want)
+		}
+	}
+}
+
+// TestQuorumTogether: whatever apps are asked for together, and whatever was spent on them
+// before, they need at least as many approvals as each needs, none of them fewer with
+// more apps, and the order is none of the matter.
+func TestQuorumTogether(t *testing.T) {
+	rules := policy.Approval{Quorum: []policy.Quorum{{Above: 50_00, Approvals: 2}, {Above: 150_00, Approvals: 3}, {Above: 300_00, Approvals: 4}}}
+	random := rand.New(rand.NewPCG(6, 1))
+	cost := func() fleet.Value[fleet.Money] {
+		if random.IntN(12) == 0 {
+			return fleet.Value[fleet.Money]{}
+		}
+		return fleet.Known(fleet.Money(random.IntN(9)-2) * 25_00)
+	}
+	priced := func(app int) plan.Plan {
+		c := cost()
+		p := plan.Plan{App: fleet.ID(rune('a' + app)), Steps: []plan.Step{{From: state("web", 1), To: state("web", 2)}}}
+		p.Cost.Difference, p.Steps[0].Cost.Difference = c, c
+		return p
+	}
+	needs := map[int]int{}
+	for range 3000 {
+		var batch Ticket
+		for app := range 2 + random.IntN(4) {
+			batch.Parts = append(batch.Parts, Part{Plan: priced(app)})
+		}
+		var spent []Ticket
+		for range random.IntN(4) {
+			spent = append(spent, Ticket{ID: "T-1", State: Approved, Plan: priced(random.IntN(6))})
+		}
+		got := quorumOf(rules, batch, spent)
+		needs[got.need]++
+		var sum fleet.Money
+		known, most := true, 0
+		for _, one := range batch.singles() {
+			its := quorumOfOne(rules, one, slices.DeleteFunc(slices.Clone(spent), func(o Ticket) bool { return o.Plan.App != one.Plan.App }))
+			most = max(most, its.need)
+			if adds, ok := one.Plan.Cost.Difference.Get(); !ok || adds > 0 {
+				v, ok := its.sum.Get()
+				sum, known = sum+v, known && ok
+			}
+		}
+		if got.need < most {
+			t.Fatalf("%d approvals for all, and %d for one of them", got.need, most)
+		}
+		if v, ok := got.sum.Get(); got.need > 0 && (ok != known || ok && v != sum) {
+			t.Fatalf("got a sum of %s, want %s, known: %v", amount(got.sum), sum, known)
+		}
+		if got.need > 0 && (got.need > 1) != (got.why != "") {
+			t.Fatalf("%d approvals because %q", got.need, got.why)
+		}
+		turned := batch
+		turned.Parts = slices.Clone(batch.Parts)
+		slices.Reverse(turned.Parts)
+		if other := quorumOf(rules, turned, spent); other.need != got.need {
+			t.Fatalf("%d approvals, and %d the other way round", got.need, other.need)
+		}
+		fewer := batch
+		fewer.Parts = batch.Parts[1:]
+		if less := quorumOf(rules, fewer, spent); less.need > got.need {
+			t.Fatalf("%d approvals for all, and %d for fewer", got.need, less.need)
+		}
+	}
+	for need := range 5 {
+		if needs[need] == 0 {
+			t.Errorf("nothing needed %d approvals", need)
 		}
 	}
 }
