@@ -22,8 +22,10 @@ func allowed() map[string][]string {
 		"policy": {"fleet", "schedule"},
 		// When a night is due, on wall clocks that summer time bends: no more than that.
 		"schedule": {},
-		"plan":     {"fleet", "policy"},
-		"audit":    {"fleet", "policy", "plan", "schedule"},
+		// Dates as people type them, whatever they end.
+		"until": {},
+		"plan":  {"fleet", "policy"},
+		"audit": {"fleet", "policy", "plan", "schedule"},
 
 		// Doors and workers.
 		"heroku": {"fleet", "plan", "secret"},
@@ -39,7 +41,7 @@ func allowed() map[string][]string {
 
 		// What people talk to. commands does not import heroku, chat does not
 		// import either of them: they meet in cmd/bot.
-		"commands": {"fleet", "policy", "plan", "audit", "approval", "ledger"},
+		"commands": {"fleet", "policy", "plan", "audit", "approval", "ledger", "until"},
 		"chat":     {"commands", "secret", "fleet", "plan", "policy", "audit", "approval"},
 	}
 }
