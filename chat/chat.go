@@ -64,6 +64,7 @@ type Config struct {
 	Wake       func()                                                            // called after a request was stored, such as jobs.Queue.Wake; nil: the queue finds it by itself
 	Telling    Telling                                                           // what Tell needs; zero: no ticket is told of
 	Digests    Digests                                                           // what Digest and Stale need; zero: no digest is posted
+	Drifts     Drifts                                                            // what Drift needs; zero: nobody is told of drift
 	Reports    Reports                                                           // what reports need; zero: none can be asked for
 	Log        *slog.Logger                                                      // nil: discarded
 	Registerer prometheus.Registerer                                             // nil: the metrics go nowhere

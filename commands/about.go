@@ -25,6 +25,7 @@ type About struct {
 	Links    *Links
 	Database *Database
 	Scans    *Scans
+	Watch    *Watched
 	Work     *Work
 	Head     *ledger.Head
 	Policy   string   // its digest
@@ -111,6 +112,9 @@ func aboutReply(a About, now time.Time) Reply {
 			wrong = append(wrong, "the last scan is too long ago")
 		}
 		fact("Last scan", text)
+	}
+	if a.Watch != nil {
+		fact("Watch between scans", watchedText(*a.Watch))
 	}
 	if w := a.Work; w != nil {
 		text := fmt.Sprintf("%s for a decision, %d approved or under way", waiting(w.Pending), w.Open)

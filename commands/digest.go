@@ -113,7 +113,7 @@ func (m digestMessage) copied() []Part {
 	if !m.view.Repeat {
 		return nil
 	}
-	return []Part{Note{Line("Posted again, because I could not find out whether the first copy had arrived. If you see two, this one counts: the buttons of the other do nothing any more.")}}
+	return []Part{postedAgain()}
 }
 
 // allWell says that there is nothing to do and nothing new.
@@ -218,6 +218,9 @@ func (m digestMessage) footer() Text {
 	text := Line(fmt.Sprintf("Read %s–%s (%s)", m.dates.clock(m.Started), m.dates.clock(m.Finished), m.Zone))
 	if m.view.Channel == "" {
 		text = append(text, Line(", "+took(m.Finished.Sub(m.Started), m.Expected, m.Calls))...)
+	}
+	if m.Watch > 0 && m.view.Channel == "" {
+		text = append(text, Line(". Until the next night I look at what is ready "+every(m.Watch)+", which is as often as a third of Heroku's limit lets")...)
 	}
 	if m.view.Head != "" {
 		text = append(text, Line(" · ledger ", Code(m.view.Head), ", which ", Code("bot ledger verify --head"), " checks")...)

@@ -146,6 +146,13 @@ func lineItem(l audit.Line, dates dates) Item {
 	if !l.After.IsZero() && l.Kind == audit.LineRegressed {
 		item.Text = append(item.Text, Line(" It was fine "+dates.moment(l.After)+".")...)
 	}
+	if !l.Since.IsZero() {
+		item.Text = append(item.Text, Line(" Not so since "+dates.moment(l.Since)+", and told then.")...)
+	}
+	if l.Fight != nil {
+		item.Detail = []Text{fightInShort(*l.Fight)}
+		return item
+	}
 	if l.Yours != "" {
 		item.Detail = []Text{append(Line("Yours to do: "), Prose(l.Yours)...)}
 		return item
@@ -239,7 +246,7 @@ func priceText(v audit.Increase) Text {
 
 // fixLine opens the plan that makes the app ready; nil where a plan can't. It never acts.
 func fixLine(l audit.Line) *Button {
-	if !failing(l.Kind) || l.Yours != "" || l.App == "" {
+	if !failing(l.Kind) || l.Yours != "" || l.App == "" || l.Fight != nil {
 		return nil
 	}
 	return &Button{Label: "Fix…", Run: plan.Wish{Verb: plan.ToEnable, Size: l.Size}.Line(string(l.App))}

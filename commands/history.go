@@ -27,6 +27,7 @@ type nights interface {
 	Nights(ctx context.Context, since time.Time, limit int) ([]audit.Night, error)
 	Night(ctx context.Context, id string) (audit.Night, error)
 	Standings(ctx context.Context) iter.Seq2[audit.Standing, error]
+	Standing(ctx context.Context, app fleet.ID) (s audit.Standing, found bool, err error)
 	Turns(ctx context.Context, app fleet.ID, limit int) ([]audit.Turn, error)
 }
 
@@ -62,7 +63,7 @@ func newHistory(h historian) Command {
 		Usage:   usage,
 		Summary: "who did what, and when an app's checks turned, newest first",
 		Help: "Every request, decision and step, of all apps or of one, from the ledger. `bot ledger verify` proves that nothing in it was altered. " +
-			"Of one app also when each check turned, between which two of our nightly reads; a release or a person is named only where the release's description names the change. " +
+			"Of one app also when each check turned, between which two of my reads; a release or a person is named only where the release's description names the change. " +
 			"It works for apps that are deleted by now, by their last name or by UUID.",
 		Example: []string{"history", "history shop"},
 		Args:    1,
@@ -339,7 +340,7 @@ func (t *turnTeller) item(turn audit.Turn) Item {
 	}
 	item := Item{Mark: mark(audit.Finding{Outcome: turn.To, Required: turn.Required}), Text: append(append(text, shortly(turn.Evidence)...), Line(".")...)}
 	for _, r := range t.made {
-		if turn.After.IsZero() || !r.CreatedAt.After(turn.After) || r.CreatedAt.After(turn.Before) || !names(r.Description, turn.Check) {
+		if turn.After.IsZero() || !r.CreatedAt.After(turn.After) || r.CreatedAt.After(turn.Before) || !audit.NamesChange(r.Description, turn.Check) {
 			continue
 		}
 		detail := Line(fmt.Sprintf("Release v%d", r.Version))
@@ -353,38 +354,6 @@ func (t *turnTeller) item(turn audit.Turn) Item {
 }
 
 func outcomeWord(o audit.Outcome) string { return strings.ReplaceAll(string(o), "-", " ") }
-
-// names says whether a release's description names the change that a check judges. It is
-// strict, because it can put the blame on a person: whole words only, and nothing in what
-// others gave a name to (a commit, a config var, another app, an add-on).
-func names(description, check string) bool {
-	words := strings.FieldsFunc(strings.ToLower(description), func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_') })
-	if len(words) == 0 || slices.Contains([]string{"deploy", "promote", "rollback", "roll", "set", "unset", "add", "remove", "attach", "detach", "update", "upgrade"}, words[0]) && !slices.ContainsFunc(words, isBuildpack) {
-		return false
-	}
-	if slices.Contains(words, "config") {
-		return false
-	}
-	has := func(any ...string) bool {
-		return slices.ContainsFunc(any, func(w string) bool { return slices.Contains(words, w) })
-	}
-	switch check {
-	case "preboot":
-		return has("preboot")
-	case "session-affinity":
-		at := slices.Index(words, "session")
-		return has("http-session-affinity", "session-affinity") || at >= 0 && at+1 < len(words) && words[at+1] == "affinity"
-	case "web-dynos":
-		return has("web") && has("scale", "scaled", "scaling", "dyno", "dynos")
-	case "dyno-tier":
-		return has("dyno", "dynos") && has("type", "types", "size", "sizes", "resize", "resized")
-	case "jvm-warmup":
-		return slices.ContainsFunc(words, isBuildpack)
-	}
-	return false
-}
-
-func isBuildpack(word string) bool { return word == "buildpack" || word == "buildpacks" }
 
 func entryText(e ledger.Entry) Text {
 	who := Line("zdd")

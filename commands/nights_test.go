@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,14 @@ func (k kept) Standings(context.Context) iter.Seq2[audit.Standing, error] {
 			}
 		}
 	}
+}
+
+func (k kept) Standing(_ context.Context, app fleet.ID) (audit.Standing, bool, error) {
+	i := slices.IndexFunc(k.standings, func(s audit.Standing) bool { return s.App == app })
+	if i < 0 {
+		return audit.Standing{}, false, nil
+	}
+	return k.standings[i], true, nil
 }
 
 func (k kept) Turns(_ context.Context, app fleet.ID, limit int) ([]audit.Turn, error) {

@@ -38,7 +38,8 @@ func newStatus(apps appReader, policies Policies, all glancer) Command {
 			if err != nil {
 				return Reply{}, err
 			}
-			return StatusReply(audit.Judge(app, policies.Policy().For(app), req.Now)), nil
+			report := audit.Judge(app, policies.Policy().For(app), req.Now)
+			return statusReply(report, all.watched(ctx, report, req.Now)), nil
 		},
 	}
 }
@@ -107,7 +108,38 @@ var verdicts = map[audit.Verdict]struct{ word, sentence string }{
 
 // StatusReply is a judgement as a reply: the verdict first, then each check, the
 // money, the hazards, and when all of it was read.
-func StatusReply(r audit.Report) Reply {
+func StatusReply(r audit.Report) Reply { return statusReply(r, between{}) }
+
+// between is what looks between the nights found out of an app.
+type between struct {
+	items  []Item
+	fought bool // the same fix would not last
+}
+
+// betweenWithin is how long status waits for what is only an addition to it.
+const betweenWithin = time.Second
+
+// watched is what looks between the nights found out of an app that was just read. Where
+// that can't be read now, status goes without.
+func (g glancer) watched(ctx context.Context, r audit.Report, now time.Time) between {
+	if g.nights == nil {
+		return between{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, betweenWithin)
+	defer cancel()
+	s, found, err := g.nights.Standing(ctx, r.App.ID)
+	if err != nil || !found {
+		return between{}
+	}
+	if s.Watch.Night != s.Night || r.Verdict != audit.VerdictNotReady {
+		s.Watch.Drifts = nil
+	}
+	d := dates{g.policies.Policy().Nightly.Location(), now}
+	return between{items: watchItems(s.Watch, d), fought: s.Watch.Fought(now)}
+}
+
+// statusReply is StatusReply with what looks between the nights found.
+func statusReply(r audit.Report, seen between) Reply {
 	app, v := r.App, verdicts[r.Verdict]
 	reply := Reply{
 		Summary: app.Name + " is " + v.word + ": " + inShort(r),
@@ -128,9 +160,16 @@ func StatusReply(r audit.Report) Reply {
 		}
 		reply.Parts = append(reply.Parts, List{hazards})
 	}
+	if len(seen.items) > 0 {
+		reply.Parts = append(reply.Parts, List{seen.items})
+	}
+	fix := fixButton(r)
+	if seen.fought {
+		fix = nil
+	}
 	return with(reply,
 		Note{Line("Read ", At(app.ReadAt), " · ", Link(app.DashboardURL(), "dashboard"), release(app))},
-		Buttons{append(fixButton(r),
+		Buttons{append(fix,
 			Button{Label: "Share to channel", Share: "status " + string(app.ID)},
 			Button{Label: "Read again", Run: "status " + string(app.ID)},
 		)})

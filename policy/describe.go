@@ -73,7 +73,7 @@ func (p Policy) Describe() []Line {
 	add("digest.schedule", p.Nightly.Schedule)
 	add("digest.post_at", p.Nightly.PostAt)
 	add("digest.timezone", p.Nightly.Timezone)
-	add("digest.watch_every", Span(p.Nightly.WatchEvery))
+	add("digest.watch_every", spanOrOff(p.Nightly.WatchEvery))
 	add("digest.keep", Span(p.Nightly.Keep))
 	add("heroku.reserve", strconv.Itoa(p.Heroku.Reserve))
 	add("heroku.parallel", strconv.Itoa(p.Heroku.Parallel))
@@ -173,6 +173,14 @@ func Span(d time.Duration) string {
 
 // dayText is a number of whole days: 1d, where Span says 24h.
 func dayText(d time.Duration) string { return strconv.Itoa(int(d/(24*time.Hour))) + "d" }
+
+// spanOrOff is Span of what may be switched off.
+func spanOrOff(d time.Duration) string {
+	if d == 0 {
+		return "off"
+	}
+	return Span(d)
+}
 
 func count(n *int) string {
 	if n == nil {

@@ -146,7 +146,7 @@ type Nightly struct {
 	Schedule   string        // when to scan: cron, five fields, at most once a day, in Timezone
 	PostAt     string        // when to post, HH:MM in Timezone
 	Timezone   string        // IANA name
-	WatchEvery time.Duration // how often to look whether something was undone
+	WatchEvery time.Duration // how often to look whether something was undone; 0: never
 	Keep       time.Duration // for how long to keep what each night found
 }
 

@@ -283,7 +283,7 @@ func (r *reader) nightly(n ast.Node, key string, d *Nightly) {
 			}
 			d.Timezone = s
 		}},
-		{"watch_every", func(n ast.Node, key string) { r.duration(n, key, &d.WatchEvery, leastWatch, mostWatch) }},
+		{"watch_every", func(n ast.Node, key string) { r.durationOrOff(n, key, &d.WatchEvery, leastWatch, mostWatch) }},
 		{"keep", func(n ast.Node, key string) { r.duration(n, key, &d.Keep, leastKeep, mostKeep) }},
 	})
 }

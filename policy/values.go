@@ -140,6 +140,32 @@ func (r *reader) dayCount(n ast.Node, key string, to *time.Duration, least, most
 	*to = time.Duration(count) * 24 * time.Hour
 }
 
+// durationOrOff reads a time span, or that something is not to be done at all: off, or 0.
+func (r *reader) durationOrOff(n ast.Node, key string, to *time.Duration, least, most time.Duration) {
+	switch n := n.(type) {
+	case *ast.IntegerNode:
+		if n.GetToken().Value == "0" {
+			*to = 0
+			return
+		}
+	case *ast.BoolNode: // YAML of old reads off so
+		if !n.Value {
+			*to = 0
+			return
+		}
+	case *ast.StringNode:
+		if slices.Contains([]string{"off", "0"}, n.Value) {
+			*to = 0
+			return
+		}
+	}
+	before := len(r.mistakes)
+	r.duration(n, key, to, least, most)
+	if len(r.mistakes) > before {
+		r.mistakes[before].Text += "; off switches it off"
+	}
+}
+
 // oneOf reads one of a few words.
 func oneOf[T ~string](r *reader, n ast.Node, key string, to *T, allowed ...T) {
 	var words []string

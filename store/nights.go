@@ -207,6 +207,8 @@ func (s *Store) Prune(ctx context.Context, tx *sql.Tx, before time.Time) error {
 		{`DELETE FROM posts WHERE ticket IN (SELECT '` + chat.AboutDigest + `' || id FROM nights WHERE slot < $1)`, before.UnixMilli()},
 		{`DELETE FROM posts WHERE ticket IN (SELECT '` + chat.AboutStale + `' || id FROM nights WHERE slot < $1)`, before.UnixMilli()},
 		{`DELETE FROM posts WHERE ticket LIKE '` + chat.AboutReport + `%/%' AND ticket IN (SELECT ticket FROM posts WHERE ts > '' AND ts < $1)`, second},
+		{`DELETE FROM posts WHERE ticket IN (SELECT '` + chat.AboutDrift + `' || id FROM bulletins WHERE at < $1)`, before.UnixMilli()},
+		{`DELETE FROM bulletins WHERE at < $1`, before.UnixMilli()},
 		{`DELETE FROM night_dates WHERE night IN (SELECT id FROM nights WHERE slot < $1)`, before.UnixMilli()},
 		{`DELETE FROM nights WHERE slot < $1`, before.UnixMilli()},
 	} {

@@ -67,7 +67,7 @@ func (s *Store) standingsOf(ctx context.Context, apps []fleet.ID) (map[fleet.ID]
 	for i, app := range apps {
 		args[i] = string(app)
 	}
-	all, err := list(ctx, s.db, `SELECT body FROM standings WHERE app IN `+places(1, len(apps)), args, fromJSON[audit.Standing])
+	all, err := list(ctx, s.db, `SELECT body, watch FROM standings WHERE app IN `+places(1, len(apps)), args, readStanding)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,8 @@ func (s *Store) Standing(ctx context.Context, app fleet.ID) (audit.Standing, boo
 	return standing, ok, nil
 }
 
-// SaveStandings replaces the standings of those apps and adds the turns, as part of tx;
-// see audit.Store. A turn that is there already, by app, check and time, is replaced.
+// SaveStandings replaces the standings of those apps, but for what the watch knows, and adds
+// the turns, as part of tx; see audit.Store. A turn that is there already, by app, check and time, is replaced.
 func (s *Store) SaveStandings(ctx context.Context, tx *sql.Tx, standings []audit.Standing, turns []audit.Turn) error {
 	seen := make(map[any]bool, len(standings)+len(turns)) // PostgreSQL refuses the same row twice in a statement, SQLite does not
 	rows := make([][]any, 0, max(len(standings), len(turns)))
@@ -98,14 +98,17 @@ func (s *Store) SaveStandings(ctx context.Context, tx *sql.Tx, standings []audit
 			return fmt.Errorf("save how %s (%s) stands: it has no id or no night, or is there twice", standing.Name, standing.App)
 		}
 		seen[standing.App] = true
+		watched := truth(standing.Watched())
+		standing.Watch = audit.Watch{} // in a column of its own
 		body, err := json.Marshal(stored(standing))
 		if err != nil {
 			return fmt.Errorf("save how %s stands: %w", standing.Name, err)
 		}
-		rows = append(rows, []any{string(standing.App), standing.Name, toMillis(standing.Gone), string(body)})
+		rows = append(rows, []any{string(standing.App), standing.Name, toMillis(standing.Gone), string(body), standing.Night, watched, toMillis(standing.ReadAt)})
 	}
-	const intoStandings = `INSERT INTO standings (app, name, gone, body) VALUES %s
-		ON CONFLICT (app) DO UPDATE SET name = excluded.name, gone = excluded.gone, body = excluded.body`
+	const intoStandings = `INSERT INTO standings (app, name, gone, body, night, watched, looked) VALUES %s
+		ON CONFLICT (app) DO UPDATE SET name = excluded.name, gone = excluded.gone, body = excluded.body,
+			night = excluded.night, watched = excluded.watched, looked = excluded.looked, again = 0`
 	if err := insert(ctx, tx, intoStandings, rows); err != nil {
 		return fmt.Errorf("save how %d apps stand: %w", len(standings), withContext(ctx, err))
 	}

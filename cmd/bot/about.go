@@ -30,6 +30,8 @@ type selfView struct {
 	kinds    []string         // of all jobs that this bot runs
 	next     func() time.Time // when the next scan is due; nil: not known
 	now      func() time.Time
+	// watchEvery is how often the policy has apps looked at between the nights; 0: never.
+	watchEvery time.Duration
 }
 
 // selfStore is what it is read from; state is one.
@@ -40,13 +42,15 @@ type selfStore interface {
 	Nights(ctx context.Context, since time.Time, limit int) ([]audit.Night, error)
 	NextJob(ctx context.Context, kinds []string) (at time.Time, found bool, err error)
 	LedgerHead(ctx context.Context) (ledger.Head, error)
+	LookPlan(ctx context.Context) (audit.LookPlan, error)
+	Watching(ctx context.Context) (audit.Watching, error)
 }
 
 // allWork is every kind of job.
 func allWork() []string {
 	return []string{
 		approval.WorkApply, approval.WorkExpire, approval.WorkTell, approval.WorkLook, chat.WorkCommand, workAnnounce,
-		audit.WorkScan, audit.WorkDigest, audit.WorkStale, chat.WorkReport,
+		audit.WorkScan, audit.WorkDigest, audit.WorkStale, chat.WorkReport, audit.WorkWatch, audit.WorkDrift,
 	}
 }
 
@@ -69,6 +73,11 @@ func (v selfView) About(ctx context.Context) commands.About {
 		a.Scans = &scans
 	} else {
 		a.Unread = append(a.Unread, "the last scan")
+	}
+	if watched, err := v.watched(ctx); err == nil {
+		a.Watch = &watched
+	} else {
+		a.Unread = append(a.Unread, "the watch")
 	}
 	if work, err := v.work(ctx); err == nil {
 		a.Work = &work

@@ -29,7 +29,9 @@ type engine struct {
 	telling *jobs.Queue // messages and second looks: a slow Slack must not hold a rollout up
 	scans   *jobs.Queue // the whole fleet each night, which takes minutes or hours
 	reports *jobs.Queue // and for a person
+	watches *jobs.Queue // a few apps at a time, between the nights
 	nights  *nightWork
+	watch   *watchWork
 	bot     *chat.Bot
 	about   selfView
 }
@@ -48,6 +50,7 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		groups.Close()
 		return nil, nil, err
 	}
+	e.watch = newWatchWork(o, pol, state, apps, func() { e.telling.Wake() }, log)
 	e.desk = approval.NewDesk(approval.DeskConfig{
 		Store: state, Apps: urgent{apps}, Policy: inForce, People: people{e, groups}, ReadOnly: cfg.readOnly(), Wake: wake, Self: apps.ReadSelf,
 		Key: ledger.NewKey(cfg.ledgerKey.Reveal()),
@@ -90,6 +93,7 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		workAnnounce:      func(ctx context.Context, j *jobs.Job) error { return e.announceRules(ctx, j, state, pol) },
 		audit.WorkDigest:  func(ctx context.Context, j *jobs.Job) error { return e.bot.Digest(ctx, j) },
 		audit.WorkStale:   func(ctx context.Context, j *jobs.Job) error { return e.bot.Stale(ctx, j) },
+		audit.WorkDrift:   func(ctx context.Context, j *jobs.Job) error { return e.bot.Drift(ctx, j) },
 	})
 	e.scans = queue(scanWorkers, map[string]jobs.Handler{
 		audit.WorkScan: func(ctx context.Context, j *jobs.Job) error { return e.nights.scan(ctx, e, j) },
@@ -97,9 +101,13 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	e.reports = queue(reportWorkers, map[string]jobs.Handler{
 		chat.WorkReport: func(ctx context.Context, j *jobs.Job) error { return e.bot.Report(heroku.Background(ctx), j) },
 	})
+	e.watches = queue(watchWorkers, map[string]jobs.Handler{
+		audit.WorkWatch: func(ctx context.Context, j *jobs.Job) error { return e.watch.watch(ctx, j) },
+	})
 	e.about = selfView{
 		version: version(), started: o.now(), readOnly: cfg.readOnly(), policy: pol.Digest(), state: state, kinds: allWork(), now: o.now,
 		links: func() (up, of int) { return e.bot.Links() }, next: func() time.Time { return e.nights.next(o.now()) },
+		watchEvery: pol.Nightly.WatchEvery,
 	}
 	slackConfig.Commands = commands.New(commands.Deps{
 		Abouts: e.about,
@@ -107,6 +115,7 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		Nights: state, NextNight: e.nights.next, Releases: apps, Reports: reportStarter{e},
 	})
 	slackConfig.Digests, slackConfig.Reports = e.nights.digests(), e.nights.reports()
+	slackConfig.Drifts = e.watch.drifts()
 	slackConfig.Requests = state
 	slackConfig.Wake = wake
 	slackConfig.Telling = chat.Telling{

@@ -54,6 +54,12 @@ func (s oneState) Nights(context.Context, time.Time, int) ([]audit.Night, error)
 func (s oneState) NextJob(_ context.Context, kinds []string) (time.Time, bool, error) {
 	return s.now.Add(-90 * time.Second), slices.Contains(kinds, approval.WorkApply), s.err("jobs")
 }
+func (s oneState) LookPlan(context.Context) (audit.LookPlan, error) {
+	return audit.LookPlan{Apps: 1000}, s.err("watch")
+}
+func (s oneState) Watching(context.Context) (audit.Watching, error) {
+	return audit.Watching{Calls: 3, Looked: s.now.Add(-time.Minute), Found: 12, Pending: make([]audit.Drifted, 2)}, s.err("watch")
+}
 func (s oneState) LedgerHead(context.Context) (ledger.Head, error) {
 	return ledger.Head{Seq: 7, Hash: strings.Repeat("ab", 32)}, s.err("head")
 }
@@ -64,16 +70,18 @@ func TestGauges(t *testing.T) {
 		"": {
 			"zdd_build_info": 1, "zdd_read_only": 1, "zdd_database_up": 1, "zdd_tickets_pending": 1, "zdd_tickets_open": 2, "zdd_job_due_seconds": 90, "zdd_ledger_entries": 7,
 			"zdd_scan_finished_timestamp_seconds": float64(now.Add(-24 * time.Hour).Unix()), "zdd_digest_posted_timestamp_seconds": float64(now.Add(-18 * time.Hour).Unix()), "zdd_scan_unread_apps": 2, "zdd_scan_partial": 1,
+			"zdd_watch_apps": 1000, "zdd_watch_interval_seconds": 2 * 60 * 60, "zdd_watch_looked_timestamp_seconds": float64(now.Add(-time.Minute).Unix()), "zdd_watch_drifts_total": 12, "zdd_watch_untold_drifts": 2,
 		},
 		"database": {"zdd_build_info": 1, "zdd_read_only": 1, "zdd_database_up": 0},
 		"tickets": {
 			"zdd_build_info": 1, "zdd_read_only": 1, "zdd_database_up": 1, "zdd_ledger_entries": 7,
 			"zdd_scan_finished_timestamp_seconds": float64(now.Add(-24 * time.Hour).Unix()), "zdd_digest_posted_timestamp_seconds": float64(now.Add(-18 * time.Hour).Unix()), "zdd_scan_unread_apps": 2, "zdd_scan_partial": 1,
+			"zdd_watch_apps": 1000, "zdd_watch_interval_seconds": 2 * 60 * 60, "zdd_watch_looked_timestamp_seconds": float64(now.Add(-time.Minute).Unix()), "zdd_watch_drifts_total": 12, "zdd_watch_untold_drifts": 2,
 		},
 	} {
 		registry := prometheus.NewPedanticRegistry()
 		registry.MustRegister(newGauges(selfView{
-			version: "v1", readOnly: "no key", state: oneState{now, map[string]bool{gone: true}}, kinds: allWork(), now: func() time.Time { return now },
+			version: "v1", readOnly: "no key", state: oneState{now, map[string]bool{gone: true}}, kinds: allWork(), now: func() time.Time { return now }, watchEvery: 30 * time.Minute,
 		}))
 		families, err := registry.Gather()
 		if err != nil {
@@ -81,7 +89,7 @@ func TestGauges(t *testing.T) {
 		}
 		got := map[string]float64{}
 		for _, f := range families {
-			got[f.GetName()] = f.GetMetric()[0].GetGauge().GetValue()
+			got[f.GetName()] = f.GetMetric()[0].GetGauge().GetValue() + f.GetMetric()[0].GetCounter().GetValue()
 		}
 		if !maps.Equal(got, want) {
 			t.Errorf("without %q: got %v, want %v", gone, got, want)

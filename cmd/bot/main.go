@@ -46,6 +46,7 @@ type outside struct {
 	Night   <-chan struct{}                                                   // begins a nightly scan out of turn; nil: never, and only the demo does
 	Chat    chat.Timing                                                       // of the talk with Slack; likewise
 	Scan    audit.ScanTiming                                                  // of the nightly scan; likewise
+	Watch   audit.WatchTiming                                                 // of the looks between the nights; likewise, and the demo shortens them
 	Width   int                                                               // columns of Stdout; 0: not a terminal
 	Meter   bool                                                              // Stderr is a terminal, where a progress bar can be drawn
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network

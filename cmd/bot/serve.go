@@ -101,6 +101,10 @@ func serve(ctx context.Context, cfg config, o outside) error {
 	group.Go(func() error {
 		return state.run(ctx, func(ctx context.Context) error {
 			defer engine.telling.Wake() // changed rules are told of
+			if err := engine.watch.begin(ctx); err != nil {
+				return err
+			}
+			defer engine.watches.Wake()
 			return recordRules(ctx, state, ledger.NewKey(cfg.ledgerKey.Reveal()), pol, o.now())
 		})
 	})
@@ -114,6 +118,7 @@ func serve(ctx context.Context, cfg config, o outside) error {
 	group.Go(func() error { return engine.telling.Run(ctx) })
 	group.Go(func() error { return engine.scans.Run(ctx) })
 	group.Go(func() error { return engine.reports.Run(ctx) })
+	group.Go(func() error { return engine.watches.Run(ctx) })
 	group.Go(func() error { return engine.nights.run(ctx, o.Night) })
 	if cfg.port != "" {
 		group.Go(func() error { return serveHealth(ctx, cfg.port, health{engine.bot.Ready, state.Ready, registry}, log) })

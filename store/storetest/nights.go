@@ -337,7 +337,7 @@ func testMigrate(t *testing.T, o store.Options) {
 	}
 	err = s.Tx(t.Context(), func(tx *sql.Tx) error { // as migration 8 left it
 		for _, query := range []string{
-			`DROP TABLE turns`, `DROP TABLE standings`, `DROP TABLE first_look`, `DROP TABLE night_dates`, `DROP TABLE nights`,
+			`DROP TABLE bulletins`, `DROP TABLE watching`, `DROP TABLE turns`, `DROP TABLE standings`, `DROP TABLE first_look`, `DROP TABLE night_dates`, `DROP TABLE nights`,
 			`DROP INDEX ledger_ticket`, `DROP TABLE waivers`,
 			`DELETE FROM goose_db_version WHERE version_id > 8`,
 		} {

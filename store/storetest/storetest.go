@@ -53,6 +53,10 @@ func Run(t *testing.T, place func(t *testing.T) store.Options) {
 		{"standings", testStandings},
 		{"standings many", testStandingsMany},
 		{"turns", testTurns},
+		{"looks", testLooks},
+		{"looks due", testDueLooks},
+		{"watching", testWatching},
+		{"watching race", testWatchingRace},
 		{"prune", testPrune},
 		{"migrate", testMigrate},
 	} {
