@@ -379,6 +379,7 @@ func (s *Server) closeView(p *Person, all string) (string, error) {
 		stack := s.stacks[p.ID]
 		s.stacks[p.ID] = stack[:len(stack)-1]
 	}
+	s.stir()
 	if notify, _ := v.body["notify_on_close"].(bool); !notify {
 		return "closed", nil
 	}
@@ -390,23 +391,31 @@ func (s *Server) closeView(p *Person, all string) (string, error) {
 
 // shortcut runs a global shortcut, or one on the newest message that holds some text.
 func (s *Server) shortcut(p *Person, callback, on string) (string, error) {
-	payload := s.interaction("shortcut", p)
-	payload["callback_id"] = callback
-	payload["action_ts"] = s.nextTS()
-	payload["trigger_id"] = s.newTrigger(p.ID, "")
 	if on != "" {
 		i := slices.IndexFunc(s.visible(p), func(m *message) bool { return strings.Contains(fold(s.renderMessage(m)), fold(on)) })
 		if i < 0 {
 			return "", fmt.Errorf("%s sees no message with %q", p.Name, on)
 		}
-		m := s.visible(p)[i]
-		payload["type"] = "message_action"
-		payload["message"] = s.messageJSON(m)
-		payload["message_ts"] = m.ts
-		payload["channel"] = object{"id": m.channel, "name": s.channelName(m.channel)}
-		payload["response_url"] = s.newResponseURL(p.ID, m.channel, m)
+		return s.messageShortcut(p, callback, s.visible(p)[i]), nil
 	}
+	return s.runShortcut(p, callback, s.interaction("shortcut", p)), nil
+}
+
+// messageShortcut runs a shortcut on a message.
+func (s *Server) messageShortcut(p *Person, callback string, m *message) string {
+	payload := s.interaction("message_action", p)
+	payload["message"] = s.messageJSON(m)
+	payload["message_ts"] = m.ts
+	payload["channel"] = object{"id": m.channel, "name": s.channelName(m.channel)}
+	payload["response_url"] = s.newResponseURL(p.ID, m.channel, m)
+	return s.runShortcut(p, callback, payload)
+}
+
+func (s *Server) runShortcut(p *Person, callback string, payload object) string {
+	payload["callback_id"] = callback
+	payload["action_ts"] = s.nextTS()
+	payload["trigger_id"] = s.newTrigger(p.ID, "")
 	return s.dispatch(&envelope{kind: "interactive", payload: payload, lost: func(code string) {
 		s.notice(p, "timeout", fmt.Sprintf("The shortcut failed with the error %q", code))
-	}}), nil
+	}})
 }

@@ -129,17 +129,22 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if req != nil {
 		args = req.args
 	}
+	var said object // what is answered
 	note := func(status int, code string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.noteCall(Call{Method: name, Status: status, Error: code, Args: args})
+		s.noteCall(Call{Method: name, Status: status, Error: code, Args: args, answer: said})
+	}
+	done := func(code string, body object) {
+		said = body
+		note(http.StatusOK, code)
 	}
 	after := s.meetFault(w, r, name, note)
 	if after == faultDone {
 		return
 	}
 	if err != nil {
-		s.answer(w, name, nil, nil, err, note)
+		s.answer(w, name, nil, nil, err, done)
 		return
 	}
 	body, wait, err := s.call(req, token)
@@ -153,12 +158,12 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		note(http.StatusTooManyRequests, "ratelimited")
 		writeJSON(w, http.StatusTooManyRequests, object{"ok": false, "error": "ratelimited"})
 	default:
-		s.answer(w, name, req, body, err, note)
+		s.answer(w, name, req, body, err, done)
 	}
 }
 
 // answer writes what a method said. Slack answers 200 to refusals too.
-func (s *Server) answer(w http.ResponseWriter, name string, req *request, body object, err error, note func(int, string)) {
+func (s *Server) answer(w http.ResponseWriter, name string, req *request, body object, err error, note func(code string, body object)) {
 	s.mu.Lock()
 	w.Header().Set("X-OAuth-Scopes", strings.Join(s.scopes, ","))
 	s.mu.Unlock()
@@ -189,7 +194,7 @@ func (s *Server) answer(w http.ResponseWriter, name string, req *request, body o
 			body["response_metadata"] = meta
 		}
 	}
-	note(http.StatusOK, code)
+	note(code, body)
 	writeJSON(w, http.StatusOK, body)
 }
 

@@ -98,6 +98,7 @@ func (e errUsage) Error() string { return e.why + "\n\n" + controlUsage() }
 func (s *Server) do(line, base string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.stir() // whatever it changes, those who watch look again
 	s.base = or(s.base, base)
 	verb, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)

@@ -67,6 +67,7 @@ func (s *Server) dispatch(e *envelope) string {
 		body["retry_attempt"] = e.attempt
 		body["retry_reason"] = e.reason
 	}
+	s.onWire(wireNote{Kind: "envelope", Name: e.kind, Envelope: e.id}, body, nil)
 	to := live
 	switch s.deliver {
 	case Random:
@@ -134,6 +135,7 @@ func (s *Server) heard(l *link, data []byte) {
 		return
 	}
 	e.acked = true
+	s.onWire(wireNote{Kind: "ack", Name: e.kind, Envelope: e.id}, ack.Payload, nil)
 	delete(s.pending, e.id)
 	s.record(Event{Kind: "ack", By: "bot", Envelope: e.id, Text: e.kind})
 	if e.answered != nil {

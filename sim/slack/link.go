@@ -170,6 +170,7 @@ func (s *Server) runLink(conn *websocket.Conn, greet string) {
 	writer.Wait()
 	s.mu.Lock()
 	s.links = slices.DeleteFunc(s.links, func(other *link) bool { return other == l })
+	s.stir()
 	s.mu.Unlock()
 }
 
@@ -188,6 +189,7 @@ func (s *Server) join(l *link, greet string) bool {
 		return true
 	}
 	s.links = append(s.links, l)
+	s.stir()
 	if greet != "no-hello" {
 		l.sendJSON(object{
 			"type":            "hello",

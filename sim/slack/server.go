@@ -52,6 +52,8 @@ type Options struct {
 	// top-level text that screen readers and notifications need, and arguments
 	// that the method does not document.
 	Strict bool
+	// Shortcuts are the app's message shortcuts; nil: "Check with zdd".
+	Shortcuts []Shortcut
 	// RawCommands sends a slash command's text as typed, as an app does whose manifest
 	// leaves should_escape off. By default people, channels and links arrive as
 	// <@U…|name>, <#C…|name> and <https://…>.
@@ -85,6 +87,7 @@ type Server struct {
 
 	mu         sync.Mutex // guards all below
 	closed     bool
+	boot       string // tells this server from the one before it
 	ws         Workspace
 	base       string // http://HOST that the bot calls us by
 	scopes     []string
@@ -104,11 +107,17 @@ type Server struct {
 	triggers  map[string]*trigger
 	responses map[string]*responseURL
 
+	offered map[string][]object // what the app last offered for a select, by offerKey
+
 	events []Event
 	wake   chan struct{} // closed and replaced at each event
 	calls  []Call
 	rates  map[string][]time.Time
 	faults []*fault
+
+	keepWire          bool // somebody looks
+	wire              []wireNote
+	wireSeq, wireSize int
 
 	tickets     map[string]bool // unused ?ticket= of links
 	links       []*link
@@ -143,7 +152,12 @@ func New(opts Options) *Server {
 	if opts.Events == nil {
 		opts.Events = []string{"app_mention", "message.im", "app_home_opened"}
 	}
+	if opts.Shortcuts == nil {
+		opts.Shortcuts = []Shortcut{{Name: "Check with zdd", Callback: "zdd_check"}}
+	}
 	s := &Server{
+		boot:       secret()[:8],
+		offered:    map[string][]object{},
 		opts:       opts,
 		log:        opts.Log,
 		mux:        http.NewServeMux(),
@@ -182,6 +196,9 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /_control/links", machineOnly(s.serveLinks))
 	s.mux.HandleFunc("GET /_control/see/{person}", machineOnly(s.serveSee))
 	s.mux.HandleFunc("GET /_control/file/{id}", machineOnly(s.serveFile))
+	s.mux.HandleFunc("GET /_control/page/{person}", machineOnly(s.servePage))
+	s.mux.HandleFunc("POST /_control/page/{person}/act", machineOnly(s.serveAct))
+	s.mux.HandleFunc("GET /_control/wire", machineOnly(s.serveWire))
 	s.mux.HandleFunc("GET /_control/help", machineOnly(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, controlUsage()) }))
 }
 
@@ -275,8 +292,7 @@ func (s *Server) record(e Event) int {
 		e.ChannelName = s.channelName(e.Channel)
 	}
 	s.events = append(s.events, e)
-	close(s.wake)
-	s.wake = make(chan struct{})
+	s.stir()
 	return e.Seq
 }
 
@@ -295,6 +311,8 @@ type Call struct {
 	Status int       `json:"status"` // of HTTP; 0 where the connection was cut
 	Error  string    `json:"error,omitempty"`
 	Args   object    `json:"args,omitempty"` // without the token
+
+	answer object // for those who watch; not kept
 }
 
 // Calls returns a copy of the log of requests.
@@ -318,6 +336,8 @@ func (s *Server) noteCall(c Call) {
 		c.Args = maps.Clone(c.Args)
 		delete(c.Args, "token")
 	}
+	s.onWire(wireNote{Kind: "call", Name: c.Method, Status: c.Status, Error: c.Error}, c.Args, c.answer)
+	c.answer = nil
 	s.calls = append(s.calls, c)
 	s.log.Debug("slack call", "method", c.Method, "status", c.Status, "err", c.Error)
 }

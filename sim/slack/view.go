@@ -23,8 +23,9 @@ type view struct {
 	root     string
 	previous string
 	hash     string
-	body     object         // as the app gave it
-	state    map[string]any // block id → action id → value
+	body     object            // as the app gave it
+	state    map[string]any    // block id → action id → value
+	errors   map[string]string // what the app said of the last submission, by block id
 	seq      int
 }
 
@@ -208,7 +209,7 @@ func (s *Server) viewsUpdate(q *request) (object, error) {
 }
 
 func (s *Server) updateView(v *view, body object) {
-	v.body = body
+	v.body, v.errors = body, nil
 	v.state = stateOf(v.blocks(), v.state)
 	s.rehash(v)
 	kind := "view"
@@ -259,6 +260,7 @@ func (s *Server) submitted(v *view, payload json.RawMessage) {
 	if len(payload) > 0 {
 		json.Unmarshal(payload, &answer) // an unreadable answer closes the view, as none does
 	}
+	defer s.stir()
 	user := v.user
 	said := func(kind, text string) {
 		s.record(Event{Kind: kind, To: s.ws.nameOf(user), By: "bot", TS: v.id, Text: text})
@@ -275,6 +277,7 @@ func (s *Server) submitted(v *view, payload json.RawMessage) {
 	case "clear":
 		delete(s.stacks, user)
 	case "errors":
+		v.errors = answer.Errors
 		for _, block := range slices.Sorted(maps.Keys(answer.Errors)) {
 			said("errors", s.labelOf(v, block)+": "+answer.Errors[block])
 		}
