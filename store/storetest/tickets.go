@@ -15,7 +15,6 @@ import (
 	"example.com/zdd/fleet"
 	"example.com/zdd/jobs"
 	"example.com/zdd/ledger"
-	"example.com/zdd/plan"
 	"example.com/zdd/store"
 )
 
@@ -240,7 +239,7 @@ func testTicketsMany(t *testing.T, o store.Options) {
 	s := open(t, o)
 	batch := pending("a")
 	one := batch.Plan
-	batch.Plan = plan.Plan{Name: "shop and 1 more", Hash: "4567"}
+	batch.Plan.App, batch.Plan.Name, batch.Plan.Hash = "", "shop and 1 more", "4567"
 	for _, app := range []string{shop, "fedcba98-7654-4321-8f01-23456789abcd"} {
 		part := approval.Part{Wish: batch.Wish, Plan: one}
 		part.Plan.App = fleet.ID(app)
