@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,7 +89,7 @@ func commands() []command {
 		{"rollback APP", "release the code before the current one", doRollback},
 		{"config APP KEY", "set a config var, which makes a release", doConfig},
 		{"crash APP [DYNO]", "crash a dyno (default web.1); it starts again after 20 minutes", doCrash},
-		{"set APP key=value…", "change an app behind the bot's back", doSet},
+		{"set APP key=value…", "change an app behind the bot's back, or all whose names match: set shop-* …", doSet},
 		{"create NAME [key=value…]", "make an app", doCreate},
 		{"generate N NAME [key=value…]", "make N apps alike, NAME-001 and so on", doGenerate},
 		{"rename APP NEW", "rename an app; its id stays", doRename},
@@ -244,6 +245,9 @@ func doCrash(s *Server, now time.Time, args []string) (string, error) {
 }
 
 func doSet(s *Server, now time.Time, args []string) (string, error) {
+	if len(args) > 0 && strings.Contains(args[0], "*") {
+		return setAll(s, now, args[0], args[1:])
+	}
 	a, args, err := s.appArg(now, args)
 	if err != nil {
 		return "", err
@@ -261,6 +265,29 @@ func doSet(s *Server, now time.Time, args []string) (string, error) {
 	}
 	a.settle(now)
 	return s.world.summary(a, now), nil
+}
+
+// setAll changes every app whose name the pattern matches, as a script of somebody's does.
+func setAll(s *Server, now time.Time, pattern string, args []string) (string, error) {
+	var names []string
+	for _, a := range s.world.apps {
+		matched, err := path.Match(pattern, a.name)
+		if err != nil {
+			return "", fmt.Errorf("%q is no pattern", pattern)
+		}
+		if matched {
+			names = append(names, a.name)
+		}
+	}
+	if len(names) == 0 {
+		return "", fmt.Errorf("no app's name is like %q", pattern)
+	}
+	for _, name := range names {
+		if _, err := doSet(s, now, append([]string{name}, args...)); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%d apps like %s were changed", len(names), pattern), nil
 }
 
 func doCreate(s *Server, now time.Time, args []string) (string, error) {
