@@ -14,6 +14,8 @@ type Call struct {
 	Status  int       `json:"status"`  // 0: no answer was given
 	Fault   string    `json:"fault,omitzero"`
 	Body    string    `json:"body,omitzero"`
+
+	ended bool
 }
 
 // keptCalls bounds the raw list; counts go on beyond it.
@@ -37,7 +39,7 @@ func (l *callLog) begin(c Call) (n int) {
 
 func (l *callLog) end(n, status int, f *fault) {
 	if i := n - l.first; i >= 0 && i < len(l.calls) {
-		l.calls[i].Status = status
+		l.calls[i].Status, l.calls[i].ended = status, true
 		if f != nil {
 			l.calls[i].Fault = string(f.kind)
 		}

@@ -42,8 +42,12 @@ func (s *Server) control(rw http.ResponseWriter, r *http.Request, body string) {
 		s.sayJSON(rw, map[string]any{"counts": s.CallCounts(), "calls": s.Calls()})
 	case r.Method == http.MethodGet && what == "state":
 		s.sayJSON(rw, s.state())
+	case r.Method == http.MethodGet && what == "live":
+		s.serveLive(rw, r, s.look)
+	case r.Method == http.MethodGet && what == "wire":
+		s.serveLive(rw, r, s.lookAtCalls)
 	default:
-		http.Error(rw, "want POST /_control/do, or GET /_control/app/NAME, /_control/calls or /_control/state", http.StatusNotFound)
+		http.Error(rw, "want POST /_control/do, or GET /_control/app/NAME, /_control/calls, /_control/state, /_control/live or /_control/wire", http.StatusNotFound)
 	}
 }
 
