@@ -89,8 +89,8 @@ func TestALiveFleet(t *testing.T) {
 			{"set shop web=2 scaler=2..5", `"scaler":"2–5","native":false`, `"blog"`},
 			{"crash shop web.1", `"state":"crashed"`, `"blog"`},
 			{"deploy blog", `"deploying":true`, `"shop"`},
-			{"latency 2s", `world {"latency":"2s"`, "apps"},
-			{"fault * /** 503json", `"faults":["* /** 503json"]`, "apps"},
+			{"latency 2s", `world {"latency":"2s"`, "\napps"},
+			{"fault * /** 503json", `"faults":["* /** 503json"]`, "\napps"},
 		} {
 			time.Sleep(10 * time.Second) // what the line before set off is over
 			news()
