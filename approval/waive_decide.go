@@ -63,10 +63,10 @@ func (v *waiverVoter) decide(w *policy.Waiver, now time.Time) (Change, *No) {
 	case voted && w.State == policy.WaiverActive:
 		return Change{}, nil
 	case w.State != policy.WaiverPending:
-		return Change{}, settledWaiver(*w)
+		return Change{}, settledWaiver(*w, now)
 	case !now.Before(w.DecideBy):
 		change := expireWaiver(w, now, v.by.ID)
-		return change, settledWaiver(*w)
+		return change, settledWaiver(*w, now)
 	case self && !v.policy.Approval.SelfApproval:
 		return Change{}, no("You asked for this, so another approver has to decide. Nothing was waived; you can still cancel it: `/zdd cancel %s`.", w.ID)
 	case v.mayUnread != nil:
@@ -117,10 +117,10 @@ func (d *Waivers) Deny(ctx context.Context, id string, by Person, reason string)
 		case w.State == policy.WaiverDenied && w.DecidedBy == by.ID:
 			return Change{}, nil
 		case w.State != policy.WaiverPending:
-			return Change{}, settledWaiver(*w)
+			return Change{}, settledWaiver(*w, now)
 		case !now.Before(w.DecideBy):
 			change := expireWaiver(w, now, by.ID)
-			return change, settledWaiver(*w)
+			return change, settledWaiver(*w, now)
 		case unread != nil:
 			return Change{}, unread
 		case !may:
@@ -166,9 +166,9 @@ func (d *Waivers) End(ctx context.Context, id string, by Person, reason string) 
 			return Change{}, nil
 		case w.State == policy.WaiverPending && !now.Before(w.DecideBy):
 			change := expireWaiver(w, now, by.ID)
-			return change, settledWaiver(*w)
+			return change, settledWaiver(*w, now)
 		case w.State.Final(), holds && !now.Before(w.Until): // its own work ends it, and looks who is to be reminded
-			return Change{}, settledWaiver(*w)
+			return Change{}, settledWaiver(*w, now)
 		case right.unread != nil:
 			return Change{}, right.unread
 		case !right.may && holds:
@@ -249,9 +249,9 @@ func (d *Waivers) decide(ctx context.Context, was policy.Waiver, by Person, trie
 }
 
 // settledWaiver answers to a decision that comes after another one, or after the end.
-func settledWaiver(w policy.Waiver) *No {
+func settledWaiver(w policy.Waiver, now time.Time) *No {
 	switch {
-	case w.State == policy.WaiverActive:
+	case w.State == policy.WaiverActive && now.Before(w.Until):
 		return no("`%s` is decided already. As long as it holds, `/zdd unwaive %s %s` ends it.", w.ID, w.Name, w.Check)
 	case w.State == policy.WaiverDenied:
 		return no("`%s` was denied already, and waived nothing. To ask for it anew: `/zdd %s`.", w.ID, waiveLine(w))

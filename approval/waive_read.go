@@ -115,15 +115,16 @@ func (r *WaiverReader) list(ctx context.Context, f WaiverFilter) ([]policy.Waive
 		case !w.Waives(w.App, w.Check, now):
 			continue
 		}
-		why, err := r.Proof(ctx, w)
-		if err != nil {
+		why, over, err := r.proof(ctx, w)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if why != "" {
+		case over:
+		case why != "":
 			r.forged(ctx, w, why)
-			continue
+		default:
+			held = append(held, w)
 		}
-		held = append(held, w)
 	}
 	slices.SortStableFunc(held, func(a, b policy.Waiver) int { return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.ID, b.ID)) })
 	return held, nil
@@ -160,23 +161,29 @@ func noWaiver(text string) *No {
 // changed while this read the ledger is not said to be forged: it is looked at as it is by
 // then, and where it is over there is nothing left to prove.
 func (r *WaiverReader) Proof(ctx context.Context, w policy.Waiver) (why string, err error) {
+	why, _, err = r.proof(ctx, w)
+	return why, err
+}
+
+// proof is Proof; over says that the waiver has ended meanwhile.
+func (r *WaiverReader) proof(ctx context.Context, w policy.Waiver) (why string, over bool, err error) {
 	for {
 		why, err := r.held(ctx, w)
 		if err != nil {
-			return "", fmt.Errorf("read what the ledger tells of %s: %w", w.ID, err)
+			return "", false, fmt.Errorf("read what the ledger tells of %s: %w", w.ID, err)
 		}
 		if why == "" {
-			return "", nil
+			return "", false, nil
 		}
 		again, err := r.Store.Waiver(ctx, w.ID)
 		if err != nil && !errors.Is(err, ErrNoWaiver) {
-			return "", err
+			return "", false, err
 		}
 		if err != nil || again.Rev <= w.Rev {
-			return why, nil
+			return why, false, nil
 		}
 		if again.State.Final() {
-			return fmt.Sprintf("%s is %s by now", w.ID, again.State), nil
+			return fmt.Sprintf("%s is %s by now", w.ID, again.State), true, nil
 		}
 		w = again
 	}

@@ -1,0 +1,766 @@
+package approval_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/zdd/approval"
+	"example.com/zdd/fleet"
+	"example.com/zdd/fleet/fleettest"
+	"example.com/zdd/ledger"
+	"example.com/zdd/policy"
+)
+
+// strict is everyday with waivers that somebody else has to approve.
+const strict = everyday + "waivers: { approval: required }\n"
+
+// counter is a bench with a desk for waivers.
+type counter struct {
+	*bench
+	*approval.Waivers
+	forged   []string // what was told to Forged
+	still    bool     // what Still answers
+	stillErr error
+}
+
+func newCounter(t *testing.T, yaml string) *counter {
+	t.Helper()
+	c := &counter{bench: newBench(t, yaml)}
+	c.Waivers = c.waivers("")
+	return c
+}
+
+func (c *counter) waivers(readOnly string) *approval.Waivers {
+	return approval.NewWaivers(approval.WaiversConfig{
+		Desk: c.desk(readOnly), Store: c.store, Checks: []string{"web-dynos", "preboot"},
+		Forged: func(_ context.Context, w policy.Waiver, why string) { c.forged = append(c.forged, w.ID+": "+why) },
+		Still: func(context.Context, policy.Waiver) (bool, string, error) {
+			return c.still, "Preboot is off", c.stillErr
+		},
+	})
+}
+
+// want is a request that is granted as everyday has it: preboot, for 30 days, by UASK.
+func (c *counter) want(with ...func(a *approval.WaiveFor)) approval.WaiveFor {
+	c.origin++
+	a := approval.WaiveFor{
+		App: fleettest.App("standard-1x").ID, Name: "shop", Check: "preboot", Reason: policy.AcceptedRisk, Text: "it is <fine>",
+		Until: c.now.AddDate(0, 0, 30), By: person("UASK"), Channel: "C0", Origin: fmt.Sprint("waive-", c.origin),
+	}
+	for _, w := range with {
+		w(&a)
+	}
+	return a
+}
+
+// waive makes a waiver, or ends the test.
+func (c *counter) waive(with ...func(a *approval.WaiveFor)) policy.Waiver {
+	c.t.Helper()
+	w, made, err := c.Waivers.Ask(c.t.Context(), c.want(with...))
+	if err != nil || !made {
+		c.t.Fatalf("waive: %v, made %v: %s", err, made, w.ID)
+	}
+	return w
+}
+
+func (c *counter) waiver(id string) policy.Waiver {
+	c.t.Helper()
+	w, err := c.store.Waiver(c.t.Context(), id)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return w
+}
+
+// holding are the ids of what holds of the app.
+func (c *counter) holding() string {
+	c.t.Helper()
+	held, err := c.Holding(c.t.Context(), fleettest.App("standard-1x").ID)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var ids []string
+	for _, w := range held {
+		ids = append(ids, w.ID)
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestAskWaiver(t *testing.T) {
+	for name, c := range map[string]struct {
+		policy string // default everyday
+		with   func(a *approval.WaiveFor)
+		before func(c *counter)
+		no     string // empty: it is granted
+		state  policy.WaiverState
+		verbs  string
+	}{
+		"at once":              {state: policy.WaiverActive, verbs: "waived UASK"},
+		"with an approval":     {policy: strict, state: policy.WaiverPending, verbs: "waiver-asked UASK"},
+		"by a group":           {with: func(a *approval.WaiveFor) { a.By = person("UOPS") }, state: policy.WaiverActive, verbs: "waived UOPS"},
+		"no operator":          {with: func(a *approval.WaiveFor) { a.By = person("UANY") }, no: "`people.operators` does not name you"},
+		"another workspace":    {with: func(a *approval.WaiveFor) { a.By.Team = "TX" }, no: "of another workspace"},
+		"a guest":              {before: func(c *counter) { c.kinds["UASK"] = "a guest" }, no: "a guest"},
+		"Slack is away":        {before: func(c *counter) { c.noKinds = errors.New("away") }, no: "could not find out from Slack who you are"},
+		"nothing may change":   {before: func(c *counter) { c.Waivers = c.waivers("I can look but not change anything.") }, no: "I can look"},
+		"no such check":        {with: func(a *approval.WaiveFor) { a.Check = "pre`boot" }, no: "There is no check `preboot`. Nothing was waived. The checks are `web-dynos`, `preboot`."},
+		"all checks":           {with: func(a *approval.WaiveFor) { a.Check = "*" }, no: "no check `*`"},
+		"no such reason":       {with: func(a *approval.WaiveFor) { a.Reason = "busy" }, no: "`busy` is no reason"},
+		"a time that is over":  {with: func(a *approval.WaiveFor) { a.Until = a.Until.AddDate(0, 0, -31) }, no: "is over already, so nothing was waived"},
+		"this very moment":     {with: func(a *approval.WaiveFor) { a.Until = a.Until.AddDate(0, 0, -30) }, no: "is over already"},
+		"no time":              {with: func(a *approval.WaiveFor) { a.Until = time.Time{} }, no: "is over already"},
+		"as long as there is":  {with: func(a *approval.WaiveFor) { a.Until = a.Until.AddDate(0, 0, 60) }, state: policy.WaiverActive, verbs: "waived UASK"},
+		"longer":               {with: func(a *approval.WaiveFor) { a.Until = a.Until.AddDate(0, 0, 61) }, no: "at the most (`waivers.longest`)"},
+		"for ever":             {with: func(a *approval.WaiveFor) { a.Until = a.Until.AddDate(900, 0, 0) }, no: "is longer. Nothing was waived"},
+		"a migration of weeks": {with: func(a *approval.WaiveFor) { a.Reason = policy.MigrationWindow }, no: "A `migration-window` holds until"},
+		"a migration of a week": {
+			with:  func(a *approval.WaiveFor) { a.Reason, a.Until = policy.MigrationWindow, a.Until.AddDate(0, 0, -23) },
+			state: policy.WaiverActive, verbs: "waived UASK"},
+		"nobody could approve": {
+			policy: "people: { operators: [UASK] }\nwaivers: { approval: required }", no: "`people.approvers` is empty"},
+		"only oneself could": {
+			policy: "people: { operators: [UASK], approvers: [UASK] }\nwaivers: { approval: required }", no: "names only you"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.policy == "" {
+				c.policy = everyday
+			}
+			b := newCounter(t, c.policy)
+			if c.before != nil {
+				c.before(b)
+			}
+			a := b.want()
+			if c.with != nil {
+				c.with(&a)
+			}
+			w, made, err := b.Waivers.Ask(t.Context(), a)
+			if c.no != "" {
+				wantNo(t, err, c.no)
+				wantVerbs(t, b.bench, "")
+				return
+			}
+			if err != nil || !made || w.State != c.state || w.ID != "W-1" || !w.Until.Equal(a.Until) {
+				t.Fatalf("got %s %s, made %t, %v, want W-1 %s", w.ID, w.State, made, err, c.state)
+			}
+			wantVerbs(t, b.bench, c.verbs)
+			if got := b.work(approval.WorkWaiver); !slices.Equal(got, []string{"W-1"}) || b.woken == 0 {
+				t.Errorf("got work %q, woken %d times", got, b.woken)
+			}
+			// The same request makes no second one; somebody else's can't be the same.
+			again, made, err := b.Waivers.Ask(t.Context(), a)
+			if err != nil || made || again.ID != w.ID {
+				t.Errorf("again: got %s, made %t, %v, want W-1", again.ID, made, err)
+			}
+			a.By = person("UASK2")
+			if _, _, err := b.Waivers.Ask(t.Context(), a); err == nil || !strings.Contains(err.Error(), "somebody else's") {
+				t.Errorf("by another: got %v, want an error", err)
+			}
+			// Nor does the same wish of the same person.
+			a.By, a.Origin = person(w.By), "another"
+			if again, made, err := b.Waivers.Ask(t.Context(), a); err != nil || made || again.ID != w.ID {
+				t.Errorf("the same again: got %s, made %t, %v, want W-1", again.ID, made, err)
+			}
+			wantVerbs(t, b.bench, c.verbs)
+		})
+	}
+}
+
+// A person rings the approvers for so many waivers at a time.
+func TestAskWaiversOneTooMany(t *testing.T) {
+	b := newCounter(t, strict)
+	for i := range 20 {
+		b.waive(func(a *approval.WaiveFor) { a.Until = a.Until.Add(-time.Duration(i) * time.Hour) })
+	}
+	_, _, err := b.Waivers.Ask(t.Context(), b.want(func(a *approval.WaiveFor) { a.Check = "web-dynos" }))
+	wantNo(t, err, "You have 20 waivers that wait for an approval already")
+	if _, made, err := b.Waivers.Ask(t.Context(), b.want(func(a *approval.WaiveFor) { a.By = person("UASK2") })); err != nil || !made {
+		t.Errorf("another one: got %t, %v, want theirs", made, err)
+	}
+	b.after(24 * time.Hour) // nobody decided
+	b.waive(func(a *approval.WaiveFor) { a.Check = "web-dynos" })
+}
+
+func TestApproveWaiver(t *testing.T) {
+	for name, c := range map[string]struct {
+		policy string
+		before func(c *counter)
+		by     string // default UYES
+		no     string
+		state  policy.WaiverState
+		verbs  string // after "waiver-asked UASK, "
+	}{
+		"an approver":  {state: policy.WaiverActive, verbs: "waived UYES"},
+		"by a group":   {by: "UFIN", state: policy.WaiverActive, verbs: "waived UFIN"},
+		"no approver":  {by: "UANY", no: "`people.approvers` does not name you", state: policy.WaiverPending, verbs: "refused UANY"},
+		"who asked":    {by: "UASK", no: "You asked for this, so another approver has to decide", state: policy.WaiverPending, verbs: "refused UASK"},
+		"a guest":      {before: func(c *counter) { c.kinds["UYES"] = "a guest" }, no: "a guest", state: policy.WaiverPending, verbs: "refused UYES"},
+		"groups away":  {by: "UFIN", before: func(c *counter) { c.noGroups = errors.New("away") }, no: "could not read from Slack who is in them", state: policy.WaiverPending, verbs: "refused UFIN"},
+		"too late":     {before: func(c *counter) { c.after(24 * time.Hour) }, no: "Nobody decided on `W-1` in time", state: policy.WaiverExpired, verbs: "waiver-expired zdd"},
+		"just in time": {before: func(c *counter) { c.after(24*time.Hour - time.Millisecond) }, state: policy.WaiverActive, verbs: "waived UYES"},
+		"denied": {before: func(c *counter) { c.deny("W-1", "UYES2") }, no: "was denied already", state: policy.WaiverDenied,
+			verbs: "waiver-denied UYES2, refused UYES"},
+		"withdrawn": {before: func(c *counter) { c.endIt("W-1", "UASK") }, no: "was cancelled already", state: policy.WaiverCancelled,
+			verbs: "unwaived UASK, refused UYES"},
+		"who asked may no longer": {
+			before: func(c *counter) { c.setPolicy(strings.Replace(strict, "UASK, UASK2, SOPS", "UASK2", 1)) },
+			no:     "is no longer among the operators. Nothing was waived", state: policy.WaiverCancelled, verbs: "unwaived zdd"},
+		"who asked has left": {
+			before: func(c *counter) { c.kinds["UASK"] = "deactivated" }, no: "by now deactivated. Nothing was waived", state: policy.WaiverCancelled, verbs: "unwaived zdd"},
+		"the policy is stricter by now": {
+			before: func(c *counter) { c.setPolicy(strict + "\n#"); c.policy.Waivers.Longest = 10 * 24 * time.Hour },
+			no:     "`waivers.longest`", state: policy.WaiverPending, verbs: "refused UYES"},
+		"self-approval": {
+			policy: "people: { operators: [UASK], approvers: [UASK] }\napproval: { self_approval: true }\nwaivers: { approval: required }",
+			by:     "UASK", state: policy.WaiverActive, verbs: "waived UASK"},
+		"altered meanwhile": {
+			before: func(c *counter) {
+				c.tamperWaiver("W-1", func(w *policy.Waiver) { w.Until = w.Until.AddDate(0, 0, 30) })
+			},
+			no: "its record in the database was altered. Nothing was waived", state: policy.WaiverCancelled, verbs: "unwaived zdd"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.policy == "" {
+				c.policy = strict
+			}
+			b := newCounter(t, c.policy)
+			b.waive()
+			if got := b.holding(); got != "" {
+				t.Errorf("before the decision %s holds", got)
+			}
+			if c.before != nil {
+				c.before(b)
+			}
+			by := c.by
+			if by == "" {
+				by = "UYES"
+			}
+			w, err := b.Waivers.Approve(t.Context(), "w1", person(by))
+			if c.no != "" {
+				wantNo(t, err, c.no)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if w.State != c.state || b.waiver("W-1").State != c.state {
+				t.Errorf("got %s, stored %s, want %s", w.State, b.waiver("W-1").State, c.state)
+			}
+			wantVerbs(t, b.bench, "waiver-asked UASK, "+c.verbs)
+			want := ""
+			if c.state == policy.WaiverActive {
+				want = "W-1"
+				if again, err := b.Waivers.Approve(t.Context(), "W-1", person(by)); err != nil || again.Rev != w.Rev {
+					t.Errorf("a second click: got rev %d, %v, want %d", again.Rev, err, w.Rev)
+				}
+				if !w.From.Equal(b.now) || len(w.Votes) != 1 {
+					t.Errorf("it holds from %s by %v, want from %s", w.From, w.Votes, b.now)
+				}
+			}
+			if got := b.holding(); got != want {
+				t.Errorf("got %q to hold, want %q", got, want)
+			}
+			if len(b.forged) > 0 {
+				t.Errorf("forged: %q", b.forged)
+			}
+		})
+	}
+}
+
+func (c *counter) deny(id, user string) {
+	c.t.Helper()
+	if _, err := c.Waivers.Deny(c.t.Context(), id, person(user), "not now"); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *counter) endIt(id, user string) {
+	c.t.Helper()
+	if _, err := c.End(c.t.Context(), id, person(user), ""); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// tamperWaiver writes a waiver into the database past the store, as who owns it can.
+func (c *counter) tamperWaiver(id string, with func(w *policy.Waiver)) {
+	c.t.Helper()
+	w := c.waiver(id)
+	with(&w)
+	body, err := json.Marshal(w)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.write(id, string(w.State), string(w.App), string(body))
+}
+
+func (c *counter) write(id, state, app, body string) {
+	c.t.Helper()
+	err := c.store.Tx(c.t.Context(), func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(c.t.Context(), `UPDATE waivers SET state = $1, app = $2, body = $3 WHERE n = $4`, state, app, body, strings.TrimPrefix(id, "W-"))
+		return err
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func TestDenyWaiver(t *testing.T) {
+	b := newCounter(t, strict)
+	b.waive()
+	_, err := b.Waivers.Deny(t.Context(), "W-1", person("UASK"), "mine")
+	wantNo(t, err, "`people.approvers` does not name you")
+	w, err := b.Waivers.Deny(t.Context(), "w-1", person("UYES"), "  put it \x00right ")
+	if err != nil || w.State != policy.WaiverDenied || w.Why != "put it  right" || w.DecidedBy != "UYES" {
+		t.Errorf("got %s, %q by %s, %v", w.State, w.Why, w.DecidedBy, err)
+	}
+	if _, err := b.Waivers.Deny(t.Context(), "W-1", person("UYES"), ""); err != nil {
+		t.Errorf("a second click: %v", err)
+	}
+	_, err = b.Waivers.Deny(t.Context(), "W-1", person("UYES2"), "")
+	wantNo(t, err, "was denied already")
+	wantVerbs(t, b.bench, "waiver-asked UASK, refused UASK, waiver-denied UYES, refused UYES2")
+	_, err = b.Waivers.Deny(t.Context(), "W-7", person("UYES"), "")
+	wantNo(t, err, "There is no waiver `W-7`")
+	_, err = b.Waivers.Deny(t.Context(), "T-1", person("UYES"), "")
+	wantNo(t, err, "Waivers are called like `W-3`")
+	if got, err := b.Waivers.Deny(t.Context(), "W-1", approval.Person{}, ""); err == nil {
+		t.Errorf("nobody denies: got %+v", got)
+	}
+}
+
+func TestEndWaiver(t *testing.T) {
+	readers := "people: { readers: [UREAD], operators: [UASK, UASK2], approvers: [UYES] }\n"
+	for name, c := range map[string]struct {
+		policy string // default everyday
+		before func(c *counter)
+		by     string
+		no     string
+		state  policy.WaiverState
+	}{
+		"its owner":                {by: "UASK", state: policy.WaiverEnded},
+		"another operator":         {by: "UASK2", state: policy.WaiverEnded},
+		"an approver":              {by: "UYES", state: policy.WaiverEnded},
+		"anybody":                  {by: "UANY", no: "Only whoever asked for `W-1`, an operator or an approver can end it", state: policy.WaiverActive},
+		"its owner, no operator":   {by: "UASK", before: func(c *counter) { c.setPolicy("people: { operators: [UASK2] }") }, state: policy.WaiverEnded},
+		"a guest who asked for it": {by: "UASK", before: func(c *counter) { c.kinds["UASK"] = "a guest" }, no: "a guest", state: policy.WaiverActive},
+		"groups away":              {by: "UOPS", before: func(c *counter) { c.noGroups = errors.New("away") }, no: "could not read from Slack who is in them", state: policy.WaiverActive},
+		"past its end":             {by: "UASK", before: func(c *counter) { c.after(30 * 24 * time.Hour) }, no: "is over already", state: policy.WaiverActive},
+		"pending, by anybody":      {policy: strict, by: "UANY", state: policy.WaiverCancelled},
+		"pending, by a reader":     {policy: readers + "waivers: { approval: required }", by: "UREAD", state: policy.WaiverCancelled},
+		"pending, by no reader":    {policy: readers + "waivers: { approval: required }", by: "UANY", no: "`people.readers` does not name you", state: policy.WaiverPending},
+		"pending, and too late":    {policy: strict, by: "UASK", before: func(c *counter) { c.after(25 * time.Hour) }, no: "Nobody decided", state: policy.WaiverExpired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.policy == "" {
+				c.policy = everyday
+			}
+			b := newCounter(t, c.policy)
+			b.waive()
+			if c.before != nil {
+				c.before(b)
+			}
+			w, err := b.End(t.Context(), "W-1", person(c.by), "over it")
+			if c.no != "" {
+				wantNo(t, err, c.no)
+			} else if err != nil || w.Why != "over it" || w.DecidedBy != c.by || !w.EndedAt.Equal(b.now) {
+				t.Errorf("got %q by %s at %s, %v", w.Why, w.DecidedBy, w.EndedAt, err)
+			}
+			if got := b.waiver("W-1").State; got != c.state {
+				t.Errorf("got %s, want %s", got, c.state)
+			}
+			if c.no == "" {
+				if _, err := b.End(t.Context(), "W-1", person(c.by), ""); err != nil {
+					t.Errorf("repeated: %v", err)
+				}
+				if got := b.holding(); got != "" {
+					t.Errorf("%s still holds", got)
+				}
+			}
+		})
+	}
+}
+
+// TestRenewWaiver: a renewal is another waiver with a decision of its own, and takes the
+// place of the one before when it begins.
+func TestRenewWaiver(t *testing.T) {
+	b := newCounter(t, strict)
+	longer := func(a *approval.WaiveFor) { a.Until = a.Until.AddDate(0, 0, 20) }
+	b.waive()
+	if _, err := b.Waivers.Approve(t.Context(), "W-1", person("UYES")); err != nil {
+		t.Fatal(err)
+	}
+	b.waive(longer)
+	b.waive(func(a *approval.WaiveFor) { a.Check = "web-dynos" })
+	b.waive(func(a *approval.WaiveFor) { a.App = "fedcba98-7654-4321-8f01-23456789abcd" })
+	if got := b.holding(); got != "W-1" {
+		t.Errorf("got %q, want W-1 to hold until the decision", got)
+	}
+	for _, id := range []string{"W-2", "W-3", "W-4"} {
+		if _, err := b.Waivers.Approve(t.Context(), id, person("UYES")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.holding(); got != "W-3 W-2" {
+		t.Errorf("got %q, want W-3 and W-2, the one that ends first at the front", got)
+	}
+	if old := b.waiver("W-1"); old.State != policy.WaiverReplaced || old.Replaced != "W-2" || !old.EndedAt.Equal(b.waiver("W-2").From) {
+		t.Errorf("got W-1 %s by %q at %s, want it replaced by W-2", old.State, old.Replaced, old.EndedAt)
+	}
+	if _, err := b.End(t.Context(), "W-1", person("UASK"), ""); err == nil {
+		t.Error("what was replaced was ended")
+	} else {
+		wantNo(t, err, "`W-2` has taken the place of `W-1`")
+	}
+	open, err := b.Open(t.Context())
+	if err != nil || len(open) != 3 {
+		t.Errorf("got %d open, %v, want W-2, W-3 and W-4", len(open), err)
+	}
+	of, err := b.Of(t.Context(), "fedcba98-7654-4321-8f01-23456789abcd")
+	if err != nil || len(of) != 1 || of[0].ID != "W-4" {
+		t.Errorf("got %v, %v, want W-4", of, err)
+	}
+	rules, err := b.Rules(t.Context(), fleettest.App("standard-1x"))
+	if w, ok := rules.Waived(fleettest.App("standard-1x").ID, "preboot", b.now); err != nil || !ok || w.ID != "W-2" {
+		t.Errorf("got %s, %t, %v, want W-2", w.ID, ok, err)
+	}
+}
+
+func TestWaiverDue(t *testing.T) {
+	window := func(a *approval.WaiveFor) { a.Reason, a.Until = policy.MigrationWindow, a.Until.AddDate(0, 0, -29) }
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		policy string
+		with   func(a *approval.WaiveFor)
+		before func(c *counter)
+		after  time.Duration
+		state  policy.WaiverState
+		still  string
+		next   time.Duration // from the asking; 0: never
+		err    string
+	}{
+		"not yet":                     {after: day, state: policy.WaiverActive, next: 30 * day},
+		"a millisecond before":        {after: 30*day - time.Millisecond, state: policy.WaiverActive, next: 30 * day},
+		"its end":                     {after: 30 * day, state: policy.WaiverExpired},
+		"nobody decided":              {policy: strict, after: day, state: policy.WaiverExpired},
+		"nobody has decided yet":      {policy: strict, after: day / 2, state: policy.WaiverPending, next: day},
+		"decided, and then its time":  {policy: strict, before: func(c *counter) { c.approveIt("W-1") }, after: day, state: policy.WaiverActive, next: 30 * day},
+		"denied":                      {policy: strict, before: func(c *counter) { c.deny("W-1", "UYES") }, after: day, state: policy.WaiverDenied},
+		"ended before":                {before: func(c *counter) { c.endIt("W-1", "UASK") }, after: 30 * day, state: policy.WaiverEnded},
+		"a migration, still off":      {with: window, before: func(c *counter) { c.still = true }, after: day, state: policy.WaiverExpired, still: "Preboot is off."},
+		"a migration, on again":       {with: window, after: day, state: policy.WaiverExpired},
+		"still off, and no migration": {before: func(c *counter) { c.still = true }, after: 30 * day, state: policy.WaiverExpired},
+		"a migration, not to be read": {with: window, before: func(c *counter) { c.stillErr = errors.New("Heroku is away") }, after: day, state: policy.WaiverActive, err: "Heroku is away"},
+		"not to be read for an hour": {
+			with: window, before: func(c *counter) { c.stillErr = errors.New("Heroku is away") }, after: day + time.Hour, state: policy.WaiverExpired,
+			still: "Whether it was put right I could not read from Heroku, an hour long."},
+		"a migration, renewed as another": {
+			with: window, before: func(c *counter) {
+				c.still = true
+				c.after(day)
+				c.waive()
+				c.after(-day)
+			}, after: day, state: policy.WaiverExpired},
+		"a migration that nobody asked for": {
+			with: window, before: func(c *counter) {
+				c.still = true
+				c.tamperWaiver("W-1", func(w *policy.Waiver) { w.By = "UOTHER" })
+			}, after: day, state: policy.WaiverExpired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.policy == "" {
+				c.policy = everyday
+			}
+			b := newCounter(t, c.policy)
+			asked := b.now
+			if c.with == nil {
+				c.with = func(*approval.WaiveFor) {}
+			}
+			b.waive(c.with)
+			if c.before != nil {
+				c.before(b)
+			}
+			b.after(c.after)
+			for range 2 { // a repeat changes nothing
+				next, err := b.Due(t.Context(), "W-1")
+				if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+					t.Fatalf("got %v, want %q", err, c.err)
+				}
+				want := time.Time{}
+				if c.next > 0 {
+					want = asked.Add(c.next)
+				}
+				if w := b.waiver("W-1"); w.State != c.state || w.Still != c.still || !next.Equal(want) {
+					t.Errorf("got %s, still %q, next %s, want %s, %q, %s", w.State, w.Still, next, c.state, c.still, want)
+				}
+			}
+			expired := strings.Count(b.verbs(), ledger.WaiverExpired)
+			if (expired == 1) != (c.state == policy.WaiverExpired) || expired > 1 {
+				t.Errorf("the ledger tells %s", b.verbs())
+			}
+		})
+	}
+	b := newCounter(t, everyday)
+	if next, err := b.Due(t.Context(), "W-9"); err != nil || !next.IsZero() {
+		t.Errorf("no such waiver: got %s, %v", next, err)
+	}
+}
+
+func (c *counter) approveIt(id string) {
+	c.t.Helper()
+	if _, err := c.Waivers.Approve(c.t.Context(), id, person("UYES")); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// TestForgedWaivers is what somebody can make of a waiver who can write the database and
+// has not the ledger's key: nothing that holds.
+func TestForgedWaivers(t *testing.T) {
+	for name, c := range map[string]struct {
+		policy string
+		before func(c *counter)
+		tamper func(w *policy.Waiver)
+		holds  bool
+		why    string // empty: nobody is alarmed
+	}{
+		"as it was asked for":  {holds: true},
+		"another name of it":   {before: func(c *counter) { c.after(time.Hour) }, holds: true},
+		"a later end":          {tamper: func(w *policy.Waiver) { w.Until = w.Until.AddDate(0, 0, 30) }, why: "was altered"},
+		"an earlier beginning": {tamper: func(w *policy.Waiver) { w.From = w.From.Add(-time.Hour) }, why: "was altered"},
+		"another check":        {tamper: func(w *policy.Waiver) { w.Check = "web-dynos" }, why: "was altered"},
+		"another reason":       {tamper: func(w *policy.Waiver) { w.Reason = policy.NotNeeded }, why: "was altered"},
+		"another owner":        {tamper: func(w *policy.Waiver) { w.By = "UOTHER" }, why: "was altered"},
+		"no approval needed":   {policy: strict, before: func(c *counter) { c.approveIt("W-1") }, tamper: func(w *policy.Waiver) { w.Approvals = 0 }, why: "was altered"},
+		"another approver":     {policy: strict, before: func(c *counter) { c.approveIt("W-1") }, tamper: func(w *policy.Waiver) { w.Votes[0].User = "UFIN" }, why: "was altered"},
+		"approved by nobody":   {policy: strict, tamper: func(w *policy.Waiver) { w.State, w.From = policy.WaiverActive, w.AskedAt }, why: "has W-1 as active, and the ledger does not"},
+		"denied, and back":     {policy: strict, before: func(c *counter) { c.deny("W-1", "UYES") }, tamper: func(w *policy.Waiver) { w.State, w.From = policy.WaiverActive, w.AskedAt }, why: "has W-1 as active"},
+		"ended, and back":      {before: func(c *counter) { c.endIt("W-1", "UASK") }, tamper: func(w *policy.Waiver) { w.State = policy.WaiverActive }, why: "has W-1 as active"},
+		"replaced, and back": {
+			before: func(c *counter) {
+				c.waive(func(a *approval.WaiveFor) { a.Reason = policy.NotNeeded })
+				c.endIt("W-2", "UASK")
+			},
+			tamper: func(w *policy.Waiver) { w.State = policy.WaiverActive }, why: "has W-1 as active"},
+		"expired, and longer": {
+			before: func(c *counter) {
+				c.after(30 * 24 * time.Hour)
+				if _, err := c.Due(c.t.Context(), "W-1"); err != nil {
+					c.t.Fatal(err)
+				}
+			},
+			tamper: func(w *policy.Waiver) { w.State, w.Until = policy.WaiverActive, w.Until.AddDate(0, 0, 9) }, why: "has W-1 as active"},
+		"past its end": {before: func(c *counter) { c.after(30 * 24 * time.Hour) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.policy == "" {
+				c.policy = everyday
+			}
+			b := newCounter(t, c.policy)
+			b.waive()
+			if c.before != nil {
+				c.before(b)
+			}
+			if c.tamper != nil {
+				b.tamperWaiver("W-1", c.tamper)
+			}
+			if got := strings.Contains(b.holding(), "W-1"); got != c.holds {
+				t.Errorf("it holds: %t, want %t", got, c.holds)
+			}
+			if got := strings.Join(b.forged, ";"); (got == "") != (c.why == "") || !strings.Contains(got, c.why) {
+				t.Errorf("got told %q, want %q", got, c.why)
+			}
+		})
+	}
+	t.Run("another app's", func(t *testing.T) {
+		b := newCounter(t, everyday)
+		b.waive(func(a *approval.WaiveFor) { a.App = "fedcba98-7654-4321-8f01-23456789abcd" })
+		b.tamperWaiver("W-1", func(w *policy.Waiver) { w.App = fleettest.App("standard-1x").ID })
+		if got := b.holding(); got != "" || len(b.forged) != 1 {
+			t.Errorf("%s holds, told %q", got, b.forged)
+		}
+	})
+	t.Run("with a key of theirs", func(t *testing.T) {
+		b := newCounter(t, everyday)
+		b.waive()
+		r := approval.WaiverReader{Store: b.store, Policy: func() policy.Policy { return b.policy }, Key: ledger.NewKey("theirs"), Now: func() time.Time { return b.now }}
+		if held, err := r.Holding(t.Context(), fleettest.App("standard-1x").ID); err != nil || len(held) != 0 {
+			t.Errorf("got %v, %v, want none", held, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		rules, err := r.Rules(ctx, fleettest.App("standard-1x"))
+		if err == nil || rules.Waivers != nil || rules.WebDynos == 0 {
+			t.Errorf("got %v, %v, want the rules without waivers and an error", rules.Waivers, err)
+		}
+	})
+}
+
+// TestUnreadableWaiverWaivesNothing: nor does it keep another one from holding.
+func TestUnreadableWaiverWaivesNothing(t *testing.T) {
+	b := newCounter(t, everyday)
+	w := b.waive()
+	b.waive(func(a *approval.WaiveFor) { a.Check = "web-dynos" })
+	for _, body := range []string{
+		"", "{}", "null", "[]", `{"id":"W-1","state":"active"}`,
+		strings.Replace(b.body("W-1"), `"until":"20`, `"until":"9920`, 1),
+		strings.Replace(b.body("W-1"), w.Until.Format(`"until":"2006-01-02`), `"until":"2026-02-31`, 1),
+		strings.Replace(b.body("W-1"), `"state":"active"`, `"state":"ACTIVE"`, 1),
+	} {
+		b.forged = nil
+		b.write("W-1", "active", string(w.App), body)
+		if got := b.holding(); got != "W-2" {
+			t.Errorf("%q: %q holds, want W-2", body, got)
+		}
+	}
+}
+
+func (c *counter) body(id string) string {
+	c.t.Helper()
+	text, err := json.Marshal(c.waiver(id))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestTamperedWaivers spoils a waiver's record in any one place, again and again. What
+// holds then is what was asked for, or nothing.
+func TestTamperedWaivers(t *testing.T) {
+	b := newCounter(t, everyday)
+	whole := b.waive()
+	body, app := b.body("W-1"), string(whole.App)
+	r := rand.New(rand.NewPCG(6, 2))
+	held := 0
+	for range 1000 {
+		spoiled := []byte(body)
+		switch at := r.IntN(len(spoiled)); r.IntN(3) {
+		case 0:
+			spoiled[at] = byte(' ' + r.IntN(95))
+		case 1:
+			spoiled = slices.Delete(spoiled, at, min(at+1+r.IntN(3), len(spoiled)))
+		default:
+			spoiled = slices.Insert(spoiled, at, byte('0'+r.IntN(10)))
+		}
+		b.write("W-1", "active", app, string(spoiled))
+		all, err := b.Holding(t.Context(), whole.App)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range all {
+			held++
+			if w.App != whole.App || w.Check != whole.Check || !w.Until.Equal(whole.Until) || !w.From.Equal(whole.From) || w.By != whole.By || w.Reason != whole.Reason {
+				t.Fatalf("%s\nholds as %+v", spoiled, w)
+			}
+		}
+	}
+	if held == 0 || held == 1000 {
+		t.Errorf("%d of 1000 hold: the records are not spoiled well enough to prove anything", held)
+	}
+}
+
+// TestWaiverChangedWhileItIsRead: one that was ended between the reading of its record
+// and that of the ledger is over, and no forgery.
+func TestWaiverChangedWhileItIsRead(t *testing.T) {
+	b := newCounter(t, everyday)
+	w := b.waive()
+	b.endIt("W-1", "UASK")
+	if why, err := b.Waivers.Proof(t.Context(), w); err != nil || why != "W-1 is ended by now" {
+		t.Errorf("got %q, %v, want that it is over", why, err)
+	}
+	r := *b.WaiverReader
+	r.Store = stale{b.store, w}
+	if held, err := r.Holding(t.Context(), w.App); err != nil || len(held) != 0 {
+		t.Errorf("got %v, %v, want none", held, err)
+	}
+	if len(b.forged) > 0 {
+		t.Errorf("told %q, want nothing", b.forged)
+	}
+}
+
+// stale is a store whose list was read before the last change.
+type stale struct {
+	approval.WaiverStore
+	was policy.Waiver
+}
+
+func (s stale) Waivers(context.Context, approval.WaiverFilter) ([]policy.Waiver, error) {
+	return []policy.Waiver{s.was}, nil
+}
+
+// TestWaiversAtOnce has several people ask, approve and end the same at the same moment.
+func TestWaiversAtOnce(t *testing.T) {
+	b := newCounter(t, strict)
+	b.waive()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			switch i % 4 {
+			case 0, 1:
+				_, _ = b.Waivers.Approve(t.Context(), "W-1", person([]string{"UYES", "UYES2"}[i%2]))
+			case 2:
+				_, _ = b.Waivers.Deny(t.Context(), "W-1", person("UFIN"), "")
+			default:
+				_, _ = b.Due(t.Context(), "W-1")
+			}
+		})
+	}
+	wg.Wait()
+	w := b.waiver("W-1")
+	if decided := strings.Count(b.verbs(), "waived U") + strings.Count(b.verbs(), ledger.WaiverDenied); decided != 1 || w.Rev != 2 {
+		t.Errorf("it was decided %d times, rev %d: %s", decided, w.Rev, b.verbs())
+	}
+	if got, want := b.holding(), w.State == policy.WaiverActive; (got == "W-1") != want {
+		t.Errorf("%s: got %q to hold", w.State, got)
+	}
+}
+
+func TestParseWaiverID(t *testing.T) {
+	for text, want := range map[string]string{
+		"W-3": "W-3", "w-3": "W-3", "w3": "W-3", "`W-3`": "W-3", " W-003 ": "W-3",
+		"": "", "W-": "", "W-0": "", "W--1": "", "W-1x": "", "3": "", "#3": "", "T-3": "", "t3": "", "W-99999999999999999999": "", "W-1 W-2": "", "web": "",
+	} {
+		if got, ok := approval.ParseWaiverID(text); got != want || ok != (want != "") {
+			t.Errorf("%q: got %q, %v, want %q", text, got, ok, want)
+		}
+		if _, ticket := approval.ParseID(text); ticket && want != "" {
+			t.Errorf("%q is a waiver and a ticket", text)
+		}
+	}
+}
+
+// TestCheckWaiver holds every pair of states, and what never changes.
+func TestCheckWaiver(t *testing.T) {
+	may := map[policy.WaiverState]string{policy.WaiverPending: "active denied cancelled expired", policy.WaiverActive: "ended expired replaced"}
+	states := []policy.WaiverState{
+		policy.WaiverPending, policy.WaiverActive, policy.WaiverDenied, policy.WaiverCancelled, policy.WaiverEnded, policy.WaiverExpired, policy.WaiverReplaced,
+	}
+	for _, from := range states {
+		if from.Final() != (may[from] == "") {
+			t.Errorf("%s: got final %t", from, from.Final())
+		}
+		for _, to := range append(states, "", policy.WaiverUnreadable) {
+			want := from == to || to != "" && strings.Contains(" "+may[from]+" ", " "+string(to)+" ")
+			if got := approval.CheckWaiver(policy.Waiver{ID: "W-1", State: from}, policy.Waiver{ID: "W-1", State: to}); (got == nil) != want {
+				t.Errorf("%s → %s: got %v, want it allowed: %t", from, to, got, want)
+			}
+		}
+	}
+	begun := policy.Waiver{From: time.Unix(1, 0)}
+	for name, change := range map[string]func(*policy.Waiver){
+		"id": func(w *policy.Waiver) { w.ID = "W-2" }, "rev": func(w *policy.Waiver) { w.Rev = 9 }, "origin": func(w *policy.Waiver) { w.Origin = "x" },
+		"owner": func(w *policy.Waiver) { w.By = "U9" }, "app": func(w *policy.Waiver) { w.App = fleet.ID("x") }, "check": func(w *policy.Waiver) { w.Check = "x" },
+		"end": func(w *policy.Waiver) { w.Until = time.Now() }, "beginning": func(w *policy.Waiver) { w.From = time.Now() }, "age": func(w *policy.Waiver) { w.AskedAt = time.Now() },
+		"reason": func(w *policy.Waiver) { w.Reason = policy.NotNeeded }, "text": func(w *policy.Waiver) { w.Text = "x" }, "need": func(w *policy.Waiver) { w.Approvals = 1 },
+	} {
+		after := begun
+		change(&after)
+		if err := approval.CheckWaiver(begun, after); err == nil {
+			t.Errorf("another %s is allowed", name)
+		}
+	}
+}
