@@ -113,6 +113,19 @@ func (d *Desk) mayAsk(ctx context.Context, by Person) (policy.Policy, *No, error
 	return pol, refused, err
 }
 
+// Changeable is a *No where the app may not be changed, whatever the plan: it is the bot's
+// own, or nothing may be. It is for whoever asks for several apps, to tell of that one before.
+func (d *Desk) Changeable(ctx context.Context, app fleet.App) error {
+	if refused := d.readOnly(); refused != nil {
+		return refused
+	}
+	refused, err := d.own(ctx, app)
+	if refused != nil {
+		return refused
+	}
+	return err
+}
+
 // own refuses the bot's own app: a plan for it could never be carried out.
 func (d *Desk) own(ctx context.Context, app fleet.App) (*No, error) {
 	if d.cfg.Self == nil {

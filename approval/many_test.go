@@ -605,3 +605,16 @@ func TestManyContextEnds(t *testing.T) {
 	}
 	wantVerbs(t, b, "asked UASK")
 }
+
+// Whoever asks for several apps can leave the bot's own out.
+func TestChangeable(t *testing.T) {
+	b := newBench(t, everyday)
+	if err := b.Changeable(t.Context(), b.app); err != nil {
+		t.Errorf("got %v, want nil: it is not the bot's", err)
+	}
+	b.noSelf = errors.New("x")
+	wantNo(t, b.Changeable(t.Context(), b.app), "could not find out which app I run on myself")
+	b.noSelf, b.self = nil, b.app.ID
+	wantNo(t, b.Changeable(t.Context(), b.app), "`shop` is the app that I run on myself")
+	wantVerbs(t, b, "")
+}

@@ -85,11 +85,12 @@ func tooMany(words []string, size string) error {
 
 // candidate is an app that was named among others, and what comes of it.
 type candidate struct {
-	word string // as it was named
-	app  fleet.App
-	wish plan.Wish
-	plan plan.Plan
-	no   Text // why it can't be read or planned; empty: it can
+	word   string // as it was named
+	app    fleet.App
+	wish   plan.Wish
+	plan   plan.Plan
+	no     Text // why it can't be read or planned; empty: it can
+	forAll bool // no is about every app alike
 	// wayOut is the dyno size with which it would not be refused; empty: none is known.
 	wayOut string
 }
@@ -100,7 +101,9 @@ func (p proposer) together(ctx context.Context, req Request, size string) (Reply
 	if err != nil {
 		return Reply{}, err
 	}
-	p.planAll(all, req, size)
+	if err := p.planAll(ctx, all, req, size); err != nil {
+		return Reply{}, err
+	}
 	var parts, so, byHand, refused []candidate
 	for _, c := range all {
 		switch {
@@ -208,9 +211,9 @@ func paraOf(err error) Text {
 	return Line(err.Error())
 }
 
-// planAll plans each app that was read. Of several apps a size is meant for those that can't
+// planAll plans each app that was read and may be changed. Of several apps a size is meant for those that can't
 // be made ready without one; where that is none, it is what each is asked for.
-func (p proposer) planAll(all []candidate, req Request, size string) {
+func (p proposer) planAll(ctx context.Context, all []candidate, req Request, size string) error {
 	needs := func(c candidate) bool {
 		runtime, _ := plan.RuntimeOf(c.app)
 		return len(c.no) == 0 && runtime.Or("") == plan.Small
@@ -229,7 +232,18 @@ func (p proposer) planAll(all []candidate, req Request, size string) {
 		if c.plan.Outcome == plan.Refused {
 			c.no, c.wayOut = Prose(strings.Join(c.plan.Why, " ")), c.plan.WayOut.Size
 		}
+		if len(c.plan.Steps) == 0 {
+			continue
+		}
+		err := p.desk.Changeable(ctx, c.app)
+		switch no, refused := approvalNo(err); {
+		case refused:
+			c.no, c.forAll = Prose(no.Text), !strings.Contains(no.Text, plan.Code(c.app.Name))
+		case err != nil:
+			return fmt.Errorf("look whether %s may be changed: %w", c.app.Name, err)
+		}
 	}
+	return nil
 }
 
 // name is what to call the app.
@@ -320,6 +334,9 @@ func refusedTogether(all []candidate, left []Item) error {
 	say := "I asked for nothing and changed nothing: " + isAre(len(names)) + " not to be had, so nobody is asked to approve the whole."
 	if len(rest)+len(left) == 0 {
 		say = "I asked for nothing and changed nothing: none of these apps can be done."
+	}
+	if i := slices.IndexFunc(all, func(c candidate) bool { return c.forAll }); i >= 0 {
+		return &Refusal{Reply{Summary: all[i].no.String(), Parts: []Part{Para{all[i].no}}}}
 	}
 	reply := Reply{Summary: say + " " + plan.Join(names), Parts: []Part{Para{Line(say)}, List{append(items, left...)}}}
 	var row []Button

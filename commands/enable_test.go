@@ -61,7 +61,8 @@ func (o *town) ReadNames(context.Context) ([]string, error) {
 // asking is a desk that makes a ticket of whatever it is asked.
 type asking struct {
 	desk
-	asked []string // the wish of each app of each request, as it would be typed
+	readOnly bool
+	asked    []string // the wish of each app of each request, as it would be typed
 }
 
 func (d *asking) Ask(_ context.Context, a approval.AskFor) (approval.Ticket, bool, error) {
@@ -83,6 +84,16 @@ func (d *asking) AskMany(_ context.Context, a approval.AskMany) (approval.Ticket
 	return t, true, nil
 }
 
+func (d *asking) Changeable(_ context.Context, app fleet.App) error {
+	if d.readOnly {
+		return &approval.No{Text: "I can look but not change anything."}
+	}
+	if app.Name == "own" {
+		return &approval.No{Text: "`own` is the app that I run on myself. Nothing was changed."}
+	}
+	return nil
+}
+
 // What `enable` of several apps asks for, and what it answers.
 func TestEnableSeveral(t *testing.T) {
 	lines := map[string]string{
@@ -100,6 +111,7 @@ func TestEnableSeveral(t *testing.T) {
 		"limited":  "problem=rate-limited",
 		"revoked":  "problem=unauthorized",
 		"broken":   "boom",
+		"own":      "standard-1x web=1",
 	}
 	for _, n := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"} {
 		lines["app-"+n] = "standard-1x web=1"
@@ -111,25 +123,28 @@ func TestEnableSeveral(t *testing.T) {
 		says  []string
 		not   []string
 		runs  []string // what the buttons run, of an answer that is no ticket
+		idle  bool     // nothing may be changed
 		err   bool     // it is no answer but an error of the program's
 	}{
-		"one":                  {line: "shop", asked: "enable shop", says: []string{"enable shop: awaits approval"}},
-		"two":                  {line: "shop billing", asked: "enable shop + enable billing", says: []string{"T-1 · enable shop and 1 more: awaits approval", "You asked for enable shop billing.", "shop is the canary"}},
-		"the order is kept":    {line: "billing shop accounts", asked: "enable billing + enable shop + enable accounts", says: []string{"billing is the canary"}},
-		"commas":               {line: "shop, billing,accounts", asked: "enable shop + enable billing + enable accounts"},
-		"twice the same":       {line: "shop shop SHOP " + id("shop") + " billing", asked: "enable shop + enable billing"},
-		"one, named twice":     {line: "shop " + id("shop"), asked: "enable shop", says: []string{"enable shop: awaits approval"}},
-		"one is ready":         {line: "shop ready billing fine", asked: "enable shop + enable billing", says: []string{"Left out, because they are so already: ready, fine."}},
-		"one remains":          {line: "ready shop", asked: "enable shop", says: []string{"enable shop: awaits approval", "Left out, because it is so already: ready."}},
-		"all are ready":        {line: "ready fine", says: []string{"Nothing to do for enable ready fine: they are all so already."}},
-		"by hand":              {line: "shop rules billing", asked: "enable shop + enable billing", says: []string{"Left out, because it is yours to do: rules: Raise the minimum"}},
-		"nothing but by hand":  {line: "rules ready", says: []string{"There is nothing for me to do", "yours to do: rules", "so already: ready"}},
-		"one can't be read":    {line: "shop vault billing", says: []string{"I asked for nothing and changed nothing", "fail: vault: vault is protected by two-factor", "[Enable the other 2…]"}, runs: []string{"enable " + id("shop") + " " + id("billing")}},
-		"one is not there":     {line: "shop bilings", says: []string{"fail: bilings: bilings is not among the apps", "Did you mean billing?", "[Enable shop alone…]"}, runs: []string{"enable " + id("shop")}},
-		"one is no name":       {line: "shop x/../../account", says: []string{"fail: x/../../account: I can't read x/../../account as an app"}, runs: []string{"enable " + id("shop")}},
-		"one is switched off":  {line: "shop off", says: []string{"fail: off: "}, runs: []string{"enable " + id("shop")}},
-		"none can be done":     {line: "vault off", says: []string{"none of these apps can be done", "fail: vault", "fail: off"}, runs: nil},
-		"a refused and a done": {line: "vault ready", says: []string{"fail: vault", "so already: ready"}, runs: nil},
+		"one":                    {line: "shop", asked: "enable shop", says: []string{"enable shop: awaits approval"}},
+		"two":                    {line: "shop billing", asked: "enable shop + enable billing", says: []string{"T-1 · enable shop and 1 more: awaits approval", "You asked for enable shop billing.", "shop is the canary"}},
+		"the order is kept":      {line: "billing shop accounts", asked: "enable billing + enable shop + enable accounts", says: []string{"billing is the canary"}},
+		"commas":                 {line: "shop, billing,accounts", asked: "enable shop + enable billing + enable accounts"},
+		"twice the same":         {line: "shop shop SHOP " + id("shop") + " billing", asked: "enable shop + enable billing"},
+		"one, named twice":       {line: "shop " + id("shop"), asked: "enable shop", says: []string{"enable shop: awaits approval"}},
+		"one is ready":           {line: "shop ready billing fine", asked: "enable shop + enable billing", says: []string{"Left out, because they are so already: ready, fine."}},
+		"one remains":            {line: "ready shop", asked: "enable shop", says: []string{"enable shop: awaits approval", "Left out, because it is so already: ready."}},
+		"all are ready":          {line: "ready fine", says: []string{"Nothing to do for enable ready fine: they are all so already."}},
+		"by hand":                {line: "shop rules billing", asked: "enable shop + enable billing", says: []string{"Left out, because it is yours to do: rules: Raise the minimum"}},
+		"nothing but by hand":    {line: "rules ready", says: []string{"There is nothing for me to do", "yours to do: rules", "so already: ready"}},
+		"one can't be read":      {line: "shop vault billing", says: []string{"I asked for nothing and changed nothing", "fail: vault: vault is protected by two-factor", "[Enable the other 2…]"}, runs: []string{"enable " + id("shop") + " " + id("billing")}},
+		"one is not there":       {line: "shop bilings", says: []string{"fail: bilings: bilings is not among the apps", "Did you mean billing?", "[Enable shop alone…]"}, runs: []string{"enable " + id("shop")}},
+		"one is no name":         {line: "shop x/../../account", says: []string{"fail: x/../../account: I can't read x/../../account as an app"}, runs: []string{"enable " + id("shop")}},
+		"one is switched off":    {line: "shop off", says: []string{"fail: off: "}, runs: []string{"enable " + id("shop")}},
+		"one is the bot's own":   {line: "shop own billing", says: []string{"fail: own: own is the app that I run on myself", "[Enable the other 2…]"}, runs: []string{"enable " + id("shop") + " " + id("billing")}},
+		"nothing may be changed": {line: "shop billing", idle: true, says: []string{"I can look but not change anything."}, not: []string{"fail:"}},
+		"none can be done":       {line: "vault off", says: []string{"none of these apps can be done", "fail: vault", "fail: off"}, runs: nil},
+		"a refused and a done":   {line: "vault ready", says: []string{"fail: vault", "so already: ready"}, runs: nil},
 		"one needs a size": {line: "shop landing", says: []string{"fail: landing: ", "[Enable shop alone…] [Enable all 2 with size=standard-1x…]"},
 			runs: []string{"enable " + id("shop"), "enable " + id("shop") + " " + id("landing") + " size=standard-1x"}},
 		"one needs a size, and one is off": {line: "shop landing off", says: []string{"fail: landing: ", "fail: off: "}, runs: []string{"enable " + id("shop")}},
@@ -152,7 +167,7 @@ func TestEnableSeveral(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			d := &asking{}
+			d := &asking{readOnly: tt.idle}
 			table := New(Deps{Apps: &town{lines: lines}, Policies: anyPolicy{}, Desk: d})
 			reply, err := table.Run(t.Context(), "enable "+tt.line, Request{By: member, Via: Slash, Now: fleettest.ReadAt(), Origin: "E1"})
 			refusal, refused := errors.AsType[*Refusal](err)

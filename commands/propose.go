@@ -13,6 +13,7 @@ import (
 type desk interface {
 	Ask(ctx context.Context, a approval.AskFor) (t approval.Ticket, made bool, err error)
 	AskMany(ctx context.Context, a approval.AskMany) (t approval.Ticket, made bool, err error)
+	Changeable(ctx context.Context, app fleet.App) error
 	Do(ctx context.Context, id string, by approval.Person) (approval.Ticket, error)
 	Approve(ctx context.Context, id string, by approval.Person) (approval.Ticket, approval.Outcome, error)
 	Deny(ctx context.Context, id string, by approval.Person, reason string) (approval.Ticket, error)
