@@ -263,23 +263,58 @@ func (p *prompter) show(e seen) (answer bool) {
 	return true
 }
 
-// completions are the lines that a person may mean: every command, and status of
-// every app.
-func (p *prompter) completions(ctx context.Context) []string {
-	all := []string{"apps", "as approver", "as requester", "as guest", "click Share to channel", "help", "heroku help", "log", "night", "quit", "slack help"}
-	for _, c := range commands.New(commands.Deps{}).Commands() {
-		name, _, _ := strings.Cut(c.Usage, " ")
-		all = append(all, "/zdd "+name, "@zdd "+name)
+// completions are the lines that a person may mean, and the names of all apps.
+func (p *prompter) completions(ctx context.Context) completions {
+	c := completions{commands: commands.New(commands.Deps{}).Commands()}
+	c.lines = []string{"apps", "as approver", "as requester", "as guest", "click Share to channel", "help", "heroku help", "log", "night", "quit", "slack help"}
+	for _, command := range c.commands {
+		c.lines = append(c.lines, "/zdd "+command.Name, "@zdd "+command.Name)
 	}
+	slices.Sort(c.lines)
 	text, err := p.control(ctx, http.MethodPost, p.herokuURL+"/_control/do", "apps")
 	if err == nil { // without it there are only fewer completions
 		for line := range strings.Lines(text) {
 			if name, _, _ := strings.Cut(strings.TrimSpace(line), " "); name != "" {
-				all = append(all, "/zdd status "+name)
+				c.apps = append(c.apps, name)
 			}
 		}
 	}
-	slices.Sort(all)
+	return c
+}
+
+// completions are what a person may mean who has typed the beginning of a line.
+type completions struct {
+	lines    []string // whole, sorted
+	apps     []string
+	commands []commands.Command
+}
+
+// fitting are the lines that begin as what was typed: those that are known whole, and behind
+// a command that takes an app, or several, those with the app's name, once each.
+func (c completions) fitting(typed string) []string {
+	var all []string
+	for _, line := range c.lines {
+		if strings.HasPrefix(line, typed) {
+			all = append(all, line)
+		}
+	}
+	at := strings.LastIndexByte(typed, ' ') + 1
+	words := strings.Fields(typed[:at])
+	if len(words) < 2 || words[0] != "/zdd" && words[0] != "@zdd" {
+		return all
+	}
+	i := slices.IndexFunc(c.commands, func(command commands.Command) bool { return command.Name == words[1] })
+	if i < 0 || len(words) > 2 && !strings.Contains(c.commands[i].Usage, "<app> …") {
+		return all
+	}
+	if usage := c.commands[i].Usage; !strings.Contains(usage, "<app>") && !strings.Contains(usage, "[app]") {
+		return all
+	}
+	for _, app := range c.apps {
+		if strings.HasPrefix(app, typed[at:]) && !slices.Contains(words[2:], app) {
+			all = append(all, typed[:at]+app)
+		}
+	}
 	return all
 }
 
@@ -298,18 +333,10 @@ func (l *plainLines) Close() error { return nil }
 // terminalLines is a terminal with editing, history and completion.
 type terminalLines struct{ state *liner.State }
 
-func newTerminalLines(completions []string) terminalLines {
+func newTerminalLines(known completions) terminalLines {
 	state := liner.NewLiner()
 	state.SetCtrlCAborts(true)
-	state.SetCompleter(func(line string) []string {
-		var fitting []string
-		for _, c := range completions {
-			if strings.HasPrefix(c, line) {
-				fitting = append(fitting, c)
-			}
-		}
-		return fitting
-	})
+	state.SetCompleter(known.fitting)
 	return terminalLines{state}
 }
 
