@@ -100,11 +100,11 @@ func (c *Collector) Collect(ctx context.Context, want Want, progress func(done, 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	reader := eyes{heroku: c.Heroku, policy: p, rules: c.Rules, now: now}
-	unwaived := 0
+	var unwaived []string
 	for s := range reader.sights(ctx, slices.Values(in)) {
 		f.Calls += s.calls
 		if s.failed != nil {
-			unwaived++
+			unwaived = append(unwaived, s.Report.App.Name)
 		}
 		if s.cut != nil {
 			if why.Kind == OutOfTime && s.cut.Kind != OutOfTime { // the first tells why the others follow
@@ -123,8 +123,11 @@ func (c *Collector) Collect(ctx context.Context, want Want, progress func(done, 
 			f.Standings = append(f.Standings, alone(skipped(p, app, why, now()), scan))
 		}
 	}
-	if unwaived > 0 {
-		f.Coverage.Gaps = append(f.Coverage.Gaps, fmt.Sprintf("The waivers of %d apps could not be read from my database, so what they waive counts here.", unwaived))
+	switch n := len(unwaived); {
+	case n == 1:
+		f.Coverage.Gaps = append(f.Coverage.Gaps, fmt.Sprintf("The waivers of %s could not be read from my database, so what they waive counts here.", unwaived[0]))
+	case n > 1:
+		f.Coverage.Gaps = append(f.Coverage.Gaps, fmt.Sprintf("The waivers of %d apps could not be read from my database, so what they waive counts here.", n))
 	}
 	slices.SortFunc(f.Standings, byName)
 	for i := range f.Standings {

@@ -1,7 +1,10 @@
 package audit
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -305,5 +308,62 @@ func TestDigestWaived(t *testing.T) {
 	head, row, _ := strings.Cut(strings.TrimSpace(out.String()), "\n")
 	if !strings.HasSuffix(head, ",read_at,waived") || !strings.HasSuffix(row, ",preboot: W-3 until 2026-03-05T23:00:00Z") {
 		t.Errorf("got %q and %q", head, row)
+	}
+}
+
+// TestScanWithoutWaivers: while the waivers of an app can't be read, a scan tells nobody
+// that it fails: it reads it again. Who waits for a report gets one, which says so.
+func TestScanWithoutWaivers(t *testing.T) {
+	w := hamlet(6)
+	slot := slotOf(0)
+	for _, id := range slices.Sorted(maps.Keys(w.apps))[:3] {
+		w.waivers = append(w.waivers, policy.Waiver{
+			ID: "W-1", State: policy.WaiverActive, App: id, Check: "preboot", Reason: policy.NotNeeded, By: "U1", From: slot, Until: slot.AddDate(0, 0, 30),
+		})
+	}
+	away := 2 // times
+	rules := func(ctx context.Context, app fleet.App) (policy.Rules, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if app.Name == "app-01" && away > 0 {
+			away--
+			return w.policy.For(app), errors.New("the database is away")
+		}
+		return w.rules(ctx, app)
+	}
+	store := newShelf()
+	if _, err := store.BeginNight(t.Context(), Night{ID: "2026-03-02", Slot: slot, Post: slot.Add(time.Hour), State: Scanning}); err != nil {
+		t.Fatal(err)
+	}
+	scanner := NewScanner(ScanConfig{Store: store, Heroku: w, Policy: func() policy.Policy { return w.policy }, Rules: rules, Now: func() time.Time { return slot }})
+	var errs []string
+	for range 10 {
+		err := scanner.Scan(t.Context(), "2026-03-02", hand{store: store})
+		if err == nil {
+			break
+		}
+		errs = append(errs, err.Error())
+	}
+	if want := []string{"read the waivers of app-01: the database is away", "read the waivers of app-01: the database is away"}; !slices.Equal(errs, want) {
+		t.Errorf("got %q, want %q", errs, want)
+	}
+	d := store.nights["2026-03-02"].Digest
+	if d == nil || d.Counts.Ready != 3 || d.Counts.Waived != 3 || d.Changes.New != 3 {
+		t.Fatalf("got %+v, want 3 apps ready by a waiver and 3 new", d)
+	}
+
+	away = 1
+	c := Collector{Heroku: w, Policy: func() policy.Policy { return w.policy }, Rules: rules, Now: func() time.Time { return slot }}
+	for _, want := range []struct {
+		ready, waived int
+		gaps          []string
+	}{
+		{2, 2, []string{"The waivers of app-01 could not be read from my database, so what they waive counts here."}},
+		{3, 3, nil},
+	} {
+		got, err := c.Collect(t.Context(), Want{}, nil)
+		if err != nil || got.Counts.Ready != want.ready || got.Counts.Waived != want.waived || !slices.Equal(got.Coverage.Gaps, want.gaps) {
+			t.Errorf("got %+v, %q, %v, want %+v", got.Counts, got.Coverage.Gaps, err, want)
+		}
 	}
 }
