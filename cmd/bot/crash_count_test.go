@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -35,6 +36,7 @@ type crashRecord struct {
 	fell     []string // processes that ended by themselves, or badly, or logged what must not be
 	work     string   // that is left undone; empty: none
 	errors   int      // that were logged
+	hands    []string // apps that were changed by hand
 
 	crashNights
 }
@@ -56,6 +58,11 @@ const (
 	harmUntold   = "UNTOLD"   // a night that never began, or a channel that never got its digest
 	harmTorn     = "TORN"     // a digest of which a part is missing, or stands elsewhere
 	harmScan     = "SCAN"     // an app judged twice in one night, or counted and not judged
+	harmAgain    = "AGAIN"    // a part of a batch that began twice
+	harmLate     = "LATE"     // a part of a batch that began, or went on, when that was over or cancelled
+	harmBoth     = "BOTH"     // two parts of a batch at once
+	harmStray    = "STRAY"    // an app changed that no ticket is about
+	harmUnsaid   = "UNSAID"   // a batch that ended without saying what was not begun
 	notedSilent  = "unanswered"
 	notedRepeat  = "repeats-told"
 	notedNothing = "idle-writes"
@@ -63,7 +70,8 @@ const (
 )
 
 func harms() []string {
-	return []string{harmLost, harmRedo, harmOverlap, harmOrder, harmTwice, harmSelf, harmGhost, harmEnded, harmLive, harmDouble, harmChain, harmFell, harmUntold, harmTorn, harmScan}
+	return []string{harmLost, harmRedo, harmOverlap, harmOrder, harmTwice, harmSelf, harmGhost, harmEnded, harmLive, harmDouble, harmChain, harmFell, harmUntold, harmTorn, harmScan,
+		harmAgain, harmLate, harmBoth, harmStray, harmUnsaid}
 }
 
 // tally counts harms, and what is worth a number: private answers that a kill took
@@ -111,8 +119,14 @@ func (y *tally) noted() string {
 
 // size is how much there was to go wrong.
 func (r crashRecord) size() string {
-	done, writes, refused, unheard := 0, 0, 0, 0
+	done, writes, refused, unheard, batches, parts := 0, 0, 0, 0, 0, 0
 	for _, ticket := range r.tickets {
+		switch {
+		case ticket.Batch():
+			batches++
+		case ticket.Of != "":
+			parts++
+		}
 		if ticket.State == approval.Done {
 			done++
 		}
@@ -127,7 +141,7 @@ func (r crashRecord) size() string {
 			refused++
 		}
 	}
-	return fmt.Sprintf("tickets=%d done=%d presses=%d unheard=%d turned-away=%d writes=%d ledger=%d nights=%d", len(r.tickets), done, len(r.presses), unheard, refused, writes, len(r.entries), len(r.nights))
+	return fmt.Sprintf("tickets=%d done=%d batches=%d parts=%d presses=%d unheard=%d turned-away=%d writes=%d ledger=%d nights=%d", len(r.tickets), done, batches, parts, len(r.presses), unheard, refused, writes, len(r.entries), len(r.nights))
 }
 
 // judge counts everything.
@@ -141,6 +155,7 @@ func (r crashRecord) judge() *tally {
 	r.judgeMessages(y)
 	r.judgeLedger(y)
 	r.judgeNights(y)
+	r.judgeBatches(y)
 	for _, s := range r.stuck {
 		y.add(harmLost, "a story got stuck: %s", s)
 	}
@@ -284,15 +299,15 @@ func (r crashRecord) judgeTickets(y *tally) {
 		case approval.Failed, approval.Expired:
 			y.add(harmEnded, "%s is %s: %s", t.ID, t.State, t.Outcome)
 		case approval.Stopped:
-			if t.Halt == "" {
+			if t.Halt == "" && !(t.Batch() && r.excused(t)) {
 				y.add(harmEnded, "%s stopped, and nobody wanted it to: %s", t.ID, t.Outcome)
 			}
 		case approval.Stale:
-			if !r.overtaken(t) {
+			if !r.overtaken(t) && !slices.ContainsFunc(r.hands, func(app string) bool { return isAbout(t, app) }) {
 				y.add(harmEnded, "%s is stale, and nothing had changed: %s", t.ID, t.Outcome)
 			}
 		}
-		if !envelopes[t.Origin] {
+		if t.Of == "" && !envelopes[t.Origin] {
 			y.add(harmGhost, "%s comes from no request that anybody made", t.ID)
 		}
 		voices := map[string]int{}
@@ -302,11 +317,11 @@ func (r crashRecord) judgeTickets(y *tally) {
 				y.add(harmSelf, "%s was approved by %s, who asked for it", t.ID, v.User)
 			}
 			name := map[string]string{"U0APPROVER": "approver", "U0APPROVER2": "approver2"}[v.User]
-			if t.Resumer == "" && !pressed[name+" "+t.ID] {
+			if t.Resumer == "" && !pressed[name+" "+cmp.Or(t.Of, t.ID)] { // a part has the votes of its batch
 				y.add(harmGhost, "%s has a vote of %s, who never voted", t.ID, v.User)
 			}
 		}
-		begun := len(t.Progress) > 0
+		begun := len(t.Progress) > 0 || begunBatch(t)
 		if len(voices) != len(t.Votes) || len(t.Votes) > t.Approvals || begun && len(t.Votes) != t.Approvals {
 			y.add(harmTwice, "%s needs %d approvals and has %v", t.ID, t.Approvals, voices)
 		}
@@ -318,7 +333,7 @@ func (r crashRecord) judgeTickets(y *tally) {
 // its place was decided already, or the app had changed.
 func (r crashRecord) spare(t approval.Ticket) bool {
 	return t.State == approval.Pending && slices.ContainsFunc(r.tickets, func(o approval.Ticket) bool {
-		return o.ID != t.ID && o.State != approval.Pending && o.Plan.App == t.Plan.App && o.Wish.Line("") == t.Wish.Line("")
+		return o.ID != t.ID && o.State != approval.Pending && o.Plan.App == t.Plan.App && o.Plan.Name == t.Plan.Name && o.Wish.Line("") == t.Wish.Line("")
 	})
 }
 
@@ -326,12 +341,12 @@ func (r crashRecord) spare(t approval.Ticket) bool {
 // be stale.
 func (r crashRecord) overtaken(t approval.Ticket) bool {
 	return slices.ContainsFunc(r.tickets, func(o approval.Ticket) bool {
-		return o.ID != t.ID && o.Plan.App == t.Plan.App && len(o.Progress) > 0
+		return o.ID != t.ID && o.Of != t.ID && share(t, o) && len(o.Progress) > 0
 	})
 }
 
 func (r crashRecord) story(app string) string {
-	i := slices.IndexFunc(r.apps, func(a crashApp) bool { return a.name == app })
+	i := slices.IndexFunc(r.apps, func(a crashApp) bool { return slices.Contains(a.all(), app) })
 	if i < 0 {
 		return ""
 	}
@@ -343,6 +358,10 @@ func (r crashRecord) judgeStories(y *tally) {
 	ready := crashState{web: "2", size: "standard-1x", affinity: "on", preboot: "on"}
 	untouched := crashState{web: "1", size: "standard-1x", affinity: "off", preboot: "off"}
 	for _, a := range r.apps {
+		if a.several() {
+			r.judgeBatchApps(y, a)
+			continue
+		}
 		got, want := r.final[a.name], ready
 		switch a.story {
 		case storyTwins:
@@ -405,7 +424,7 @@ func (r crashRecord) turnedAway(d *press) bool {
 // written there too.
 func (r crashRecord) cameOf(d *press, user string) bool {
 	if d.did == "ask" && d.ticket == "" {
-		return slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return t.Plan.Name == d.app })
+		return slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return isAbout(t, d.app) })
 	}
 	return slices.ContainsFunc(r.entries, func(e ledger.Entry) bool {
 		return e.Ticket == d.ticket && (e.Actor == user || strings.Contains(string(e.Detail), `"`+user+`"`)) ||
@@ -507,6 +526,8 @@ func (r crashRecord) judgeLedger(y *tally) {
 			var detail struct{ Step int }
 			_ = json.Unmarshal(e.Detail, &detail) // 0 where it has none
 			key += " " + strconv.Itoa(detail.Step)
+		case ledger.Begun:
+			key += " " + strconv.Itoa(partNumber(e))
 		case ledger.Asked, ledger.Approved, ledger.Denied, ledger.Started, ledger.Finished, ledger.Stopped, ledger.Stale:
 		default:
 			continue

@@ -42,6 +42,7 @@ type crowd struct {
 	tickets map[string]*sighting // by id
 	presses []*press
 	stuck   []string // stories that did not come to their end
+	hands   []string // apps that were changed by hand
 }
 
 // sighting is what messages and answers have shown of a ticket.
@@ -328,13 +329,18 @@ var errNothing = errors.New("nothing to do")
 
 // ask makes a ticket of a command line, and finds it.
 func (p *crowd) ask(ctx context.Context, who, line, app string) (ticket string, err error) {
-	known, begun := p.about(line), time.Now()
+	return p.askFor(ctx, who, line, line, app)
+}
+
+// askFor is ask for a line that messages show as another.
+func (p *crowd) askFor(ctx context.Context, who, line, shown, app string) (ticket string, err error) {
+	known, begun := p.about(shown), time.Now()
 	needless := func() bool { return p.told(who, begun, "Nothing to do for", line) }
-	err = p.insist(ctx, "type "+who+" #general /zdd "+line, press{who: who, did: "ask", app: app}, func() bool { return len(p.about(line)) > len(known) || needless() })
+	err = p.insist(ctx, "type "+who+" #general /zdd "+line, press{who: who, did: "ask", app: app}, func() bool { return len(p.about(shown)) > len(known) || needless() })
 	if err != nil {
 		return "", err
 	}
-	if now := p.about(line); len(now) > len(known) {
+	if now := p.about(shown); len(now) > len(known) {
 		return now[len(known)], nil
 	}
 	return "", errNothing

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 type crashApp struct {
 	name, shape string
 	story       string
+	others      []string // names of the other apps of a story of several, alike in shape
 }
 
 // The stories.
@@ -35,8 +37,9 @@ const (
 // crashApps are n apps whose stories come in turns.
 func crashApps(n int) []crashApp {
 	turns := []string{
-		storyPlain, storyHalt, storyPlain, storyUndo, storyTwins, storyPlain, storyQuorum, storyDoIt, storyDeny,
-		storyPlain, storyResize, storySelf, storyPlain, storyCancel, storyTwoAsks, storyHalt,
+		storyPlain, storyHalt, storyBatch, storyUndo, storyTwins, storyBatchHalt, storyPlain, storyQuorum, storyDoIt, storyBatchTwin, storyDeny,
+		storyPlain, storyBatchPart, storyResize, storySelf, storyBatchFree, storyPlain, storyCancel, storyBatchHand, storyTwoAsks, storyHalt,
+		storyBatchDeny, storyBatch, storyBatchHalt, storyBatchClick,
 	}
 	var out []crashApp
 	for i := range n {
@@ -46,8 +49,16 @@ func crashApps(n int) []crashApp {
 			a.shape = "web=1 size=performance-m"
 		case storyResize:
 			a.shape = "web=1 worker=1 size=basic"
-		case storyDoIt:
+		case storyDoIt, storyBatchFree:
 			a.shape = "web=2 size=standard-1x affinity=on"
+		}
+		if strings.HasPrefix(a.story, "enable several") {
+			for n := range 1 + i%4 {
+				a.others = append(a.others, fmt.Sprintf("app%d-%04d", n+2, i+1))
+			}
+			if a.story == storyBatchHand { // the last one is changed before its turn comes
+				a.others = append(a.others, fmt.Sprintf("app6-%04d", i+1))
+			}
 		}
 		out = append(out, a)
 	}
@@ -85,6 +96,9 @@ func (p *crowd) live(ctx context.Context, n int, a crashApp) {
 }
 
 func (p *crowd) play(ctx context.Context, n int, a crashApp) error {
+	if a.several() {
+		return p.playBatch(ctx, n, a)
+	}
 	who, line := crashAsker(n%crashAskers), "enable "+a.name
 	switch a.story {
 	case storyResize:

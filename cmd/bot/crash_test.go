@@ -182,7 +182,7 @@ func (c campaign) aftermath(t *testing.T, s *siege, apps []crashApp) crashRecord
 	}
 	defer kept.Close()
 	w, p := s.world, s.people
-	r := crashRecord{apps: apps, final: map[string]crashState{}}
+	r := crashRecord{apps: apps}
 	r.work = settle(t.Context(), kept)
 	for _, one := range s.replicas {
 		r.fell = append(r.fell, one.fell...)
@@ -194,10 +194,8 @@ func (c campaign) aftermath(t *testing.T, s *siege, apps []crashApp) crashRecord
 	if err := s.watched(); err != nil {
 		t.Errorf("watch Slack: %v", err)
 	}
-	for _, a := range r.apps {
-		_, r.final[a.name] = w.state(a.name)
-	}
-	r.writes, r.presses, r.events, r.stuck = w.recorded(), p.presses, p.events, p.stuck
+	r.final = w.finals(r.apps)
+	r.writes, r.presses, r.events, r.stuck, r.hands = w.recorded(), p.presses, p.events, p.stuck, p.hands
 	if err := r.read(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,9 @@ func newCrashWorld(t testing.TB, apps []crashApp, seed uint64) *crashWorld {
 	var text strings.Builder
 	fmt.Fprintln(&text, "team acme")
 	for _, a := range apps {
-		fmt.Fprintf(&text, "app %s team=acme %s released=200h\n", a.name, a.shape)
+		for _, name := range a.all() {
+			fmt.Fprintf(&text, "app %s team=acme %s released=200h\n", name, a.shape)
+		}
 	}
 	fleet, err := simheroku.LoadFleet(strings.NewReader(text.String()))
 	if err != nil {

@@ -77,7 +77,7 @@ func TestHandOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kept.Close()
-	r := crashRecord{apps: apps[:lived], final: map[string]crashState{}}
+	r := crashRecord{apps: apps[:lived]}
 	r.work = settle(t.Context(), kept)
 	for _, one := range bots {
 		r.fell = append(r.fell, one.fell...)
@@ -94,10 +94,8 @@ func TestHandOver(t *testing.T) {
 	if err := <-watched; err != nil {
 		t.Errorf("watch Slack: %v", err)
 	}
-	for _, a := range r.apps {
-		_, r.final[a.name] = w.state(a.name)
-	}
-	r.writes, r.presses, r.events, r.stuck = w.recorded(), crowd.presses, crowd.events, crowd.stuck
+	r.final = w.finals(r.apps)
+	r.writes, r.presses, r.events, r.stuck, r.hands = w.recorded(), crowd.presses, crowd.events, crowd.stuck, crowd.hands
 	if err := r.read(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
