@@ -229,6 +229,8 @@ func sign(m commands.Mark) string {
 		return "⬜"
 	case commands.MarkLeft:
 		return "➖"
+	case commands.MarkWaived:
+		return "🕓"
 	}
 	return "•"
 }

@@ -119,6 +119,8 @@ func termSign(m commands.Mark) (sign, color string) {
 		return ".", ansiDim
 	case commands.MarkLeft:
 		return "-", ansiDim
+	case commands.MarkWaived:
+		return "~", ansiCyan
 	}
 	return "•", ""
 }

@@ -27,6 +27,7 @@ type About struct {
 	Scans    *Scans
 	Watch    *Watched
 	Work     *Work
+	Waivers  *Waiving
 	Head     *ledger.Head
 	Policy   string   // its digest
 	Unread   []string // parts that could not be read just now: "pending work"
@@ -53,6 +54,9 @@ type Work struct {
 	Open    int       // tickets that are approved or run
 	Due     time.Time // since when the job is due that is due longest and not begun; zero: none is
 }
+
+// Waiving is how many waivers hold, and how many wait for a decision.
+type Waiving struct{ Holding, Waiting int }
 
 // workTooOld is what is too long for a job that is due: it begins within seconds, or after
 // the 30 s in which another replica's are found.
@@ -123,6 +127,13 @@ func aboutReply(a About, now time.Time) Reply {
 			wrong = append(wrong, "work is overdue")
 		}
 		fact("Pending work", text)
+	}
+	if w := a.Waivers; w != nil {
+		text := fmt.Sprintf("%d hold", w.Holding)
+		if w.Waiting > 0 {
+			text += fmt.Sprintf(", %d wait for a decision", w.Waiting)
+		}
+		fact("Waivers", text)
 	}
 	if a.Head != nil {
 		fact("Ledger's head", Code(a.Head.String()))

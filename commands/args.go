@@ -102,7 +102,12 @@ func parseArgs(c Command, in []string, via Via) (Args, error) {
 	for _, o := range c.Options {
 		known[o.Name] = true
 	}
+	free := false // see Command.Free
 	for i := 0; i < len(in); i++ {
+		if free = free || c.Free != "" && strings.EqualFold(in[i], c.Free); free {
+			args.Words = append(args.Words, in[i])
+			continue
+		}
 		name, dashed := option(in[i])
 		name, value, assigned := strings.Cut(name, "=")
 		if !dashed {

@@ -70,6 +70,7 @@ type Command struct {
 	Example []string // lines to type, without /zdd
 	Args    int      // how many positional arguments it takes at most
 	Options []Option // the options it takes
+	Free    string   // behind this word everything is text, also what looks like an option; empty: nothing is
 	Changes bool     // it changes something: its request is stored before it is acknowledged
 	Desk    bool     // it needs tickets, which are Slack's only; every command that Changes does
 	Run     func(context.Context, Request) (Reply, error)

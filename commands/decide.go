@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/policy"
 )
 
 // approvalNo finds what approval refuses in words for a person.
@@ -58,41 +59,66 @@ func samePlan(ctx context.Context, d desk, req Request, id string) error {
 	return refuse("%s an older request, or another plan, than today's `%s`, which is `%s`. Nothing was decided or changed. To see it: `%s`.", what, t.ID, wishLine(t), spoken(req.Via, "show "+t.ID))
 }
 
-func newApprove(d desk) Command {
-	return decision(d, Command{
+// orWaiver lets a command on tickets decide on waivers too: their ids tell them apart.
+func orWaiver(v waiver, c Command, do func(ctx context.Context, d waiveDesk, id string, by approval.Person, reason string) (policy.Waiver, error)) Command {
+	ticket := c.Run
+	c.Run = func(ctx context.Context, req Request) (Reply, error) {
+		id, ok := approval.ParseWaiverID(req.Args.Word(0))
+		switch {
+		case !ok:
+			return ticket(ctx, req)
+		case v.desk == nil:
+			return Reply{}, noWaivers()
+		}
+		req.Args.Words = append([]string{id}, req.Args.Words[1:]...)
+		return v.decide(ctx, req, func(ctx context.Context, id string, by approval.Person, reason string) (policy.Waiver, error) {
+			return do(ctx, v.desk, id, by, reason)
+		})
+	}
+	return c
+}
+
+func newApprove(d desk, v waiver) Command {
+	return orWaiver(v, decision(d, Command{
 		Name:    "approve",
 		Usage:   "approve <ticket>",
-		Summary: "say yes to a plan that waits for approval",
-		Help:    "The text twin of the button `Approve`. The app is read again first: if it is not as it was when the plan was made, the ticket is stale and nothing happens. Who asked can't approve, unless the policy says so.",
-		Example: []string{"approve T-12"},
+		Summary: "say yes to a plan, or a waiver, that waits for approval",
+		Help:    "The text twin of the button `Approve`. The app is read again first: if it is not as it was when the plan was made, the ticket is stale and nothing happens. Who asked can't approve, unless the policy says so. A waiver (`W-3`) holds from the click on.",
+		Example: []string{"approve T-12", "approve W-3"},
 	}, func(ctx context.Context, req Request, id string) (approval.Ticket, error) {
 		t, _, err := d.Approve(ctx, id, approver(req.By))
 		return t, err
+	}), func(ctx context.Context, d waiveDesk, id string, by approval.Person, _ string) (policy.Waiver, error) {
+		return d.Approve(ctx, id, by)
 	})
 }
 
-func newDeny(d desk) Command {
-	return decision(d, Command{
+func newDeny(d desk, v waiver) Command {
+	return orWaiver(v, decision(d, Command{
 		Name:    "deny",
 		Usage:   "deny <ticket> [reason]",
-		Summary: "say no to a plan that waits for approval",
+		Summary: "say no to a plan, or a waiver, that waits for approval",
 		Help:    "The text twin of the button `Deny`. The reason is shown to whoever asked. Nothing is changed.",
 		Example: []string{"deny T-12", `deny T-12 "not before the sale"`},
 		Args:    100, // the reason's words
 	}, func(ctx context.Context, req Request, id string) (approval.Ticket, error) {
 		return d.Deny(ctx, id, approver(req.By), note(req, 1))
+	}), func(ctx context.Context, d waiveDesk, id string, by approval.Person, reason string) (policy.Waiver, error) {
+		return d.Deny(ctx, id, by, reason)
 	})
 }
 
-func newCancel(d desk) Command {
-	return decision(d, Command{
+func newCancel(d desk, v waiver) Command {
+	return orWaiver(v, decision(d, Command{
 		Name:    "cancel",
 		Usage:   "cancel <ticket>",
 		Summary: "call a plan off, or stop it after its current step",
-		Help:    "Anyone may. A plan that has not begun is called off; one that runs stops after the step it is at, and says what is done and what is not.",
-		Example: []string{"cancel T-12"},
+		Help:    "Anyone may. A plan that has not begun is called off; one that runs stops after the step it is at, and says what is done and what is not. A waiver (`W-3`) that waits is called off, and one that holds is ended as `unwaive` does.",
+		Example: []string{"cancel T-12", "cancel W-3"},
 	}, func(ctx context.Context, req Request, id string) (approval.Ticket, error) {
 		return d.Cancel(ctx, id, approver(req.By))
+	}), func(ctx context.Context, d waiveDesk, id string, by approval.Person, reason string) (policy.Waiver, error) {
+		return d.End(ctx, id, by, reason)
 	})
 }
 

@@ -84,7 +84,7 @@ func (m *digestMessage) narrow() {
 func (m digestMessage) parent() Reply {
 	footer := Note{m.footer()}
 	if m.allWell() {
-		text := Line(Bold(day(m.Night)), ": "+allReady(m.Counts, m.whose())+" "+m.unchanged()+".")
+		text := Line(Bold(day(m.Night)), ": "+allReady(m.Counts, m.whose())+" "+m.unchanged()+waivedToo(m.Counts)+".")
 		return Reply{Summary: text.String(), Parts: append(m.copied(), Para{text}, footer)}
 	}
 	reply := Reply{Summary: day(m.Night) + ": " + readyOf(m.Counts) + m.inShort()}
@@ -93,7 +93,7 @@ func (m digestMessage) parent() Reply {
 		reply.Parts = append(reply.Parts, List{doubts})
 	}
 	reply.Parts = append(reply.Parts, Para{m.news()})
-	if facts := slices.Concat(costFact(m.Counts), m.coverage()); len(facts) > 0 {
+	if facts := slices.Concat(costFact(m.Counts), waivedFact(m.Counts), m.coverage()); len(facts) > 0 {
 		reply.Parts = append(reply.Parts, Facts{facts})
 	}
 	if len(m.Trend) > 1 && m.view.Channel == "" {
@@ -118,7 +118,7 @@ func (m digestMessage) copied() []Part {
 
 // allWell says that there is nothing to do and nothing new.
 func (m digestMessage) allWell() bool {
-	listed := slices.ContainsFunc(m.groups, func(g audit.Group) bool { return len(g.Lines) > 0 || g.Quiet > 0 })
+	listed := slices.ContainsFunc(m.groups, func(g audit.Group) bool { return len(g.Lines)+len(g.Waivers) > 0 || g.Quiet > 0 })
 	return !listed && !m.Baseline && !m.Coverage.Partial() && len(m.Missed) == 0 && m.Counts.NotReady+m.Counts.Unknown == 0
 }
 
@@ -161,7 +161,7 @@ func (m digestMessage) changed() []string {
 	for _, c := range []struct {
 		n    int
 		word string
-	}{{m.Changes.Regressed, "regressed"}, {m.Changes.New, "new"}, {m.Changes.Fixed, "fixed"}, {m.Changes.Gone + m.Changes.Left, "gone"}} {
+	}{{m.Changes.Regressed, "regressed"}, {m.Changes.New, "new"}, {m.Changes.Fixed, "fixed"}, {m.Changes.Waived, "waived"}, {m.Changes.Gone + m.Changes.Left, "gone"}} {
 		if c.n > 0 {
 			said = append(said, grouped(c.n)+" "+c.word)
 		}
@@ -237,7 +237,7 @@ func (m digestMessage) worst() []audit.Line {
 	var all []audit.Line
 	for _, g := range m.groups {
 		for _, l := range g.Lines {
-			if failing(l.Kind) || l.Kind == audit.LineFixed {
+			if failing(l.Kind) || l.Kind == audit.LineFixed || l.Kind == audit.LineWaived {
 				all = append(all, l)
 			}
 		}
@@ -256,7 +256,7 @@ func worse(a, b audit.Line) int {
 
 // kinds are in the order of lists.
 func kinds() []audit.LineKind {
-	return []audit.LineKind{audit.LineRegressed, audit.LineNew, audit.LineOwner, audit.LineStill, lineNow, audit.LineFixed, audit.LineGone, audit.LineUnread}
+	return []audit.LineKind{audit.LineRegressed, audit.LineNew, audit.LineOwner, audit.LineStill, lineNow, audit.LineFixed, audit.LineWaived, audit.LineGone, audit.LineUnread}
 }
 
 // lineNow is an app that fails, where there is no night before to compare with.

@@ -39,7 +39,7 @@ func (m digestMessage) details() []Reply {
 	rung := map[string]bool{} // each once, however many groups are theirs
 	var sections []section
 	for _, g := range m.groups {
-		if len(g.Lines) == 0 {
+		if len(g.Lines)+len(g.Waivers) == 0 {
 			continue
 		}
 		here := g.Channel == "" || g.Channel == m.view.Home || g.Channel == m.view.Channel
@@ -56,6 +56,17 @@ func (m digestMessage) details() []Reply {
 		if !here {
 			s.head = append(s.head, Line(" · told in ", MentionChannel(g.Channel))...)
 		}
+		name := Code
+		if here && !m.Baseline {
+			name = MentionUser
+			for _, user := range owners(g) {
+				if !rung[user] {
+					rung[user] = true
+					s.head = append(Line(MentionUser(user), ", "), s.head...)
+				}
+			}
+		}
+		s.items = append(ending(g, name, m.dates), s.items...)
 		s.again = Line(quietly(g), ", continued")
 		sections = append(sections, s)
 	}
@@ -85,13 +96,15 @@ func quietly(g audit.Group) Text {
 func sectionOf(g audit.Group, dates dates) section {
 	s := section{head: Line(": " + readyOf(g.Counts)), name: quietly(g).String()}
 	lines := slices.SortedStableFunc(slices.Values(g.Lines), worse)
-	var bad, fixed, gone, unread []audit.Line
+	var bad, fixed, waived, gone, unread []audit.Line
 	for _, l := range lines {
 		switch {
 		case failing(l.Kind):
 			bad = append(bad, l)
 		case l.Kind == audit.LineFixed:
 			fixed = append(fixed, l)
+		case l.Kind == audit.LineWaived:
+			waived = append(waived, l)
 		case l.Kind == audit.LineGone:
 			gone = append(gone, l)
 		default:
@@ -123,6 +136,7 @@ func sectionOf(g audit.Group, dates dates) section {
 		s.items = append(s.items, Item{Mark: MarkFail, Text: Line(fmt.Sprintf("%d %sas before, not listed tonight.", g.Quiet, also))})
 	}
 	s.items = append(s.items, alike(fixed, MarkPass, func(l audit.Line) string { return "fixed: " + strings.ToLower(strings.Join(titles(l.Checks), ", ")) })...)
+	s.items = append(s.items, alike(waived, MarkWaived, waivedLine)...)
 	s.items = append(s.items, alike(gone, MarkNone, func(l audit.Line) string { return "gone: " + cmp.Or(brief(l.Why, 120), "deleted, or out of scope now") })...)
 	s.items = append(s.items, alike(unread, MarkUnknown, func(l audit.Line) string {
 		return "could not be judged: " + cmp.Or(brief(l.Why, 120), "no reason was told")
@@ -145,6 +159,9 @@ func lineItem(l audit.Line, dates dates) Item {
 	item := Item{Mark: MarkFail, Text: text, Button: fixLine(l)}
 	if !l.After.IsZero() && l.Kind == audit.LineRegressed {
 		item.Text = append(item.Text, Line(" It was fine "+dates.moment(l.After)+".")...)
+	}
+	if ended(l) && l.Why != "" {
+		item.Text = append(item.Text, Line(" "+plan.Capital(l.Why)+".")...)
 	}
 	if !l.Since.IsZero() {
 		item.Text = append(item.Text, Line(" Not so since "+dates.moment(l.Since)+", and told then.")...)
@@ -193,12 +210,17 @@ func kindWord(l audit.Line) string {
 	case audit.LineRegressed:
 		return "regressed"
 	case audit.LineNew:
+		if ended(l) {
+			return "waived no more"
+		}
 		if l.First {
 			return "looked at for the first time"
 		}
 		return "new"
 	case audit.LineFixed:
 		return "fixed"
+	case audit.LineWaived:
+		return "waived"
 	case audit.LineOwner:
 		return "as before, with a new owner"
 	case lineNow:

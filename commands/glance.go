@@ -75,7 +75,7 @@ func (g glancer) glance(ctx context.Context, now time.Time) (Reply, error) {
 		}
 		reply.Parts = append(reply.Parts, List{items})
 	}
-	facts := costFact(last.Counts)
+	facts := append(costFact(last.Counts), waivedFact(last.Counts)...)
 	if last.Coverage.Seen > 0 {
 		facts = append(facts, Fact{"Looked at", Line(coverageText(last.Coverage, last.Counts))})
 	}

@@ -365,6 +365,9 @@ func entryText(e ledger.Entry) Text {
 	if about != "" {
 		text = append(text, Line(" ", about)...)
 	}
+	if waives(e) {
+		text = append(append(text, Line(" ")...), waiverTold(e)...)
+	}
 	if e.Verb == ledger.Begun {
 		text = append(text, behind(e)...)
 	}
@@ -461,6 +464,14 @@ func told(e ledger.Entry) (verb, about string) {
 		return "read the policy", ""
 	case ledger.Reported:
 		return "reported the night", short(detail.Night)
+	case ledger.WaiverAsked:
+		return "asked to waive", ""
+	case ledger.WaiverDenied:
+		return "denied to waive", ""
+	case ledger.Unwaived:
+		return "ended the waiver of", ""
+	case ledger.WaiverExpired:
+		return "saw the end of the waiver of", ""
 	}
 	return e.Verb, ""
 }

@@ -3,8 +3,10 @@ package commands
 import (
 	"context"
 	"strings"
+	"time"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/audit"
 	"example.com/zdd/fleet"
 	"example.com/zdd/plan"
 )
@@ -29,6 +31,7 @@ type proposer struct {
 	apps     appReader
 	policies Policies
 	desk     desk
+	waivers  waivers // nil: there are none to read
 }
 
 // propose reads the app that the request names, plans what wish makes of it, and asks.
@@ -62,7 +65,24 @@ func (p proposer) ask(ctx context.Context, req Request, app fleet.App, w plan.Wi
 	if err != nil {
 		return Reply{}, said(err)
 	}
-	return TicketReply(ticket, to(ticket, req.By)), nil
+	return above(TicketReply(ticket, to(ticket, req.By)), p.waived(ctx, req.Now, app)...), nil
+}
+
+// waived says what is waived of apps that a plan is for: somebody may have had a reason not
+// to want it. What can't be read just now is left out.
+func (p proposer) waived(ctx context.Context, now time.Time, apps ...fleet.App) []Part {
+	pol := p.policies.Policy()
+	var parts []Part
+	for _, app := range apps {
+		rules, _ := rulesOf(ctx, p.waivers, pol, app)
+		for _, check := range audit.Checks() {
+			if w, ok := rules.Waived(app.ID, check.ID, now); ok {
+				text := append(Line(Code(app.Name), ": "+uncapital(check.Title)+" is waived. "), waivedText(w, now, pol.Nightly.Location())...)
+				parts = append(parts, Note{append(text, Line(". The plan does not end the waiver.")...)})
+			}
+		}
+	}
+	return parts
 }
 
 // approver is a person as approval knows them.

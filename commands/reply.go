@@ -101,6 +101,7 @@ const (
 	MarkNow     Mark = "under way"
 	MarkTodo    Mark = "to do"
 	MarkLeft    Mark = "not done"
+	MarkWaived  Mark = "waived"
 )
 
 // Button is something to press. Exactly one of Run, Share and URL is set.

@@ -116,7 +116,7 @@ func ReportView(f audit.Fleet, want audit.Want) (parent Reply, thread []Reply) {
 	if f.Coverage.Seen == 0 {
 		news = Line("I saw no app at all: check the name of the team, and what my Heroku account may see.")
 	}
-	parent.Parts = append(parent.Parts, Para{news}, Facts{append(costFact(f.Counts), Fact{"Looked at", Line(coverageText(f.Coverage, f.Counts))})})
+	parent.Parts = append(parent.Parts, Para{news}, Facts{append(append(costFact(f.Counts), waivedFact(f.Counts)...), Fact{"Looked at", Line(coverageText(f.Coverage, f.Counts))})})
 	groups := groupsOf(f.Standings)
 	var worst []audit.Line
 	for _, g := range groups {
@@ -156,6 +156,9 @@ func groupsOf(standings []audit.Standing) []audit.Group {
 		s.Channel = ""
 		switch g := groups.Of(s); s.Verdict {
 		case audit.VerdictReady, audit.VerdictNotApplicable:
+			if l, ok := waivedOnly(s); ok {
+				g.Lines = append(g.Lines, l)
+			}
 		case audit.VerdictNotReady:
 			g.Lines = append(g.Lines, lineOf(s))
 		default:

@@ -11,6 +11,7 @@ import (
 	"example.com/zdd/audit"
 	"example.com/zdd/fleet"
 	"example.com/zdd/plan"
+	"example.com/zdd/policy"
 )
 
 // appReader is what status reads with.
@@ -19,7 +20,7 @@ type appReader interface {
 	ReadNames(ctx context.Context) ([]string, error)
 }
 
-func newStatus(apps appReader, policies Policies, all glancer) Command {
+func newStatus(apps appReader, policies Policies, waivers waivers, all glancer) Command {
 	const usage = "status [app]"
 	return Command{
 		Name:    "status",
@@ -38,10 +39,27 @@ func newStatus(apps appReader, policies Policies, all glancer) Command {
 			if err != nil {
 				return Reply{}, err
 			}
-			report := audit.Judge(app, policies.Policy().For(app), req.Now)
-			return statusReply(report, all.watched(ctx, report, req.Now)), nil
+			pol := policies.Policy()
+			rules, unread := rulesOf(ctx, waivers, pol, app)
+			report := audit.Judge(app, rules, req.Now)
+			return statusReply(report, StatusView{Zone: pol.Nightly.Location(), Now: req.Now, Unwaived: unread}, all.watched(ctx, report, req.Now)), nil
 		},
 	}
+}
+
+// rulesOf are the rules of an app with its waivers. unread says that these could not be
+// read, which must not keep anybody from asking: then nothing is waived.
+func rulesOf(ctx context.Context, waivers waivers, pol policy.Policy, app fleet.App) (rules policy.Rules, unread bool) {
+	if waivers == nil {
+		return pol.For(app), false
+	}
+	ctx, cancel := context.WithTimeout(ctx, waiversWithin)
+	defer cancel()
+	rules, err := waivers.Rules(ctx, app)
+	if err != nil {
+		return pol.For(app), true
+	}
+	return rules, false
 }
 
 // checkNames are the checks' ids, marked as code: "`a`, `b` and `c`".
@@ -108,7 +126,15 @@ var verdicts = map[audit.Verdict]struct{ word, sentence string }{
 
 // StatusReply is a judgement as a reply: the verdict first, then each check, the
 // money, the hazards, and when all of it was read.
-func StatusReply(r audit.Report) Reply { return statusReply(r, between{}) }
+func StatusReply(r audit.Report, v StatusView) Reply { return statusReply(r, v, between{}) }
+
+// StatusView is what to show a judgement by.
+type StatusView struct {
+	Zone *time.Location // that waivers' ends are told in
+	Now  time.Time
+	// Unwaived says that the app's waivers could not be read, so that what they waive counts.
+	Unwaived bool
+}
 
 // between is what looks between the nights found out of an app.
 type between struct {
@@ -139,18 +165,27 @@ func (g glancer) watched(ctx context.Context, r audit.Report, now time.Time) bet
 }
 
 // statusReply is StatusReply with what looks between the nights found.
-func statusReply(r audit.Report, seen between) Reply {
+func statusReply(r audit.Report, view StatusView, seen between) Reply {
 	app, v := r.App, verdicts[r.Verdict]
+	waived := waivedOf(r)
+	word, sentence := v.word, v.sentence
+	if n := len(waived); n > 0 {
+		word += ", with " + count(n, "check") + " waived"
+		sentence = waivedSentence(r.Verdict, sentence)
+	}
 	reply := Reply{
-		Summary: app.Name + " is " + v.word + ": " + inShort(r),
+		Summary: app.Name + " is " + word + ": " + inShort(r),
 		Parts: []Part{
-			Heading{app.Name + ": " + v.word},
-			Para{Line(v.sentence, " ", place(app))},
+			Heading{app.Name + ": " + word},
+			Para{Line(sentence, " ", place(app))},
 		},
 	}
-	items := make([]Item, 0, len(r.Findings))
+	items := make([]Item, 0, len(r.Findings)+1)
+	if view.Unwaived {
+		items = append(items, Item{Mark: MarkHazard, Text: Line("The waivers could not be read, because my database is away just now: what they waive counts here.")})
+	}
 	for _, f := range r.Findings {
-		items = append(items, findingItem(f))
+		items = append(items, findingItem(f, view))
 	}
 	reply.Parts = append(reply.Parts, List{items}, Facts{costs(r)})
 	if len(r.Hazards) > 0 {
@@ -180,10 +215,34 @@ func with(r Reply, parts ...Part) Reply {
 	return r
 }
 
-func findingItem(f audit.Finding) Item {
+// waivedOf are the findings that would count and are waived.
+func waivedOf(r audit.Report) (waived []audit.Finding) {
+	for _, f := range r.Findings {
+		if f.Required && f.Waived != nil {
+			waived = append(waived, f)
+		}
+	}
+	return waived
+}
+
+// waivedSentence is what a verdict means where something is waived: it is no promise.
+func waivedSentence(v audit.Verdict, sentence string) string {
+	switch v {
+	case audit.VerdictReady:
+		return "What counts is as it should be. What is waived is not, so deploys of this app may drop requests or sessions."
+	case audit.VerdictNotApplicable:
+		return "All that would count is waived, so I call it neither ready nor not."
+	}
+	return sentence
+}
+
+func findingItem(f audit.Finding, view StatusView) Item {
 	item := Item{Mark: mark(f), Text: Line(Bold(f.Title), ": ", Prose(f.Evidence))}
 	if rest, repeated := strings.CutPrefix(f.Evidence, f.Title); repeated { // "Preboot is on" needs no "Preboot:" before it
 		item.Text = Line(Bold(f.Title), Prose(rest))
+	}
+	if f.Waived != nil {
+		item.Detail = append(item.Detail, waivedText(*f.Waived, view.Now, view.Zone))
 	}
 	if f.Outcome != audit.Pass && f.Outcome != audit.NotApplicable && f.Remedy != "" {
 		detail := Prose(f.Remedy)
@@ -201,6 +260,8 @@ func mark(f audit.Finding) Mark {
 		return MarkPass
 	case f.Outcome == audit.NotApplicable:
 		return MarkNone
+	case f.Waived != nil:
+		return MarkWaived
 	case !f.Required:
 		return MarkAdvice
 	case f.Outcome == audit.Fail:
@@ -211,10 +272,12 @@ func mark(f audit.Finding) Mark {
 
 // inShort is the verdict's reason in one line: what fails, else what is unknown.
 func inShort(r audit.Report) string {
-	var failing, unknown []string
+	var failing, unknown, waived []string
 	for _, f := range r.Findings {
 		switch {
 		case !f.Required:
+		case f.Waived != nil:
+			waived = append(waived, strings.ToLower(f.Title))
 		case f.Outcome == audit.Fail:
 			failing = append(failing, strings.ToLower(f.Title))
 		case f.Outcome == audit.Unknown:
@@ -228,6 +291,10 @@ func inShort(r audit.Report) string {
 		return strings.Join(failing, ", ")
 	case len(unknown) > 0:
 		return "it could not be told about " + strings.Join(unknown, ", ")
+	case len(waived) > 0 && r.Verdict == audit.VerdictReady:
+		return "every required check passes but what is waived (" + strings.Join(waived, ", ") + ")"
+	case len(waived) > 0:
+		return "all that would count is waived"
 	case r.Verdict == audit.VerdictReady:
 		return "every required check passes"
 	}

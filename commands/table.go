@@ -21,9 +21,11 @@ type Deps struct {
 	Abouts   Abouts  // what is known of the bot itself; nil: nothing, as on a terminal
 	// Messages gives the address of a ticket's message; nil or an empty one: no link.
 	Messages func(ctx context.Context, ticket string) string
-	Nights   nights   // what the nightly scans found; nil: nothing is kept here
-	Releases releases // nil: no release is named in history
-	Reports  reports  // nil: the fleet can't be read from here
+	Waivers  waivers   // which there are; nil: none can be read here, and nothing is waived
+	Waiving  waiveDesk // where they are asked for; nil: nowhere, as on a terminal
+	Nights   nights    // what the nightly scans found; nil: nothing is kept here
+	Releases releases  // nil: no release is named in history
+	Reports  reports   // nil: the fleet can't be read from here
 	// NextNight is when the first night after a time is due; nil or zero: not known.
 	NextNight func(after time.Time) time.Time
 }
@@ -42,22 +44,26 @@ type Table struct {
 // New makes the table. This list is the only place that names all commands.
 func New(deps Deps) Table {
 	t := Table{deps: deps}
-	p := proposer{deps.Apps, deps.Policies, deps.Desk}
+	p := proposer{deps.Apps, deps.Policies, deps.Desk, deps.Waivers}
+	v := waiver{deps.Apps, deps.Policies, deps.Waiving}
 	t.commands = []Command{
-		newStatus(deps.Apps, deps.Policies, glancer{deps.Policies, deps.Nights, deps.NextNight}),
+		newStatus(deps.Apps, deps.Policies, deps.Waivers, glancer{deps.Policies, deps.Nights, deps.NextNight}),
 		newEnable(p),
 		newDisable(p),
 		newAffinity(p),
 		newPreboot(p),
 		newScale(p),
-		newPending(deps.Desk),
-		newShow(deps.Desk),
-		newApprove(deps.Desk),
-		newDeny(deps.Desk),
-		newCancel(deps.Desk),
+		newPending(deps.Desk, v),
+		newShow(deps.Desk, v),
+		newApprove(deps.Desk, v),
+		newDeny(deps.Desk, v),
+		newCancel(deps.Desk, v),
 		newDo(deps.Desk),
 		newResume(deps.Desk),
 		newUndo(p),
+		newWaive(v),
+		newUnwaive(v),
+		newWaivers(v),
 		newReport(deps.Reports),
 		newHistory(historian{deps.Apps, deps.Policies, deps.Ledger, deps.Nights, deps.Releases, deps.Messages}),
 		newAbout(deps.Abouts),

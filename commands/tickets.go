@@ -7,9 +7,10 @@ import (
 	"strings"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/policy"
 )
 
-func newPending(d desk) Command {
+func newPending(d desk, v waiver) Command {
 	return Command{
 		Name:    "pending",
 		Desk:    true,
@@ -22,7 +23,15 @@ func newPending(d desk) Command {
 			if err != nil {
 				return Reply{}, said(err)
 			}
-			if len(tickets) == 0 {
+			var waits []policy.Waiver
+			if v.desk != nil {
+				all, err := v.desk.Open(ctx)
+				if err != nil {
+					return Reply{}, said(err)
+				}
+				waits = waitingWaivers(all)
+			}
+			if len(tickets)+len(waits) == 0 {
 				return Reply{Summary: "Nothing waits for a decision, and nothing is under way.", Parts: []Part{Para{Line("Nothing waits for a decision, and nothing is under way.")}}}, nil
 			}
 			var items []Item
@@ -42,22 +51,35 @@ func newPending(d desk) Command {
 					row = append(row, Button{Label: t.ID, Run: "show " + t.ID})
 				}
 			}
-			return Reply{Summary: count(len(items), "ticket") + " wait or run", Parts: []Part{Heading{"Waiting and under way"}, List{items}, Buttons{row}}}, nil
+			for _, w := range waits {
+				items = append(items, waiverItem(w, WaiverView{Policy: v.policies.Policy(), Now: req.Now}))
+				if len(row) < 20 {
+					row = append(row, Button{Label: w.ID, Run: "show " + w.ID})
+				}
+			}
+			summary := count(len(items)-len(waits), "ticket") + " wait or run"
+			if len(waits) > 0 {
+				summary += ", " + count(len(waits), "waiver") + " wait"
+			}
+			return Reply{Summary: summary, Parts: []Part{Heading{"Waiting and under way"}, List{items}, Buttons{row}}}, nil
 		},
 	}
 }
 
-func newShow(d desk) Command {
+func newShow(d desk, v waiver) Command {
 	const usage = "show <ticket>"
 	return Command{
 		Name:    "show",
 		Desk:    true,
 		Usage:   usage,
-		Summary: "show a ticket whole",
+		Summary: "show a ticket, or a waiver, whole",
 		Help:    "The plan, what it costs, who decided, how far it is, and the buttons that still do something.",
-		Example: []string{"show T-12"},
+		Example: []string{"show T-12", "show W-3"},
 		Args:    1,
 		Run: func(ctx context.Context, req Request) (Reply, error) {
+			if id, ok := approval.ParseWaiverID(req.Args.Word(0)); ok && v.desk != nil {
+				return v.show(ctx, req, id)
+			}
 			id, err := ticketID(req.Args.Word(0), spoken(req.Via, usage))
 			if err != nil {
 				return Reply{}, err

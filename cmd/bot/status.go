@@ -48,7 +48,7 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 			return err
 		}
 	} else {
-		if err := chat.Terminal(o.Stdout, withoutButtons(commands.StatusReply(report)), style(o)); err != nil {
+		if err := chat.Terminal(o.Stdout, withoutButtons(commands.StatusReply(report, commands.StatusView{Zone: pol.Nightly.Location(), Now: o.now()})), style(o)); err != nil {
 			return err
 		}
 	}
