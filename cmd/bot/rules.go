@@ -87,8 +87,13 @@ func changedRules(before, after map[string]string) []ruleChange {
 
 // tellsPeople says whether a change moves who may do what.
 func tellsPeople(c ruleChange) bool {
-	section, _, _ := strings.Cut(c.Key, ".")
-	return section == "people" || section == "approval" || section == "limits"
+	switch section, _, _ := strings.Cut(c.Key, "."); section {
+	case "people", "approval", "limits":
+		return true
+	case "waivers":
+		return c.From != "" // else the program before had none
+	}
+	return false
 }
 
 // announceRules is the handler of workAnnounce. It tells the approval channel of before as
