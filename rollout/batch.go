@@ -82,7 +82,7 @@ func (u *run) follow(ctx context.Context, i int) error {
 		}
 		text := doing(t)
 		c := conclusion{later: u.now().Add(u.timing.Glance), why: part.Ticket + " is under way"}
-		if part.State != t.State || part.Doing != text {
+		if part.State != t.State || part.Doing != text || u.t.Waiting != "" {
 			c.change = func(b *approval.Ticket) approval.Change {
 				b.Parts[i].State, b.Parts[i].Doing = t.State, text
 				b.Waiting, b.Trouble = "", time.Time{}

@@ -88,9 +88,13 @@ func (d *desk) Tickets(_ context.Context, f approval.Filter) (out []approval.Tic
 func (d *desk) ChangeTicket(_ context.Context, id string, change func(*approval.Ticket) (approval.Change, error)) (approval.Ticket, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	t := copied(d.tickets[id])
+	before := d.tickets[id]
+	t := copied(before)
 	c, err := change(&t)
 	if err != nil {
+		return t, err
+	}
+	if err := approval.CheckChange(before, t); err != nil {
 		return t, err
 	}
 	if len(c.Entries) > 0 && d.sealed != nil {

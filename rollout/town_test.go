@@ -38,6 +38,8 @@ type town struct {
 	store  *store.Store
 	policy policy.Policy
 	ends   []func()
+
+	proof, allowed func(ctx context.Context, t approval.Ticket) (why string, err error) // of whoever decides; nil: no one does
 }
 
 const ledgerKey = "the key of these tests"
@@ -89,8 +91,14 @@ func (w *town) bot() (stop func()) {
 	pol := func() policy.Policy { return w.policy }
 	runner := rollout.New(rollout.Config{
 		Tickets: w.store, Apps: w.heroku, Heroku: w.heroku, Policy: pol, Head: w.store.LedgerHead,
-		Judge:   func(app fleet.App) string { return string(audit.Judge(app, pol().For(app), time.Now()).Verdict) },
-		Allowed: func(context.Context, approval.Ticket) (string, error) { return "", nil },
+		Judge: func(app fleet.App) string { return string(audit.Judge(app, pol().For(app), time.Now()).Verdict) },
+		Allowed: func(ctx context.Context, t approval.Ticket) (string, error) {
+			if w.allowed == nil {
+				return "", nil
+			}
+			return w.allowed(ctx, t)
+		},
+		Proof: w.proof,
 	})
 	queue := jobs.New(jobs.Config{Store: w.store, Handlers: map[string]jobs.Handler{
 		approval.WorkApply: func(ctx context.Context, j *jobs.Job) error { return runner.Apply(ctx, j.Key, j) },
