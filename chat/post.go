@@ -64,8 +64,11 @@ const (
 
 // audience is who reads the message of a target.
 func audience(target string) Audience {
-	if strings.HasPrefix(target, toRequester) || strings.HasPrefix(target, toNotice) {
+	switch {
+	case strings.HasPrefix(target, toRequester), strings.HasPrefix(target, toNotice):
 		return ToRequester
+	case strings.HasPrefix(target, toReminder):
+		return ToReminded
 	}
 	return ToApprovers
 }
@@ -389,13 +392,13 @@ func (b *Bot) tidy(ctx context.Context, pressed Pressed) {
 	}) {
 		return
 	}
-	t, err := c.Tickets.Ticket(ctx, pressed.Ticket)
-	if err != nil { // also approval.ErrNoTicket: its word is not trusted
+	shown, ok := c.oldCopy(ctx, pressed.Ticket, audience(pressed.Target))
+	if !ok { // its word is not trusted
 		return
 	}
-	reply := with(quiet(c.Reply(t, audience(pressed.Target))), "This is an older copy, which I lost sight of: its buttons are gone, those of the newer one count.")
-	_, err = b.put(ctx, Post{Ticket: t.ID, Target: pressed.Target, Channel: pressed.Channel, TS: pressed.TS}, sheetOf(reply, t.ID, pressed.Target))
+	reply := with(quiet(shown), "This is an older copy, which I lost sight of: its buttons are gone, those of the newer one count.")
+	_, err = b.put(ctx, Post{Ticket: pressed.Ticket, Target: pressed.Target, Channel: pressed.Channel, TS: pressed.TS}, sheetOf(reply, pressed.Ticket, pressed.Target))
 	if err != nil {
-		b.log.Warn("an older copy of a ticket's message keeps its buttons", "ticket", t.ID, "err", b.api.redact(err))
+		b.log.Warn("an older copy of a ticket's message keeps its buttons", "ticket", pressed.Ticket, "err", b.api.redact(err))
 	}
 }

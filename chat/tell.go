@@ -21,6 +21,7 @@ type Audience string
 const (
 	ToApprovers Audience = "approvers" // in the approval channel, or each for themselves
 	ToRequester Audience = "requester"
+	ToReminded  Audience = "reminded" // the owner of a waiver, once it is over
 )
 
 // Telling is what Tell needs. Without Tickets, Reply, Policy and Posts no ticket is
@@ -28,10 +29,13 @@ const (
 type Telling struct {
 	Tickets tickets
 	// Reply is what an audience is told of a ticket; the zero Reply where that is nothing.
-	Reply  func(t approval.Ticket, to Audience) commands.Reply
-	Policy func() policy.Policy
-	Posts  posts
-	Groups members // of the user groups among the approvers; nil: they are not told
+	Reply func(t approval.Ticket, to Audience) commands.Reply
+	// Waivers and Waiver are the same for waivers; without them none is told of.
+	Waivers waivers
+	Waiver  func(w policy.Waiver, to Audience) commands.Reply
+	Policy  func() policy.Policy
+	Posts   posts
+	Groups  members // of the user groups among the approvers; nil: they are not told
 }
 
 type tickets interface {
@@ -85,7 +89,10 @@ func (b *Bot) Tell(ctx context.Context, job Job) error {
 	if err != nil {
 		return fmt.Errorf("read what was posted about %s: %w", id, err)
 	}
-	n := news{courier: newCourier(b, job, c.Posts, id, all), ticket: t, self: self}
+	n := news{
+		courier: newCourier(b, job, c.Posts, id, all), ticket: t, self: self,
+		reply: func(to Audience) commands.Reply { return c.Reply(t, to) }, rings: noticed(t),
+	}
 	tell := n.tell
 	if t.Of != "" {
 		tell = n.tellPart
@@ -96,18 +103,20 @@ func (b *Bot) Tell(ctx context.Context, job Job) error {
 	return n.pending(3 * b.cfg.Timing.Again)
 }
 
-// news is one revision of a ticket on its way to people.
+// news is one revision of a ticket, or of a waiver, on its way to people.
 type news struct {
 	*courier
-	ticket approval.Ticket
+	ticket approval.Ticket // of a waiver what asTicket makes of it
 	self   Self
+	reply  func(to Audience) commands.Reply
+	rings  bool // the requester gets a notice
 }
 
 // tell goes through all targets. Its errors end the job for now; what concerns one
 // target only is noted.
 func (n *news) tell(ctx context.Context) error {
 	pol := n.bot.cfg.Telling.Policy()
-	reply := n.bot.cfg.Telling.Reply(n.ticket, ToApprovers)
+	reply := n.reply(ToApprovers)
 	current := map[string]bool{}
 	channel := ""
 	if pol.Approval.Channel != "" {
@@ -143,14 +152,14 @@ func (n *news) tell(ctx context.Context) error {
 			}
 		}
 	}
-	own := n.bot.cfg.Telling.Reply(n.ticket, ToRequester)
+	own := n.reply(ToRequester)
 	if said := n.said(own); lost && said {
 		own = with(own, n.excuse(pol.Approval.Channel, n.posts[channel].Lost, reached))
 	}
 	if n.ticket.Requester == "" {
 		return nil
 	}
-	if err := n.bring(ctx, toRequester+n.ticket.Requester, own); err != nil || !noticed(n.ticket) {
+	if err := n.bring(ctx, toRequester+n.ticket.Requester, own); err != nil || !n.rings {
 		return err
 	}
 	return n.bring(ctx, toNotice+n.ticket.Requester, n.notice(own))

@@ -317,6 +317,7 @@ func newUnwaive(v waiver) Command {
 		Help:    "Whoever asked for it, operators and approvers may. A waiver that still waits for an approval is called off, which anyone may. On Heroku nothing is changed.",
 		Example: []string{"unwaive shop preboot", "unwaive W-3"},
 		Args:    100, // words that say why
+		Options: []Option{{planOption, "what buttons say, so that they end that waiver and no other"}},
 		Changes: true,
 		Desk:    true,
 		Run: func(ctx context.Context, req Request) (Reply, error) {
