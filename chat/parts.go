@@ -20,7 +20,7 @@ const firstReply = "/thread/01"
 // the batch can't be told there. Where it is told nowhere, neither is this.
 func (n *news) tellPart(ctx context.Context) error {
 	c := n.bot.cfg.Telling
-	reply := c.Reply(n.ticket, ToApprovers)
+	reply := n.reply(ToApprovers)
 	if !n.said(reply) {
 		return nil
 	}
@@ -69,4 +69,24 @@ func (n *news) tellPart(ctx context.Context) error {
 		n.wait(time.Now().Add(3*n.bot.cfg.Timing.Again), "the ticket that it is a part of is not told yet")
 	}
 	return nil
+}
+
+// Whole is the target of the message in whose thread the message of p stands; empty: it is no
+// reply of that kind.
+func (p Post) Whole() string {
+	whole, reply := strings.CutSuffix(p.Target, firstReply)
+	if !reply {
+		return ""
+	}
+	return whole
+}
+
+// PermalinkIn is Permalink of p, a reply in the thread of first: without its thread Slack
+// would open the channel at that time, where it is not shown (Slack, "chat.getPermalink").
+func (s Self) PermalinkIn(first, p Post) string {
+	address := s.Permalink(p)
+	if address == "" || first.TS == "" {
+		return address
+	}
+	return address + "?thread_ts=" + first.TS + "&cid=" + p.Channel
 }

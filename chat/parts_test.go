@@ -189,3 +189,22 @@ func TestACrashWhileAnAppOfABatchIsTold(t *testing.T) {
 		s.wantDone()
 	})
 }
+
+func TestThePermalinkOfAReply(t *testing.T) {
+	self := Self{URL: "https://acme.slack.com/"}
+	p := Post{Ticket: "T-2", Target: "channel/C0OPS/thread/01", Channel: "C0OPS", TS: "946684800.000200"}
+	first := Post{Ticket: "T-1", Target: "channel/C0OPS", Channel: "C0OPS", TS: "946684799.000100"}
+	const bare = "https://acme.slack.com/archives/C0OPS/p946684800000200"
+	if got, want := self.PermalinkIn(first, p), bare+"?thread_ts=946684799.000100&cid=C0OPS"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := self.PermalinkIn(Post{}, p); got != bare {
+		t.Errorf("of a message in no thread: got %s, want %s", got, bare)
+	}
+	if got := self.PermalinkIn(first, Post{}); got != "" {
+		t.Errorf("of no message: got %s", got)
+	}
+	if p.Whole() != "channel/C0OPS" || first.Whole() != "" {
+		t.Errorf("got %q and %q, want the target of the first message, and none", p.Whole(), first.Whole())
+	}
+}

@@ -331,7 +331,7 @@ func refusedTogether(all []candidate, left []Item) error {
 			wayOut = append(wayOut, c)
 		}
 	}
-	say := "I asked for nothing and changed nothing: " + isAre(len(names)) + " not to be had, so nobody is asked to approve the whole."
+	say := fmt.Sprintf("I asked for nothing and changed nothing: %d of these %d apps can't be done.", len(names), len(all))
 	if len(rest)+len(left) == 0 {
 		say = "I asked for nothing and changed nothing: none of these apps can be done."
 	}

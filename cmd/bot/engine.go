@@ -205,12 +205,34 @@ func (e *engine) messageOf(state state) func(ctx context.Context, ticket string)
 			return ""
 		}
 		for _, p := range posts {
-			if address := self.Permalink(p); strings.HasPrefix(p.Target, "channel/") && address != "" {
-				return address
+			if !strings.HasPrefix(p.Target, "channel/") || p.TS == "" {
+				continue
 			}
+			return self.PermalinkIn(wholeOf(ctx, state, p), p)
 		}
 		return ""
 	}
+}
+
+// wholeOf is the message in whose thread that of a ticket stands, which carries out a part
+// of another one; the zero Post where it is no such reply, or that can't be found out.
+func wholeOf(ctx context.Context, state state, p chat.Post) chat.Post {
+	if p.Whole() == "" {
+		return chat.Post{}
+	}
+	t, err := state.Ticket(ctx, p.Ticket)
+	if err != nil {
+		return chat.Post{}
+	}
+	posts, err := state.Posts(ctx, t.Of)
+	if err != nil {
+		return chat.Post{}
+	}
+	i := slices.IndexFunc(posts, func(whole chat.Post) bool { return whole.Target == p.Whole() })
+	if i < 0 {
+		return chat.Post{}
+	}
+	return posts[i]
 }
 
 // urgent reads for a decision that a person waits for, down to the account's last calls:
