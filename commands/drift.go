@@ -111,7 +111,7 @@ func fightLines(f audit.Fight, flips []audit.Flip, d dates) []Text {
 	for _, flip := range flips[max(len(flips)-5, 0):] {
 		when = append(when, "between "+d.moment(flip.After)+" and "+d.beside(flip.After, flip.At))
 	}
-	first := Line(fmt.Sprintf("%d times in 7 days it was ready and then was not: ", len(flips)), strings.Join(when, "; "), ".")
+	first := Line("It was ready and then was not ", strings.Join(when, "; "), ".")
 	who := Line("Who changes it back is not known. ")
 	if f.Who != "" {
 		who = Line("Likely it is ", Prose(f.Who), ". ")
@@ -201,7 +201,7 @@ func every(d time.Duration) string {
 func watchItems(w audit.Watch, d dates) []Item {
 	var items []Item
 	if w.Fought(d.now) {
-		text := Line(Bold("Fought over"), ": the same fix would not last, so I don't offer it again.")
+		text := Line(Bold("Fought over"), fmt.Sprintf(": %d times in 7 days it was ready and then was not. The same fix would not last, so I don't offer it again.", len(w.Flips)))
 		items = append(items, Item{Mark: MarkHazard, Text: text, Detail: fightLines(*w.Fight, w.Flips, d)})
 	} else if len(w.Drifts) > 0 {
 		first := slices.MinFunc(w.Drifts, func(a, b audit.Drift) int { return a.At.Compare(b.At) })

@@ -1,0 +1,94 @@
+package audit
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// fewDrifts is how many drifts are told without waiting for more of them, and storm how
+// many have one cause.
+const (
+	fewDrifts = 2
+	storm     = 20
+)
+
+// Drifted is a ready app that is ready no more, as its owner is told.
+type Drifted struct {
+	Line
+	Owner   string     `json:"owner,omitzero"`
+	Team    string     `json:"team,omitzero"`
+	Channel string     `json:"channel"`
+	Found   time.Time  `json:"found"`             // when the second look found the same
+	Flips   []Flip     `json:"flips,omitempty"`   // of the last 7 days, this one last; only of one that is fought over
+	Changes []Quantity `json:"changes,omitempty"` // see Watch
+}
+
+// Bulletin is what one channel is told at once. It is made once, so that every copy of it
+// says the same.
+type Bulletin struct {
+	ID      string        `json:"id"`
+	Channel string        `json:"channel"`
+	At      time.Time     `json:"at"`
+	Zone    string        `json:"timezone"` // IANA name
+	Every   time.Duration `json:"every"`    // how long it takes to look at every app once
+	Drifts  []Drifted     `json:"drifts"`   // by name
+}
+
+// noticing is what decides when a bulletin is due.
+type noticing struct {
+	now           time.Time
+	every, gather time.Duration
+	busy          bool // there are apps to look at
+	zone          string
+	round         time.Duration
+}
+
+// bulletins makes those that are due. A channel is told at most once in every; what was
+// found alone is told soon. Many at once wait until all apps were looked at that are due,
+// but no longer than every; a storm twice that, because each that is looked at a second
+// time takes three calls more, so that one round takes longer than usual.
+func (s Watching) bulletins(t noticing) (after Watching, made []Bulletin, next time.Time) {
+	by := map[string][]Drifted{}
+	var channels []string
+	for _, d := range s.Pending {
+		if by[d.Channel] == nil {
+			channels = append(channels, d.Channel)
+		}
+		by[d.Channel] = append(by[d.Channel], d)
+	}
+	slices.Sort(channels)
+	after = s
+	after.Pending, after.Told = nil, map[string]time.Time{}
+	for channel, at := range s.Told {
+		if at.Add(t.every).After(t.now) {
+			after.Told[channel] = at
+		}
+	}
+	for _, channel := range channels {
+		drifts := by[channel]
+		first := slices.MinFunc(drifts, func(a, b Drifted) int { return a.Found.Compare(b.Found) }).Found
+		at := first.Add(t.gather)
+		switch {
+		case len(drifts) <= fewDrifts:
+		case t.busy && len(drifts) >= storm:
+			at = first.Add(max(2*t.every, t.gather))
+		case t.busy:
+			at = first.Add(max(t.every, t.gather))
+		}
+		at = later(at, s.Told[channel].Add(t.every))
+		if at.After(t.now) {
+			after.Pending = append(after.Pending, drifts...)
+			if next.IsZero() || at.Before(next) {
+				next = at
+			}
+			continue
+		}
+		after.Bulletins++
+		after.Told[channel] = t.now
+		slices.SortFunc(drifts, func(a, b Drifted) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.App, b.App)) })
+		made = append(made, Bulletin{ID: strconv.FormatInt(after.Bulletins, 10), Channel: channel, At: t.now, Zone: t.zone, Every: t.round, Drifts: drifts})
+	}
+	return after, made, next
+}
