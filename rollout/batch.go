@@ -243,7 +243,7 @@ func (u *run) well(ctx context.Context, i int, always bool) (c conclusion, over 
 		return u.onTrouble(trouble), true
 	}
 	bad := ""
-	switch crashed, is := crashedDyno(app), u.cfg.Judge(app); {
+	switch crashed, is := crashedDyno(app), u.cfg.Judge(ctx, app); {
 	case crashed != "":
 		bad = fmt.Sprintf("%s was done, and by now %s", name, crashed)
 	case t.Verdict == verdictReady && is != verdictReady:

@@ -58,7 +58,7 @@ func beginStreet(t *testing.T, lines ...string) *street {
 	batch.Plan = plan.Together(plans)
 	s.desk.tickets = map[string]approval.Ticket{"T-1": copied(batch)}
 	s.world, s.cfg.Apps, s.cfg.Heroku = s.order[0], s, s
-	s.cfg.Judge = func(app fleet.App) string {
+	s.cfg.Judge = func(_ context.Context, app fleet.App) string {
 		if p := plan.For(app, s.policy.For(app), enable(), time.Now()); p.Outcome != plan.AlreadySo {
 			return "not-ready"
 		}
@@ -159,7 +159,7 @@ var over = time.Unix(1<<40, 0)
 // enqueued finds the jobs that the tickets have made.
 func (s *street) enqueued() {
 	for _, w := range s.desk.work {
-		if _, known := s.due[w.Key]; w.Kind == approval.WorkApply && !known {
+		if _, known := s.due[w.Key]; w.Kind == approval.WorkBatch && !known {
 			s.due[w.Key] = time.Now().Add(w.At.Sub(s.clock()))
 		}
 	}

@@ -198,7 +198,7 @@ func TestBatchNotRecorded(t *testing.T) {
 		away := errors.New("the database is away")
 		runner := rollout.New(rollout.Config{
 			Tickets: h.store, Apps: h.heroku, Heroku: h.heroku, Policy: func() policy.Policy { return h.policy },
-			Judge: func(fleet.App) string { return "" }, Allowed: h.allowed, Proof: h.proof,
+			Judge: func(context.Context, fleet.App) string { return "" }, Allowed: h.allowed, Proof: h.proof,
 		})
 		for range 5 {
 			if err := runner.Apply(h.Context(), id, &unrecorded{err: away}); !errors.Is(err, away) {

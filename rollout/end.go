@@ -155,7 +155,7 @@ func (u *run) finish(ctx context.Context) error {
 		if c, over := u.upheld(len(u.t.Plan.Steps), app); over {
 			return c
 		}
-		now, verdict := u.now(), u.cfg.Judge(app)
+		now, verdict := u.now(), u.cfg.Judge(ctx, app)
 		u.log.Info("a rollout is done")
 		return conclusion{change: func(t *approval.Ticket) approval.Change {
 			t.State, t.EndedAt, t.Waiting, t.Trouble = approval.Done, now, "", time.Time{}

@@ -378,7 +378,7 @@ func begin(t *testing.T, line string, wish plan.Wish) *stage {
 	s.cfg = rollout.Config{
 		Tickets: s.desk, Apps: s.world, Heroku: s.world, Head: s.desk.head, Now: s.clock,
 		Policy: func() policy.Policy { return s.policy },
-		Judge:  func(fleet.App) string { return "ready" },
+		Judge:  func(context.Context, fleet.App) string { return "ready" },
 		Allowed: func(context.Context, approval.Ticket) (string, error) {
 			if s.allowed == nil {
 				return "", nil

@@ -88,8 +88,8 @@ type Config struct {
 	// it may. Without the ledger's key, say, no step could be announced, nor an end be
 	// told: so tickets wait meanwhile, and say why.
 	ReadOnly string
-	// Judge is the app's verdict, in a word or two.
-	Judge func(app fleet.App) string
+	// Judge is the app's verdict, in a word or two. It may read what is waived.
+	Judge func(ctx context.Context, app fleet.App) string
 	// Head is the end of the ledger. Nil: tickets end without it.
 	Head   func(ctx context.Context) (ledger.Head, error)
 	Timing Timing
@@ -120,7 +120,7 @@ func New(cfg Config) *Runner {
 	return r
 }
 
-// Apply is the handler of approval.WorkApply: it carries the ticket out as far as it
+// Apply is the handler of approval.WorkApply and approval.WorkBatch: it carries the ticket out as far as it
 // gets at the moment. It returns nil once the ticket has ended, whichever way: how it
 // went is told in the ticket. Any error is for the queue, which runs it again.
 func (r *Runner) Apply(ctx context.Context, ticket string, job Job) error {

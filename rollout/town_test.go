@@ -91,7 +91,9 @@ func (w *town) bot() (stop func()) {
 	pol := func() policy.Policy { return w.policy }
 	runner := rollout.New(rollout.Config{
 		Tickets: w.store, Apps: w.heroku, Heroku: w.heroku, Policy: pol, Head: w.store.LedgerHead,
-		Judge: func(app fleet.App) string { return string(audit.Judge(app, pol().For(app), time.Now()).Verdict) },
+		Judge: func(_ context.Context, app fleet.App) string {
+			return string(audit.Judge(app, pol().For(app), time.Now()).Verdict)
+		},
 		Allowed: func(ctx context.Context, t approval.Ticket) (string, error) {
 			if w.allowed == nil {
 				return "", nil
@@ -102,6 +104,7 @@ func (w *town) bot() (stop func()) {
 	})
 	queue := jobs.New(jobs.Config{Store: w.store, Handlers: map[string]jobs.Handler{
 		approval.WorkApply: func(ctx context.Context, j *jobs.Job) error { return runner.Apply(ctx, j.Key, j) },
+		approval.WorkBatch: func(ctx context.Context, j *jobs.Job) error { return runner.Apply(ctx, j.Key, j) },
 		approval.WorkLook:  func(ctx context.Context, j *jobs.Job) error { return runner.Look(ctx, j.Key, j) },
 	}})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -368,7 +371,7 @@ func TestDatabaseAway(t *testing.T) {
 		away := errors.New("the database is away")
 		runner := rollout.New(rollout.Config{
 			Tickets: w.store, Apps: w.heroku, Heroku: w.heroku, Policy: func() policy.Policy { return w.policy },
-			Judge:   func(fleet.App) string { return "" },
+			Judge:   func(context.Context, fleet.App) string { return "" },
 			Allowed: func(context.Context, approval.Ticket) (string, error) { return "", nil },
 		})
 		for range 5 {

@@ -10,6 +10,7 @@ import (
 	"example.com/zdd/chat"
 	"example.com/zdd/commands"
 	"example.com/zdd/ledger"
+	"example.com/zdd/policy"
 	"example.com/zdd/store"
 )
 
@@ -30,6 +31,8 @@ type selfView struct {
 	kinds    []string         // of all jobs that this bot runs
 	next     func() time.Time // when the next scan is due; nil: not known
 	now      func() time.Time
+	// waivers are those that hold or wait; nil: there are none to read.
+	waivers func(ctx context.Context) ([]policy.Waiver, error)
 	// watchEvery is how often the policy has apps looked at between the nights; 0: never.
 	watchEvery time.Duration
 }
@@ -49,7 +52,7 @@ type selfStore interface {
 // allWork is every kind of job.
 func allWork() []string {
 	return []string{
-		approval.WorkApply, approval.WorkExpire, approval.WorkTell, approval.WorkLook, chat.WorkCommand, workAnnounce,
+		approval.WorkApply, approval.WorkBatch, approval.WorkExpire, approval.WorkTell, approval.WorkLook, approval.WorkWaiver, approval.WorkTellWaiver, chat.WorkCommand, workAnnounce,
 		audit.WorkScan, audit.WorkDigest, audit.WorkStale, chat.WorkReport, audit.WorkWatch, audit.WorkDrift,
 	}
 }
@@ -83,6 +86,20 @@ func (v selfView) About(ctx context.Context) commands.About {
 		a.Work = &work
 	} else {
 		a.Unread = append(a.Unread, "pending work")
+	}
+	if v.waivers != nil {
+		if all, err := v.waivers(ctx); err == nil {
+			a.Waivers = &commands.Waiving{}
+			for _, w := range all {
+				if w.State == policy.WaiverActive {
+					a.Waivers.Holding++
+				} else {
+					a.Waivers.Waiting++
+				}
+			}
+		} else {
+			a.Unread = append(a.Unread, "the waivers")
+		}
 	}
 	if head, err := v.state.LedgerHead(ctx); err == nil {
 		a.Head = &head

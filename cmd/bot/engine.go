@@ -32,6 +32,8 @@ type engine struct {
 	watches *jobs.Queue // a few apps at a time, between the nights
 	nights  *nightWork
 	watch   *watchWork
+	waived  *waiverWork
+	waivers *approval.Waivers
 	bot     *chat.Bot
 	about   selfView
 }
@@ -46,21 +48,23 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	inForce := func() policy.Policy { return pol }
 	e := &engine{}
 	wake := func() { e.doing.Wake(); e.telling.Wake(); e.scans.Wake(); e.reports.Wake() }
-	if e.nights, err = newNightWork(cfg, o, pol, state, apps, func() { e.scans.Wake() }, log); err != nil {
+	e.waived = newWaiverWork(cfg, o, pol, state, apps, log, slackConfig.Registerer)
+	if e.nights, err = newNightWork(cfg, o, pol, state, apps, e.waived.Rules, func() { e.scans.Wake() }, log); err != nil {
 		groups.Close()
 		return nil, nil, err
 	}
-	e.watch = newWatchWork(o, pol, state, apps, func() { e.telling.Wake() }, log)
+	e.watch = newWatchWork(o, pol, state, apps, e.waived.Rules, func() { e.telling.Wake() }, log)
 	e.desk = approval.NewDesk(approval.DeskConfig{
 		Store: state, Apps: urgent{apps}, Policy: inForce, People: people{e, groups}, ReadOnly: cfg.readOnly(), Wake: wake, Self: apps.ReadSelf,
 		Key: ledger.NewKey(cfg.ledgerKey.Reveal()),
 	})
+	e.waivers = e.waived.desk(e.desk, state)
 	runner := rollout.New(rollout.Config{
 		Tickets: state, Apps: apps, Heroku: apps,
 		Allowed:  e.desk.StillAllowed,
 		Proof:    e.desk.Proof,
 		Policy:   inForce,
-		Judge:    func(app fleet.App) string { return string(audit.Judge(app, pol.For(app), o.now()).Verdict) },
+		Judge:    e.waived.verdict,
 		Head:     state.LedgerHead,
 		Timing:   o.Rollout,
 		ReadOnly: cfg.readOnly(),
@@ -79,21 +83,28 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 			GiveUpAfter: map[string]time.Duration{audit.WorkScan: scanGivenUp},
 		})
 	}
+	apply := func(ctx context.Context, j *jobs.Job) error {
+		defer e.telling.Wake()
+		return runner.Apply(heroku.Urgent(ctx), j.Key, told{j, e.telling.Wake})
+	}
 	e.doing = queue(doingWorkers, map[string]jobs.Handler{
-		approval.WorkApply: func(ctx context.Context, j *jobs.Job) error {
-			defer e.telling.Wake()
-			return runner.Apply(heroku.Urgent(ctx), j.Key, told{j, e.telling.Wake})
-		},
+		approval.WorkApply:  apply,
+		approval.WorkBatch:  apply,
 		approval.WorkExpire: func(ctx context.Context, j *jobs.Job) error { return e.desk.Expire(ctx, j.Key) },
-		chat.WorkCommand:    func(ctx context.Context, j *jobs.Job) error { return e.bot.Perform(ctx, j) },
+		approval.WorkWaiver: func(ctx context.Context, j *jobs.Job) error {
+			defer e.telling.Wake()
+			return due(ctx, e.waivers, j)
+		},
+		chat.WorkCommand: func(ctx context.Context, j *jobs.Job) error { return e.bot.Perform(ctx, j) },
 	})
 	e.telling = queue(tellingWorkers, map[string]jobs.Handler{
-		approval.WorkTell: func(ctx context.Context, j *jobs.Job) error { return e.bot.Tell(ctx, j) },
-		approval.WorkLook: func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
-		workAnnounce:      func(ctx context.Context, j *jobs.Job) error { return e.announceRules(ctx, j, state, pol) },
-		audit.WorkDigest:  func(ctx context.Context, j *jobs.Job) error { return e.bot.Digest(ctx, j) },
-		audit.WorkStale:   func(ctx context.Context, j *jobs.Job) error { return e.bot.Stale(ctx, j) },
-		audit.WorkDrift:   func(ctx context.Context, j *jobs.Job) error { return e.bot.Drift(ctx, j) },
+		approval.WorkTell:       func(ctx context.Context, j *jobs.Job) error { return e.bot.Tell(ctx, j) },
+		approval.WorkTellWaiver: func(ctx context.Context, j *jobs.Job) error { return e.bot.TellWaiver(ctx, j) },
+		approval.WorkLook:       func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
+		workAnnounce:            func(ctx context.Context, j *jobs.Job) error { return e.announceRules(ctx, j, state, pol) },
+		audit.WorkDigest:        func(ctx context.Context, j *jobs.Job) error { return e.bot.Digest(ctx, j) },
+		audit.WorkStale:         func(ctx context.Context, j *jobs.Job) error { return e.bot.Stale(ctx, j) },
+		audit.WorkDrift:         func(ctx context.Context, j *jobs.Job) error { return e.bot.Drift(ctx, j) },
 	})
 	e.scans = queue(scanWorkers, map[string]jobs.Handler{
 		audit.WorkScan: func(ctx context.Context, j *jobs.Job) error { return e.nights.scan(ctx, e, j) },
@@ -107,12 +118,13 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	e.about = selfView{
 		version: version(), started: o.now(), readOnly: cfg.readOnly(), policy: pol.Digest(), state: state, kinds: allWork(), now: o.now,
 		links: func() (up, of int) { return e.bot.Links() }, next: func() time.Time { return e.nights.next(o.now()) },
-		watchEvery: pol.Nightly.WatchEvery,
+		watchEvery: pol.Nightly.WatchEvery, waivers: e.waived.Open,
 	}
 	slackConfig.Commands = commands.New(commands.Deps{
 		Abouts: e.about,
 		Apps:   apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state, Messages: e.messageOf(state),
 		Nights: state, NextNight: e.nights.next, Releases: apps, Reports: reportStarter{e},
+		Waivers: e.waived, Waiving: e.waivers,
 	})
 	slackConfig.Digests, slackConfig.Reports = e.nights.digests(), e.nights.reports()
 	slackConfig.Drifts = e.watch.drifts()
@@ -120,6 +132,7 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	slackConfig.Wake = wake
 	slackConfig.Telling = chat.Telling{
 		Tickets: state, Posts: state, Policy: inForce, Groups: groups,
+		Waivers: state, Waiver: e.waived.shown,
 		Reply: func(t approval.Ticket, to chat.Audience) commands.Reply {
 			if t.Approvals == 0 && slices.Contains([]approval.State{approval.Pending, approval.Expired, approval.Cancelled}, t.State) {
 				return commands.Reply{} // a preview that was answered privately; it is told when it runs

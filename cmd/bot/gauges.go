@@ -62,6 +62,8 @@ func newGauges(v selfView) gauges {
 		{"zdd_watch_untold_drifts", "Of these, those that nobody was told of yet.", nil},
 		{"zdd_tickets_pending", "Tickets that wait for a decision.", nil},
 		{"zdd_tickets_open", "Tickets that are approved or are being carried out.", nil},
+		{"zdd_waivers_active", "Waivers that hold.", nil},
+		{"zdd_waivers_pending", "Waivers that wait for a decision.", nil},
 		{"zdd_job_due_seconds", "For how long the work that is due longest has been waiting for somebody to begin it.", nil},
 		{"zdd_ledger_entries", "Entries of the ledger: the number of its head.", nil},
 	} {
@@ -116,6 +118,10 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 			due = g.now().Sub(w.Due).Seconds()
 		}
 		tell("zdd_job_due_seconds", due)
+	}
+	if w := a.Waivers; w != nil {
+		tell("zdd_waivers_active", float64(w.Holding))
+		tell("zdd_waivers_pending", float64(w.Waiting))
 	}
 	if a.Head != nil {
 		tell("zdd_ledger_entries", float64(a.Head.Seq))

@@ -44,7 +44,7 @@ type nightWork struct {
 }
 
 // newNightWork is nothing that runs yet. began is called when a night has begun here.
-func newNightWork(cfg config, o outside, pol policy.Policy, state state, apps *heroku.Client, began func(), log *slog.Logger) (*nightWork, error) {
+func newNightWork(cfg config, o outside, pol policy.Policy, state state, apps *heroku.Client, rules audit.RulesFor, began func(), log *slog.Logger) (*nightWork, error) {
 	slots, err := schedule.Parse(pol.Nightly.Schedule, pol.Nightly.Location())
 	if err != nil {
 		return nil, fmt.Errorf("read digest.schedule: %w", err)
@@ -55,8 +55,8 @@ func newNightWork(cfg config, o outside, pol policy.Policy, state state, apps *h
 		Store: state, Schedule: slots, PostAt: pol.Nightly.PostAt, Log: log,
 		Began: func(audit.Night) { began() },
 	}
-	n.scanner = audit.NewScanner(audit.ScanConfig{Store: state, Heroku: apps, Policy: inForce, Head: n.head, Timing: o.Scan, Log: log})
-	n.reporter = audit.Collector{Heroku: apps, Policy: inForce}
+	n.scanner = audit.NewScanner(audit.ScanConfig{Store: state, Heroku: apps, Policy: inForce, Rules: rules, Head: n.head, Timing: o.Scan, Log: log})
+	n.reporter = audit.Collector{Heroku: apps, Policy: inForce, Rules: rules}
 	return n, nil
 }
 

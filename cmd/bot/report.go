@@ -76,7 +76,9 @@ func reportProgram(ctx context.Context, args []string, o outside) error {
 		return err
 	}
 	defer apps.Close()
-	collector := audit.Collector{Heroku: apps, Policy: fixed{pol}.Policy, Now: o.now}
+	waived := openWaivers(ctx, pol, o)
+	defer waived.close()
+	collector := audit.Collector{Heroku: apps, Policy: fixed{pol}.Policy, Rules: waived.rules(pol), Now: o.now}
 	bar := newMeter(o)
 	read, err := collector.Collect(heroku.Background(ctx), asked.want, bar.set)
 	bar.stop()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -40,15 +41,24 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 	if err != nil {
 		return cannotTell(err, commands.Explain, asJSON, o)
 	}
-	report := audit.Judge(app, pol.For(app), time.Now())
+	waived := openWaivers(ctx, pol, o)
+	defer waived.close()
+	rules, unread := waived.rules(pol)(ctx, app)
+	if unread != nil {
+		rules = pol.For(app)
+	}
+	report := audit.Judge(app, rules, time.Now())
 	if asJSON {
+		if unread != nil {
+			fmt.Fprintf(o.Stderr, "bot: the waivers could not be read, so what is waived counts here: %s\n", readConfig(o.Getenv).redact(unread.Error()))
+		}
 		out := json.NewEncoder(o.Stdout)
 		out.SetIndent("", "  ")
 		if err := out.Encode(report); err != nil {
 			return err
 		}
 	} else {
-		if err := chat.Terminal(o.Stdout, withoutButtons(commands.StatusReply(report, commands.StatusView{Zone: pol.Nightly.Location(), Now: o.now()})), style(o)); err != nil {
+		if err := chat.Terminal(o.Stdout, withoutButtons(commands.StatusReply(report, commands.StatusView{Zone: pol.Nightly.Location(), Now: o.now(), Unwaived: unread != nil})), style(o)); err != nil {
 			return err
 		}
 	}

@@ -34,10 +34,10 @@ type watchWork struct {
 }
 
 // newWatchWork is nothing that runs yet. told is called when there is something to tell.
-func newWatchWork(o outside, pol policy.Policy, state state, apps *heroku.Client, told func(), log *slog.Logger) *watchWork {
+func newWatchWork(o outside, pol policy.Policy, state state, apps *heroku.Client, rules audit.RulesFor, told func(), log *slog.Logger) *watchWork {
 	w := &watchWork{state: state, pol: pol, now: o.now}
 	w.watcher = audit.NewWatcher(audit.WatchConfig{
-		Store: state, Heroku: apps, Policy: func() policy.Policy { return pol }, Ours: w.ours, Told: told, Timing: o.Watch, Log: log,
+		Store: state, Heroku: apps, Policy: func() policy.Policy { return pol }, Rules: rules, Ours: w.ours, Told: told, Timing: o.Watch, Log: log,
 	})
 	return w
 }
