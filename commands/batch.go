@@ -67,10 +67,28 @@ func batchCard(t approval.Ticket, to Audience, d detail) Reply {
 	if d == tellAll { // these are the details
 		row = slices.DeleteFunc(row, func(b Button) bool { return b.Run == "show "+t.ID })
 	}
+	if d > tellSentences && undecided(t) {
+		lookFirst(row)
+	}
 	if len(row) > 0 {
 		reply.Parts = append(reply.Parts, Buttons{row})
 	}
 	return reply
+}
+
+// lookFirst has a button that begins it say, before it acts, that the card does not tell all.
+func lookFirst(row []Button) {
+	for i, b := range row {
+		if !b.Primary {
+			continue
+		}
+		ask := Confirm{Title: b.Label + "?", Yes: b.Label}
+		if b.Confirm != nil {
+			ask = *b.Confirm
+		}
+		ask.Text = strings.TrimSpace(ask.Text + " What is risky is cut short on the card: Details tells all of it.")
+		row[i].Confirm = &ask
+	}
 }
 
 // undecided says that the ticket's hazards still matter to somebody.
@@ -105,12 +123,15 @@ func partsDone(t approval.Ticket) int {
 	return n
 }
 
+// shortOutcome is how many letters of a batch's outcome a notification bears; the card has all.
+const shortOutcome = 600
+
 // batchSummary is the ticket in a line: T-3 enable shop and 2 more: +$75.00 a month in
 // all · needs 1 approval.
 func batchSummary(t approval.Ticket) string {
 	begin := t.ID + " " + wishLine(t) + ": "
 	if t.Outcome != "" && t.State != approval.Pending {
-		return begin + stateWord(t) + ". " + Prose(t.Outcome).String()
+		return begin + stateWord(t) + ". " + brief(Prose(t.Outcome).String(), shortOutcome)
 	}
 	state := stateWord(t)
 	if t.State == approval.Pending {

@@ -287,6 +287,27 @@ func TestBatchFitsAMessage(t *testing.T) {
 	}
 }
 
+// Where the card does not tell all that is risky, the button that begins it says so first.
+func TestBatchLookFirst(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ticket approval.Ticket
+		want   bool
+	}{"all of it fits": {threeApps(t), false}, "cut short": {tenApps(t), true}} {
+		for _, needs := range []int{0, 1} {
+			tt.ticket.Approvals = needs
+			reply := commands.TicketReply(tt.ticket, commands.ForApprovers)
+			first := reply.Parts[len(reply.Parts)-1].(commands.Buttons).Row[0]
+			got := first.Confirm != nil && strings.Contains(first.Confirm.Text, "Details tells all of it")
+			if got != tt.want || !first.Primary {
+				t.Errorf("%s, %d approvals: got %+v, %+v, want it to say so: %t", name, needs, first, first.Confirm, tt.want)
+			}
+			if first.Confirm != nil && len(first.Confirm.Text) > 300 {
+				t.Errorf("%s: %d characters are too many for Slack", name, len(first.Confirm.Text))
+			}
+		}
+	}
+}
+
 // A mark of code that is cut does not turn the rest into code, and unknown money is never $0.
 func TestBatchUnknownPrice(t *testing.T) {
 	b := batch(part(t, 1, "shop", "standard-1x web=1", ""), part(t, 2, "reports", "private-s web=1 space=private", ""))

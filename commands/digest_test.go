@@ -416,7 +416,8 @@ func TestFixAll(t *testing.T) {
 		return lines
 	}
 	sized, yours, gone, nameless := failing(90, "sized", audit.LineNew), failing(91, "yours", audit.LineNew), failing(92, "gone", audit.LineGone), failing(0, "nameless", audit.LineNew)
-	sized.Size, yours.Yours, nameless.App = "standard-1x", "Raise the minimum.", ""
+	fought := failing(93, "fought", audit.LineStill)
+	sized.Size, yours.Yours, nameless.App, fought.Fight = "standard-1x", "Raise the minimum.", "", &audit.Fight{}
 	costs := func(l audit.Line, v audit.Increase) audit.Line { l.Increase = v; return l }
 	unknown := fleet.Unknown[fleet.Money](fleet.Reason{Kind: fleet.NotPriced, Text: "no price"})
 	for name, tt := range map[string]struct {
@@ -427,9 +428,9 @@ func TestFixAll(t *testing.T) {
 	}{
 		"none":                          {lines: nil},
 		"one":                           {lines: able(1)},
-		"one, and others that can't be": {lines: append(able(1), sized, yours, gone, nameless)},
+		"one, and others that can't be": {lines: append(able(1), sized, yours, gone, nameless, fought)},
 		"two":                           {able(2), "Fix all 2…", 2, "`app-00` and `app-01`. That costs nothing more."},
-		"two, and others that can't be": {append([]audit.Line{sized, yours, gone, nameless}, able(2)...), "Fix all 2…", 2, "`app-00` and `app-01`."},
+		"two, and others that can't be": {append([]audit.Line{sized, yours, gone, nameless, fought}, able(2)...), "Fix all 2…", 2, "`app-00` and `app-01`."},
 		"ten":                           {able(10), "Fix all 10…", 10, "`app-08` and `app-09`."},
 		"eleven":                        {able(11), "Fix the first 10…", 10, "`app-08` and `app-09`."},
 		"with prices":                   {append(able(1), costs(failing(50, "dear", audit.LineStill), fleet.Known[fleet.Money](25_00)), costs(failing(51, "dearer", audit.LineStill), fleet.Known[fleet.Money](50_00))), "Fix all 3…", 3, "That adds $75.00 a month in all."},

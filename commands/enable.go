@@ -292,7 +292,7 @@ func leftOut(so, byHand []candidate) []Item {
 			}
 			text = append(text, Code(c.name()))
 		}
-		items = append(items, Item{Mark: MarkNone, Text: append(text, Line(".")...)})
+		items = append(items, Item{Text: append(text, Line(".")...)})
 	}
 	for _, c := range byHand {
 		items = append(items, Item{Mark: MarkAdvice, Text: append(Line("Left out, because it is yours to do: ", Code(c.name()), ": "), Prose(strings.Join(c.plan.Why, " "))...)})

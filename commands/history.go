@@ -381,13 +381,16 @@ func entryText(e ledger.Entry) Text {
 }
 
 // behind is who approved what an entry says has begun: the decision was on several apps
-// together, and is told of the ticket for all of them.
+// together.
 func behind(e ledger.Entry) Text {
 	var detail struct {
 		Batch string          `json:"batch"`
 		Votes []approval.Vote `json:"votes"`
 	}
 	_ = json.Unmarshal(e.Detail, &detail) // of another version's form: then the verb has to do
+	if detail.Batch == "" {
+		return nil // told of the ticket for all of them
+	}
 	var text Text
 	for i, v := range detail.Votes {
 		sep := ", "
@@ -395,9 +398,6 @@ func behind(e ledger.Entry) Text {
 			sep = ", approved by "
 		}
 		text = append(text, Line(sep, MentionUser(v.User))...)
-	}
-	if detail.Batch == "" {
-		return nil
 	}
 	return text
 }
