@@ -66,7 +66,7 @@ func commandsDoc() string {
 func checksDoc() string {
 	var b strings.Builder
 	b.WriteString("# Checks\n\n" + generated + "\nEach answers `pass`, `fail`, `not-applicable` or `unknown`, with what was seen. Unknown never counts as good. " +
-		"An app is *not ready* if a required check fails; else *unknown* if a required one is unknown; else *ready*; *not applicable* if no check applies.\n\n| id | what passes and what fails | Heroku's article |\n|---|---|---|\n")
+		"An app is *not ready* if a required check fails; else *unknown* if a required one is unknown; else *ready*; *not applicable* if no check applies. What is waived (`/zdd waive`) stays what it is and does not count, until the waiver runs out.\n\n| id | what passes and what fails | Heroku's article |\n|---|---|---|\n")
 	for _, c := range audit.Checks() {
 		fmt.Fprintf(&b, "| `%s` | %s | <%s> |\n", c.ID, c.Summary, c.Article)
 	}
