@@ -764,3 +764,81 @@ func TestCheckWaiver(t *testing.T) {
 		}
 	}
 }
+
+// lossy is a store whose connection breaks in a transaction: before it is committed, or
+// after, when nobody learns of it.
+type lossy struct {
+	approval.WaiverStore
+	before, after bool // what happens to the next one
+}
+
+func (s *lossy) Tx(ctx context.Context, do func(tx *sql.Tx) error) error {
+	before, after := s.before, s.after
+	s.before, s.after = false, false
+	err := s.WaiverStore.Tx(ctx, func(tx *sql.Tx) error {
+		if err := do(tx); err != nil || !before {
+			return err
+		}
+		return errors.New("the connection is lost")
+	})
+	if err == nil && after {
+		return errors.New("commit: the connection is lost")
+	}
+	return err
+}
+
+// TestWaiverOverCrashes breaks each step of a waiver's life off, before its commit and
+// after it, and repeats it: each is done once.
+func TestWaiverOverCrashes(t *testing.T) {
+	for name, c := range map[string]struct{ before, after bool }{"before": {before: true}, "after": {after: true}} {
+		t.Run(name, func(t *testing.T) {
+			b := newCounter(t, strict)
+			store := &lossy{WaiverStore: b.store}
+			b.still = true
+			d := approval.NewWaivers(approval.WaiversConfig{
+				Desk: b.Desk, Store: store, Checks: []string{"preboot"},
+				Still: func(context.Context, policy.Waiver) (bool, string, error) { return b.still, "Preboot is off", nil },
+			})
+			twice := func(do func() error) {
+				t.Helper()
+				store.before, store.after = c.before, c.after
+				if err := do(); err == nil {
+					t.Error("got no error, want the connection's")
+				}
+				if err := do(); err != nil {
+					t.Errorf("repeated: %v", err)
+				}
+			}
+			ask := func(a approval.WaiveFor) {
+				t.Helper()
+				twice(func() error { _, _, err := d.Ask(t.Context(), a); return err })
+			}
+			approve := func(id string) {
+				t.Helper()
+				twice(func() error { _, err := d.Approve(t.Context(), id, person("UYES")); return err })
+			}
+			ask(b.want())
+			approve("W-1")
+			ask(b.want(func(a *approval.WaiveFor) { a.Reason, a.Until = policy.MigrationWindow, a.Until.AddDate(0, 0, -29) }))
+			approve("W-2") // in place of W-1
+			ask(b.want())
+			twice(func() error { _, err := d.Deny(t.Context(), "W-3", person("UYES"), ""); return err })
+			ask(b.want(func(a *approval.WaiveFor) { a.Until = a.Until.Add(time.Hour) }))
+			twice(func() error { _, err := d.End(t.Context(), "W-4", person("UASK"), ""); return err })
+			b.after(24 * time.Hour)
+			twice(func() error { _, err := d.Due(t.Context(), "W-2"); return err })
+			wantVerbs(t, b.bench, "waiver-asked UASK, waived UYES, waiver-asked UASK, waived UYES, unwaived zdd, waiver-asked UASK, waiver-denied UYES, "+
+				"waiver-asked UASK, unwaived UASK, waiver-expired zdd")
+			for id, want := range map[string]policy.WaiverState{
+				"W-1": policy.WaiverReplaced, "W-2": policy.WaiverExpired, "W-3": policy.WaiverDenied, "W-4": policy.WaiverCancelled,
+			} {
+				if got := b.waiver(id).State; got != want {
+					t.Errorf("%s is %s, want %s", id, got, want)
+				}
+			}
+			if got := b.waiver("W-2").Still; got != "Preboot is off." {
+				t.Errorf("got %q, want what its owner is reminded of", got)
+			}
+		})
+	}
+}
