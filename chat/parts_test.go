@@ -7,6 +7,7 @@ import (
 
 	"example.com/zdd/approval"
 	"example.com/zdd/commands"
+	"example.com/zdd/policy"
 	"example.com/zdd/sim/slack"
 )
 
@@ -14,16 +15,15 @@ import (
 // told of.
 func playParts(t *testing.T, o *office, f func(*stage)) {
 	t.Helper()
-	playTickets(t, slack.Options{}, o, func(s *stage) {
-		tell := s.bot.cfg.Telling.Reply
-		s.bot.cfg.Telling.Reply = func(t approval.Ticket, to Audience) commands.Reply {
+	playStory(t, slack.Options{}, func(c *Config) {
+		m := c.Requests.(*memory)
+		c.Telling = Telling{Tickets: m, Policy: func() policy.Policy { return o.Policy }, Posts: m, Reply: func(t approval.Ticket, to Audience) commands.Reply {
 			if t.Of != "" && !t.State.Final() {
 				return commands.Reply{}
 			}
-			return tell(t, to)
-		}
-		f(s)
-	})
+			return tellReply(t, to)
+		}}
+	}, f)
 }
 
 // apart is the ticket of an app of T-1.
