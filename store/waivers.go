@@ -192,21 +192,14 @@ func (s *Store) waivers(ctx context.Context, q querier, f approval.WaiverFilter)
 }
 
 func queryWaivers(ctx context.Context, q querier, query string, args []any) ([]policy.Waiver, error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []policy.Waiver
-	for rows.Next() {
+	return list(ctx, q, query, args, func(scan func(...any) error) (policy.Waiver, error) {
 		var n int64
 		var app, body string
-		if err := rows.Scan(&n, &app, &body); err != nil {
-			return nil, err
+		if err := scan(&n, &app, &body); err != nil {
+			return policy.Waiver{}, err
 		}
-		all = append(all, readWaiver(approval.WaiverID(n), app, body))
-	}
-	return all, rows.Err()
+		return readWaiver(approval.WaiverID(n), app, body), nil
+	})
 }
 
 // readWaiver is a stored waiver; one that can't be understood is policy.WaiverUnreadable,
