@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -58,7 +57,7 @@ func newGauges(v selfView) gauges {
 		{"zdd_watch_apps", "Apps that were ready and are looked at between the scans.", nil},
 		{"zdd_watch_interval_seconds", "How often each of them is looked at: as the policy says, or as often as a third of Heroku's limit lets; 0: never.", nil},
 		{"zdd_watch_looked_timestamp_seconds", "When the last of these looks was; absent before the first.", nil},
-		{"zdd_watch_drifts_total", "How often an app was found to be ready no more, since there is this database.", nil},
+		{"zdd_watch_drifts", "How often an app was found to be ready no more, since there is this database.", nil},
 		{"zdd_watch_untold_drifts", "Of these, those that nobody was told of yet.", nil},
 		{"zdd_tickets_pending", "Tickets that wait for a decision.", nil},
 		{"zdd_tickets_open", "Tickets that are approved or are being carried out.", nil},
@@ -82,11 +81,7 @@ func (g gauges) Describe(to chan<- *prometheus.Desc) {
 // Collect is prometheus.Collector's.
 func (g gauges) Collect(to chan<- prometheus.Metric) {
 	tell := func(name string, value float64, labels ...string) {
-		kind := prometheus.GaugeValue
-		if strings.HasSuffix(name, "_total") {
-			kind = prometheus.CounterValue
-		}
-		to <- prometheus.MustNewConstMetric(g.all[name], kind, value, labels...)
+		to <- prometheus.MustNewConstMetric(g.all[name], prometheus.GaugeValue, value, labels...)
 	}
 	a := g.look()
 	tell("zdd_build_info", 1, a.Version)
@@ -105,7 +100,7 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 		tell("zdd_watch_apps", float64(w.Apps))
 		tell("zdd_watch_interval_seconds", w.Takes.Seconds())
 		tell("zdd_watch_untold_drifts", float64(w.Drifting))
-		tell("zdd_watch_drifts_total", float64(w.Found))
+		tell("zdd_watch_drifts", float64(w.Found))
 		if !w.Looked.IsZero() {
 			tell("zdd_watch_looked_timestamp_seconds", float64(w.Looked.Unix()))
 		}
