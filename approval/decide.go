@@ -246,12 +246,14 @@ func (v *voter) count(t *Ticket, spent []Ticket, now time.Time) (Outcome, Change
 
 // applyWork carries an approved ticket out: one of an app at a time, in the order in
 // which they were approved. A batch has others to wait for only where its parts do.
+// Batches, and their parts, wait for a program that knows them: an older one, during a
+// deploy or after it was rolled back, would take them for altered.
 func applyWork(t Ticket, now time.Time) Work {
-	group := string(t.Plan.App)
-	if t.Batch() {
-		group = "batch:" + t.ID
+	kind := WorkApply
+	if t.Batch() || t.Of != "" {
+		kind = WorkBatch
 	}
-	return Work{Kind: WorkApply, Key: t.ID, Group: group, At: now}
+	return Work{Kind: kind, Key: t.ID, Group: string(t.Plan.App), At: now}
 }
 
 // Deny is an approver's no. The reason may be empty; what is too long is cut. Nothing is

@@ -397,7 +397,7 @@ func TestApproveMany(t *testing.T) {
 				c.verbs = "approved UYES"
 			}
 			wantVerbs(t, b, "asked UASK, "+c.verbs)
-			work := b.work(approval.WorkApply)
+			work := b.work(approval.WorkBatch)
 			if (c.state == approval.Approved) != slices.Equal(work, []string{"T-1"}) {
 				t.Errorf("got work %v for a ticket that is %s", work, c.state)
 			}
@@ -423,7 +423,7 @@ func TestApproveManyAtOnce(t *testing.T) {
 	if got := b.ticket("T-1"); got.State != approval.Approved || len(got.Votes) != 2 {
 		t.Errorf("got %s with %d votes, want approved with 2", got.State, len(got.Votes))
 	}
-	if work := b.work(approval.WorkApply); !slices.Equal(work, []string{"T-1"}) {
+	if work := b.work(approval.WorkBatch); !slices.Equal(work, []string{"T-1"}) {
 		t.Errorf("got work %v, want T-1 once", work)
 	}
 }

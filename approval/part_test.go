@@ -106,11 +106,14 @@ func TestPartTicket(t *testing.T) {
 	if e, about := all[len(all)-1], b.last(); e.Ticket != "T-2" || e.App != string(idOf("shop")) || about["batch"] != "T-1" || about["part"] != 1.0 || about["wish"] != "enable shop" {
 		t.Errorf("got an entry about %s: %v", e.Ticket, about)
 	}
-	if work := b.work(approval.WorkApply); fmt.Sprint(work) != "[T-1 T-2]" {
+	if work := b.work(approval.WorkBatch); fmt.Sprint(work) != "[T-1 T-2]" {
 		t.Errorf("got work %v", work)
 	}
-	if groups := b.groupsOf(approval.WorkApply); fmt.Sprint(groups) != fmt.Sprint([]string{"batch:T-1", string(idOf("shop"))}) {
+	if groups := b.groupsOf(approval.WorkBatch); fmt.Sprint(groups) != fmt.Sprint([]string{"", string(idOf("shop"))}) {
 		t.Errorf("got groups %v", groups)
+	}
+	if work := b.work(approval.WorkApply); work != nil { // which an older program would carry out
+		t.Errorf("got work %v", work)
 	}
 	for _, id := range []string{"T-1", "T-2"} {
 		if why, err := b.Proof(t.Context(), b.ticket(id)); why != "" || err != nil {

@@ -127,6 +127,7 @@ type Work struct {
 // The kinds of work that tickets make.
 const (
 	WorkApply  = "apply"  // key: ticket; carry it out
+	WorkBatch  = "batch"  // key: ticket; carry a batch out, or a part of one: a program that knows of none would end it
 	WorkExpire = "expire" // key: ticket
 	WorkTell   = "tell"   // key: ticket:rev; bring every message about the ticket up to date
 	WorkLook   = "look"   // key: ticket:n; look at the app again after the end

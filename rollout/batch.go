@@ -30,8 +30,12 @@ import (
 // that needs visitors, or a scaler that moves it back, shows within minutes.
 const canaryPause = 5 * time.Minute
 
-// verdictReady is what Config.Judge says of an app that is as it should be.
-const verdictReady = "ready"
+// What Config.Judge says of an app that is as it should be, and of one of which that
+// could not be told.
+const (
+	verdictReady   = "ready"
+	verdictUnknown = "unknown"
+)
 
 // startBatch is the first turn of an approved batch. Whether each app is still as it was
 // is seen when its own turn comes.
@@ -228,24 +232,25 @@ func (u *run) well(ctx context.Context, i int, always bool) (c conclusion, over 
 	if !always && !slices.ContainsFunc(t.Later, found) {
 		return c, false
 	}
-	p := &run{Runner: u.Runner, job: u.job, t: t, log: u.log}
-	app, trouble := p.read(ctx)
-	if trouble == nil {
-		trouble = unreadForLook(app)
+	its := &run{Runner: u.Runner, job: u.job, t: t, log: u.log}
+	app, p := its.read(ctx)
+	if p == nil {
+		p = unreadForLook(app)
 	}
-	if trouble != nil {
-		trouble.text, trouble.said = fmt.Sprintf("%s is done, and could not be looked at again: %s", name, trouble.words()), ""
-		return u.onTrouble(trouble), true
+	var seen sight
+	if p == nil {
+		seen, p = its.compare(app)
 	}
-	seen, trouble := p.compare(app)
-	if trouble != nil {
-		trouble.text = fmt.Sprintf("%s is done, and could not be looked at again: %s", name, trouble.text)
-		return u.onTrouble(trouble), true
+	if p != nil {
+		p.text, p.said = fmt.Sprintf("%s is done, and could not be looked at again: %s", name, p.words()), ""
+		return u.onTrouble(p), true
 	}
 	bad := ""
 	switch crashed, is := crashedDyno(app), u.cfg.Judge(ctx, app); {
 	case crashed != "":
 		bad = fmt.Sprintf("%s was done, and by now %s", name, crashed)
+	case t.Verdict == verdictReady && is == verdictUnknown:
+		return u.onTrouble(&trouble{kind: fleet.Unavailable, text: fmt.Sprintf("%s is done, and whether it is still ready could not be told", name)}), true
 	case t.Verdict == verdictReady && is != verdictReady:
 		bad = fmt.Sprintf("%s was ready when it was done, and is not any more", name)
 	case t.Verdict != verdictReady && seen.undone: // it was left for a person to make it ready

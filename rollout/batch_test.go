@@ -506,6 +506,15 @@ func TestBatchGoesOn(t *testing.T) {
 				s.desk.tickets["T-2"] = t
 			})
 		},
+		"whether the canary is still ready can't be told for an hour": func(s *street) {
+			judge, begun := s.cfg.Judge, time.Now()
+			s.cfg.Judge = func(ctx context.Context, app fleet.App) string {
+				if d := time.Since(begun); d > 17*time.Minute && d < 77*time.Minute {
+					return "unknown"
+				}
+				return judge(ctx, app)
+			}
+		},
 		"who may do it can't be found out for an hour": func(s *street) {
 			s.on(1, 17*time.Minute, func() {
 				until := time.Now().Add(time.Hour)

@@ -236,7 +236,7 @@ func (c campaign) database(t *testing.T) (url string, o store.Options) {
 // settle waits until the queue has nothing to do but what is due much later. It says
 // what is left.
 func settle(ctx context.Context, s *store.Store) (left string) {
-	kinds := []string{approval.WorkApply, approval.WorkLook, approval.WorkTell, chat.WorkCommand, audit.WorkScan, audit.WorkDigest}
+	kinds := []string{approval.WorkApply, approval.WorkBatch, approval.WorkLook, approval.WorkTell, chat.WorkCommand, audit.WorkScan, audit.WorkDigest}
 	until := time.Now().Add(settling)
 	for {
 		_, found, err := s.NextJob(ctx, kinds)
