@@ -27,7 +27,7 @@ func WaiverReply(w policy.Waiver, v WaiverView) Reply {
 		Summary: w.ID + " " + w.Name + ": " + waiverSummary(w, v),
 		Parts:   []Part{Heading{w.ID + " · " + strings.ToLower(checkTitle(w.Check)) + " of " + w.Name + ": " + waiverState(w)}, Para{waiverOpening(w, v)}},
 	}
-	facts := []Fact{{"Reason", Line(Code(string(w.Reason)), ": "+reasonText[w.Reason])}}
+	facts := []Fact{{"Reason", waiverReason(w)}}
 	if w.State == policy.WaiverPending {
 		facts = append(facts, Fact{"Approvals", Line(fmt.Sprintf("%d of %d", len(w.Votes), w.Approvals))}, Fact{"Decide by", Line(At(w.DecideBy))})
 	}
@@ -102,10 +102,15 @@ func waiverOpening(w policy.Waiver, v WaiverView) Text {
 		text = Line(MentionUser(w.By), " asked")
 	}
 	text = append(text, Line(" to waive ", Bold(checkTitle(w.Check)), " of ", Code(w.Name), " until ", Bold(policy.UntilText(w.Until, v.zone())), ", "+lasting(w, v))...)
-	if w.Text != "" {
-		text = append(text, Line(": “"+w.Text+"”")...)
-	}
 	return append(text, Line(".")...)
+}
+
+// waiverReason is the reason, in its owner's words where they said any.
+func waiverReason(w policy.Waiver) Text {
+	if w.Text == "" {
+		return Line(Code(string(w.Reason)), ": "+reasonText[w.Reason])
+	}
+	return Line(Code(string(w.Reason)), ": “"+w.Text+"”")
 }
 
 // lasting is how long it is, or how long it still holds where that is told now.
