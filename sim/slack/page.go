@@ -319,7 +319,7 @@ func (sc *screen) placeNow() string {
 		})
 	}
 	for _, g := range s.ws.Groups {
-		groups = append(groups, object{"id": g.ID, "handle": g.Handle, "name": g.Name})
+		groups = append(groups, object{"id": g.ID, "handle": g.Handle, "name": g.Name, "mine": slices.Contains(g.Members, p.ID)})
 	}
 	for i := range s.ws.Channels {
 		c := &s.ws.Channels[i]

@@ -1,0 +1,456 @@
+// What the page knows, how it hears of changes, and what a person can do. Everything on the
+// page is drawn from state; change() is the one way to have it drawn again.
+
+import { ui } from './controls.js';
+
+export const state = {
+  setup: { people: [], commands: [], try: '' },
+  person: '', // the script name of who one is
+  me: '', // their id
+  boot: '', // tells this demo from the one before
+  place: null, // people, channels and what else is around
+  messages: new Map(), // by channel/ts, in order
+  home: null, modals: [],
+  online: false, // the stream is open
+  room: '', // a channel's id, or "home"
+  thread: null, // {channel, ts}
+  pane: 'fleet', // fleet, thread or wire
+  homeAsked: 0, // when the Home tab was last asked for
+  read: {}, // by person: by channel, the newest ts that was read
+  drafts: {},
+  forms: {}, // by view: by block: by action: values
+  toasts: [],
+  confirm: null, // a question before something is done
+  sending: null, // the view that is being submitted
+  fleet: { world: null, apps: new Map(), open: new Set(), touched: new Map(), filter: '', online: false, busy: new Set() },
+  wire: { notes: [], open: new Set(), only: 'all', stop: null, seen: new Set() },
+  guide: { done: {}, hidden: false },
+  theme: '',
+};
+
+let later = 0;
+let paint = () => {};
+
+// onDraw says what draws the page.
+export function onDraw(f) {
+  paint = f;
+  ui.again = change;
+}
+
+// change has the page drawn again, once for however many changes there are in a moment.
+export function change(f) {
+  if (typeof f === 'function') f(state);
+  if (later) return;
+  const run = () => { later = 0; paint(); };
+  later = document.hidden ? setTimeout(run, 50) : requestAnimationFrame(run);
+}
+
+// ---- keeping
+
+function keep(where, name, value) {
+  try { where.setItem(name, JSON.stringify(value)); } catch { /* private windows keep nothing */ }
+}
+
+function kept(where, name) {
+  try { return JSON.parse(where.getItem(name)); } catch { return null; }
+}
+
+const forBoot = (name) => `zdd ${state.boot} ${name}`;
+
+// recall brings back what this browser knows of this demo.
+function recall() {
+  state.read = kept(localStorage, forBoot('read')) ?? {};
+  state.guide = kept(localStorage, forBoot('guide')) ?? { done: {}, hidden: false };
+  for (const name of Object.keys(localStorage)) { // those of demos before
+    if (name.startsWith('zdd ') && !name.startsWith(`zdd ${state.boot} `) && name !== 'zdd theme') localStorage.removeItem(name);
+  }
+}
+
+export function setTheme(theme) {
+  state.theme = theme;
+  if (theme) document.documentElement.dataset.theme = theme;
+  else delete document.documentElement.dataset.theme;
+  keep(localStorage, 'zdd theme', theme);
+  change();
+}
+
+// ---- names
+
+let namesOf = { place: null, value: null };
+
+// names is who and what ids mean to the person.
+export function names() {
+  if (namesOf.place === state.place && namesOf.value?.me === state.me) return namesOf.value;
+  const p = state.place;
+  const people = new Map(p.people.map((q) => [q.id, q]));
+  const channels = new Map(p.channels.map((c) => [c.id, c]));
+  const groups = new Map(p.groups.map((g) => [g.id, g]));
+  const value = {
+    me: state.me,
+    tz: people.get(state.me)?.tz ?? 'UTC',
+    people: p.people, channels: p.channels,
+    who: (id) => people.get(id),
+    person: (id, label) => {
+      const q = people.get(id);
+      return q ? (q.bot ? q.name : q.real_name) : label || id;
+    },
+    channel: (id, label) => channels.get(id)?.name ?? (label || 'private-channel'),
+    group: (id, label) => groups.get(id)?.handle ?? (label || id),
+    mine: (id) => groups.get(id)?.mine ?? false,
+  };
+  namesOf = { place: p, value };
+  return value;
+}
+
+// firstName is what people call somebody.
+export function firstName(id) {
+  const p = state.place?.people.find((q) => q.id === id || q.name === id);
+  return p ? p.real_name.split(' ')[0] : id;
+}
+
+// ---- streams
+
+let source = null;
+
+// become opens the page of a person.
+export function become(person) {
+  source?.close();
+  state.person = person;
+  state.online = false;
+  ui.open = null;
+  state.confirm = null;
+  keep(sessionStorage, 'zdd person', person);
+  const mine = (source = new EventSource(`/slack/_control/page/${encodeURIComponent(person)}`));
+  const on = (kind, f) => mine.addEventListener(kind, (e) => { if (mine === source) { f(JSON.parse(e.data)); change(); } });
+  mine.onopen = () => change(() => { if (mine === source) state.online = true; });
+  mine.onerror = () => change(() => { if (mine === source) state.online = false; });
+  on('snapshot', snapshot);
+  on('place', (p) => { state.place = p; });
+  on('views', setViews);
+  on('message', (m) => { put(m); heard(m); });
+  on('gone', (m) => { state.messages.delete(`${m.channel}/${m.ts}`); });
+  on('notice', (n) => toast({ kind: n.kind === 'timeout' ? 'wrong' : 'plain', title: n.kind === 'timeout' ? 'zdd did not answer' : 'Only you see this', text: n.text }));
+  on('elsewhere', elsewhere);
+  change();
+}
+
+function snapshot(s) {
+  const before = state.me;
+  const again = state.boot === s.boot;
+  state.boot = s.boot;
+  if (!again) recall();
+  state.me = s.me;
+  state.place = s.place;
+  state.messages = new Map();
+  for (const m of s.messages) put(m);
+  setViews(s.views);
+  state.online = true;
+  const rooms = s.place.channels.filter((c) => c.member && !c.archived);
+  const here = state.room === 'home' || state.room === 'dm' || rooms.some((c) => c.id === state.room);
+  if (!here) state.room = rooms[0]?.id ?? 'dm';
+  if (before && before !== s.me) state.homeAsked = 0;
+  if (state.thread && !state.messages.has(`${state.thread.channel}/${state.thread.ts}`)) closeThread();
+  if (state.room === 'home' && !state.homeAsked) openHome();
+}
+
+function setViews(v) {
+  const top = state.modals.at(-1)?.id;
+  state.home = v.home;
+  state.modals = v.modals;
+  const now = v.modals.at(-1);
+  if (now?.id !== top || now?.errors) state.sending = null;
+  const alive = new Set([...v.modals.map((m) => m.id), v.home?.id]);
+  for (const id of Object.keys(state.forms)) if (!alive.has(id)) delete state.forms[id];
+}
+
+function put(m) {
+  const key = `${m.channel}/${m.ts}`;
+  m.room = m.channel.startsWith('D') ? 'dm' : m.channel;
+  state.messages.set(key, m);
+}
+
+// heard announces a new message to those who do not see it come.
+function heard(m) {
+  if (m.edited || m.user === state.me) return;
+  if (m.room === state.room && !(m.thread_ts && m.thread_ts !== m.ts)) {
+    say(`${m.user === state.place.bot ? 'zdd' : firstName(m.user)}${m.ephemeral ? ', only to you' : ''}: ${m.text.slice(0, 200)}`);
+  }
+}
+
+// say puts words into the region that screen readers read out.
+export function say(words) {
+  const region = document.getElementById('polite');
+  region.textContent = '';
+  setTimeout(() => { region.textContent = words.replace(/<[^>]*>/g, '').replace(/[*_~`]/g, ''); }, 30);
+}
+
+// elsewhere tells that somebody else is rung.
+function elsewhere(e) {
+  const playable = state.setup.people.map((p) => p.name);
+  const others = e.to.map((id) => state.place.people.find((p) => p.id === id)).filter((p) => p && p.id !== state.me);
+  const first = others.find((p) => playable.includes(p.name));
+  if (!others.length || !first) return;
+  const who = others.map((p) => firstName(p.id));
+  const list = who.length > 2 ? `${who[0]} and ${who.length - 1} others` : who.join(' and ');
+  const direct = e.channel.startsWith('D');
+  toast({
+    kind: 'ring', title: direct ? `${list} has a direct message` : `${list} ${who.length > 1 ? 'are' : 'is'} mentioned in #${e.channel_name}`, text: e.text,
+    action: { label: `Be ${firstName(first.id)}`, run: () => { state.room = direct ? 'dm' : e.channel; become(first.name); } },
+  });
+}
+
+// ---- toasts
+
+let toastCount = 0;
+
+export function toast(t) {
+  if (state.toasts.some((o) => o.title === t.title && o.text === t.text)) return;
+  const id = ++toastCount;
+  state.toasts = [...state.toasts, { ...t, id }].slice(-4);
+  const wait = t.kind === 'wrong' ? 15000 : 9000;
+  const expire = () => {
+    if (document.querySelector(`[data-toast="${id}"]:is(:hover, :focus-within)`)) setTimeout(expire, 2000);
+    else dismiss(id);
+  };
+  setTimeout(expire, wait);
+  change();
+}
+
+export function dismiss(id) {
+  state.toasts = state.toasts.filter((t) => t.id !== id);
+  change();
+}
+
+// ---- acts
+
+async function post(path, body) {
+  let res;
+  try {
+    res = await fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+  } catch {
+    throw new Error('The demo does not answer. Is it still running?');
+  }
+  const kind = res.headers.get('Content-Type') ?? '';
+  const said = kind.startsWith('application/json') ? await res.json() : { error: (await res.text()).trim() };
+  if (!res.ok) throw new Error(upper(said.error || `The demo answered ${res.status}.`));
+  return said;
+}
+
+const upper = (s) => s.charAt(0).toUpperCase() + s.slice(1) + (/[.!?]$/.test(s) ? '' : '.');
+
+// act does something as the person; what goes wrong is told them.
+export async function act(what) {
+  try {
+    return await post(`/slack/_control/page/${encodeURIComponent(state.person)}/act`, what);
+  } catch (e) {
+    toast({ kind: 'wrong', title: 'That did not work', text: e.message });
+    return null;
+  }
+}
+
+export async function type(channel, thread, text) {
+  const said = await act({ act: 'type', channel, thread: thread ?? '', text });
+  if (said && /^\/zdd\s+status\b/.test(text)) tick('status');
+  return said;
+}
+
+// press tells the app of a button or a choice, after the question that comes before it.
+export function press(at, block, el, values) {
+  const go = async () => {
+    const what = { act: 'press', ...at, block_id: block.block_id, action_id: el.action_id, values };
+    if (at.view) what.state = state.forms[at.view] ?? {};
+    const said = await act(what);
+    if (said && /^approve/i.test(el.text?.text ?? '')) tick('approve');
+    return said;
+  };
+  if (!el.confirm) return go();
+  return new Promise((done) => {
+    change(() => {
+      state.confirm = { ...el.confirm, run: async () => done(await go()), drop: () => done(null) };
+    });
+  });
+}
+
+export async function search(at, block, el, text) {
+  const what = { act: 'suggest', ...at, block_id: block.block_id, action_id: el.action_id, text };
+  if (at.view) what.state = state.forms[at.view] ?? {};
+  return post(`/slack/_control/page/${encodeURIComponent(state.person)}/act`, what);
+}
+
+// form is what a person has entered into a view so far.
+export function form(view) {
+  const server = view.state?.values ?? {};
+  return {
+    value: (block, el) => state.forms[view.id]?.[block.block_id]?.[el.action_id] ?? entered(server[block.block_id]?.[el.action_id]),
+    enter: (block, el, values) => {
+      const blocks = (state.forms[view.id] ??= {});
+      (blocks[block.block_id] ??= {})[el.action_id] = values;
+      change();
+    },
+  };
+}
+
+// entered reads a value of view.state; undefined where the view has none.
+function entered(v) {
+  if (!v) return undefined;
+  if (v.selected_options) return v.selected_options.map((o) => o.value);
+  const one = v.selected_option?.value ?? v.selected_date ?? v.selected_time ?? v.selected_user ?? v.selected_channel ?? v.selected_conversation ?? v.value;
+  return one === undefined || one === null ? [] : [String(one)];
+}
+
+export async function submit(view, missing) {
+  if (missing.length) {
+    change(() => { view.errors = Object.fromEntries(missing.map((id) => [id, 'Please complete this required field.'])); });
+    return;
+  }
+  change(() => { state.sending = view.id; view.errors = undefined; });
+  const said = await act({ act: 'submit', view: view.id, state: state.forms[view.id] ?? {} });
+  setTimeout(() => change(() => { if (state.sending === view.id) state.sending = null; }), said ? 3500 : 0);
+}
+
+export function closeView(view) {
+  change(() => { state.modals = state.modals.filter((v) => v.id !== view.id); });
+  act({ act: 'close', view: view.id });
+}
+
+export function openHome() {
+  state.homeAsked = Date.now();
+  act({ act: 'home' });
+  setTimeout(change, 3200);
+}
+
+export function goTo(room) {
+  change(() => {
+    state.room = room;
+    if (room === 'home') openHome();
+  });
+}
+
+export function openThread(m) {
+  change(() => {
+    state.thread = { channel: m.channel, ts: m.thread_ts ?? m.ts };
+    state.pane = 'thread';
+  });
+}
+
+export function closeThread() {
+  state.thread = null;
+  if (state.pane === 'thread') state.pane = 'fleet';
+  change();
+}
+
+// ---- reading
+
+// unread counts what is new in a room, and how much of it rings the person.
+export function unread(room) {
+  const until = state.read[state.me]?.[room] ?? '';
+  let fresh = 0;
+  let rings = 0;
+  for (const m of state.messages.values()) {
+    if (m.room !== room || m.ts <= until || m.user === state.me) continue;
+    fresh++;
+    if (m.rings) rings++;
+  }
+  return { fresh, rings };
+}
+
+// markRead notes that the person has seen a room to its end.
+export function markRead(room) {
+  let newest = '';
+  for (const m of state.messages.values()) if (m.room === room && m.ts > newest) newest = m.ts;
+  const mine = (state.read[state.me] ??= {});
+  if (!newest || mine[room] === newest) return;
+  mine[room] = newest;
+  keep(localStorage, forBoot('read'), state.read);
+  change();
+}
+
+// ---- the guide
+
+export function tick(step) {
+  if (state.guide.done[step]) return;
+  state.guide.done[step] = true;
+  keep(localStorage, forBoot('guide'), state.guide);
+  change();
+}
+
+export function hideGuide(hidden) {
+  state.guide.hidden = hidden;
+  keep(localStorage, forBoot('guide'), state.guide);
+  change();
+}
+
+// ---- Heroku
+
+export async function heroku(line) {
+  try {
+    const res = await fetch('/heroku/_control/do', { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body: line });
+    const text = (await res.text()).trim();
+    if (!res.ok) throw new Error(upper(text.split('\n')[0]));
+    return text;
+  } catch (e) {
+    toast({ kind: 'wrong', title: 'Heroku did not do that', text: e instanceof TypeError ? 'The demo does not answer. Is it still running?' : e.message });
+    return null;
+  }
+}
+
+export async function demand(verb) {
+  try {
+    await post('/do', { verb });
+    return true;
+  } catch (e) {
+    toast({ kind: 'wrong', title: 'That did not work', text: e.message });
+    return false;
+  }
+}
+
+function watchFleet() {
+  const s = new EventSource('/heroku/_control/live');
+  let first = true;
+  s.onopen = () => change(() => { state.fleet.online = true; first = true; });
+  s.onerror = () => change(() => { state.fleet.online = false; });
+  s.addEventListener('world', (e) => change(() => {
+    state.fleet.world = JSON.parse(e.data);
+    const alive = new Set(state.fleet.world.apps);
+    for (const name of state.fleet.apps.keys()) if (!alive.has(name)) state.fleet.apps.delete(name);
+  }));
+  s.addEventListener('apps', (e) => change(() => {
+    for (const app of JSON.parse(e.data)) {
+      const before = state.fleet.apps.get(app.name);
+      state.fleet.apps.set(app.name, app);
+      if (!first && before) state.fleet.touched.set(app.name, Date.now());
+    }
+    first = false;
+  }));
+}
+
+// watchWire follows what passes between the bot and both services, while somebody looks.
+export function watchWire() {
+  if (state.wire.stop) return;
+  const sources = [['slack', 'note'], ['heroku', 'call']].map(([from, kind]) => {
+    const s = new EventSource(`/${from}/_control/wire`);
+    s.addEventListener(kind, (e) => {
+      const id = `${from} ${e.lastEventId}`;
+      if (state.wire.seen.has(id)) return;
+      state.wire.seen.add(id);
+      const note = JSON.parse(e.data);
+      state.wire.notes = [...state.wire.notes, { ...note, from, id, kind: from === 'heroku' ? 'heroku' : note.kind }].slice(-400);
+      change();
+    });
+    return s;
+  });
+  state.wire.stop = () => { sources.forEach((s) => s.close()); state.wire.stop = null; };
+}
+
+// ---- start
+
+export async function start() {
+  setTheme(kept(localStorage, 'zdd theme') ?? '');
+  const res = await fetch('/setup.json');
+  state.setup = await res.json();
+  const wanted = kept(sessionStorage, 'zdd person');
+  become(state.setup.people.some((p) => p.name === wanted) ? wanted : state.setup.people[0].name);
+  watchFleet();
+  setInterval(change, 20000); // "2 minutes ago" goes on
+  addEventListener('resize', change);
+}
