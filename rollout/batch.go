@@ -80,7 +80,7 @@ func (u *run) follow(ctx context.Context, i int) error {
 	return u.conclude(ctx, func(context.Context) conclusion {
 		switch {
 		case err != nil || t.Of != u.t.ID || t.Plan.Hash != part.Plan.Hash: // whoever can write the database did that
-			return u.surprise(fmt.Sprintf("%s is not the ticket that I made for %s: the database was altered", plan.Code(part.Ticket), plan.Code(part.Plan.Name)))
+			return u.lost(i)
 		case t.State.Final():
 			return u.ended(i, t)
 		}
@@ -95,6 +95,18 @@ func (u *run) follow(ctx context.Context, i int) error {
 		}
 		return c
 	})
+}
+
+// lost ends a batch of which nobody knows any more what carries part i out.
+func (u *run) lost(i int) conclusion {
+	part := u.t.Parts[i]
+	c := u.surprise(fmt.Sprintf("%s is not the ticket that I made for %s: the database was altered", plan.Code(part.Ticket), plan.Code(part.Plan.Name)))
+	end := c.change
+	c.change = func(b *approval.Ticket) approval.Change {
+		b.Parts[i].State, b.Parts[i].Doing, b.Parts[i].Outcome = approval.Failed, "", "What came of it is not known."
+		return end(b)
+	}
+	return c
 }
 
 // doing is what a ticket does just now, in a sentence or two.
@@ -305,6 +317,10 @@ func (u *run) endBatch(e ending) conclusion {
 			text = append(text, "Done: "+plan.Join(coded(done))+".")
 		case len(rest) == len(t.Parts) && !strings.Contains(e.why, "Nothing was changed"):
 			text = append(text, "Nothing was changed.")
+		}
+		if i, any := t.Current(); any && !t.Parts[i].State.Final() { // the batch itself was altered
+			p := t.Parts[i]
+			text = append(text, fmt.Sprintf("%s is under way and goes on by itself: %s stops it.", plan.Code(p.Plan.Name), plan.Code("/zdd cancel "+p.Ticket)))
 		}
 		if len(rest) > 0 {
 			text = append(text, fmt.Sprintf("Not begun: %s. To plan that anew: %s.", plan.Join(coded(partNames(rest))), orders(rest)))

@@ -631,7 +631,8 @@ func TestBatchOfAnotherTicket(t *testing.T) {
 				if got.State != approval.Stopped {
 					t.Errorf("got %s, want it stopped", got.State)
 				}
-				says(t, "outcome", got.Outcome, "is not the ticket that I made for `shop`: the database was altered", "Not begun: `blog`.")
+				says(t, "outcome", got.Outcome, "is not the ticket that I made for `shop`: the database was altered. Not begun: `blog`.")
+				says(t, "part", got.Parts[0].Outcome, "What came of it is not known.")
 				s.untouched(1, 2)
 			})
 		})

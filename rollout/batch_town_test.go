@@ -166,7 +166,7 @@ func TestBatchStopsInTown(t *testing.T) {
 			if err != nil {
 				h.Error(err)
 			}
-		}, approval.Stopped, "", -1, []string{"T-1 is not what the ledger tells was asked for", "Not begun: "}},
+		}, approval.Stopped, "", -1, []string{"T-1 is not what the ledger tells was asked for: its record in the database was altered. `shop` is under way and goes on by itself: `/zdd cancel T-2` stops it. Not begun: `blog` and `crm`."}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
