@@ -39,6 +39,9 @@ func (b *Bot) deliver(ctx context.Context, a ask, reply commands.Reply, ref stri
 	if reply.Summary == "" && len(reply.Parts) == 0 {
 		return true
 	}
+	if !a.screen.none() && b.show(ctx, a, reply) {
+		return true
+	}
 	messages := Blocks(reply)
 	untold := true
 	for i, way := range b.ways(a, reply.Public) {

@@ -45,6 +45,8 @@ const (
 	actionShare = "share:"
 	actionOpen  = "open:"
 	actionAsk   = "ask:" // its value is a question
+
+	actionRefresh = "refresh:" // on the Home tab: publish it anew
 )
 
 // Message is one message for Slack.

@@ -66,6 +66,7 @@ type Config struct {
 	Digests    Digests                                                           // what Digest and Stale need; zero: no digest is posted
 	Drifts     Drifts                                                            // what Drift needs; zero: nobody is told of drift
 	Reports    Reports                                                           // what reports need; zero: none can be asked for
+	Home       homeMaker                                                         // makes the page of the Home tab; nil: none is published
 	Log        *slog.Logger                                                      // nil: discarded
 	Registerer prometheus.Registerer                                             // nil: the metrics go nowhere
 	Timing     Timing
@@ -157,6 +158,8 @@ type Bot struct {
 	responses addresses                    // of the requests that wait for their answer, and of open dialogs
 	refused   *lru.Cache[string, struct{}] // ids of requests whose person was told that they were not accepted
 	pace      pace
+	homes     *homes
+	homeUp    atomic.Bool // the last page of a Home tab lacked nothing
 
 	room    chan struct{} // one slot for each accepted command, running or waiting
 	workers chan struct{} // one permit for each command that may run
@@ -204,6 +207,7 @@ func New(cfg Config) (*Bot, error) {
 		seen:      newSeen(cfg.Timing.Seen),
 		once:      &once{},
 		responses: newAddresses(),
+		homes:     newHomes(),
 		room:      make(chan struct{}, cfg.Workers+cfg.Queue),
 		workers:   make(chan struct{}, cfg.Workers),
 		cut:       make(chan struct{}),
@@ -213,6 +217,7 @@ func New(cfg Config) (*Bot, error) {
 		return nil, err
 	}
 	b.storeUp.Store(true)
+	b.homeUp.Store(true)
 	b.api = newAPI(cfg, b.once)
 	b.people = newPeople(b.api, cfg.Timing)
 	b.places = newPlaces(b.api, cfg.Timing)
@@ -305,6 +310,9 @@ func (b *Bot) Run(ctx context.Context) error {
 	for _, l := range b.links {
 		links.Go(func() { l.run(linkCtx, workCtx) })
 	}
+	var pages sync.WaitGroup
+	defer pages.Wait()
+	pages.Go(func() { b.keepHomes(linkCtx) })
 
 	select {
 	case <-ctx.Done():

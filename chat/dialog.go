@@ -58,30 +58,26 @@ type dialogue struct {
 	Thread  string  `json:"thread,omitempty"`
 	Pressed Pressed `json:"pressed,omitzero"`
 	Key     string  `json:"key"`
+	Depth   int     `json:"depth,omitzero"` // of a dialog that was opened from a view: see modalState
 }
 
 // openDialog answers a press with a dialog, within the life of its trigger. The press
 // has been acknowledged.
 func (b *Bot) openDialog(ctx context.Context, r routed, at time.Time) {
-	openCtx, cancel := context.WithDeadline(ctx, at.Add(triggerLife))
-	defer cancel()
 	a, q := r.ask, *r.dialog
+	a.sight.trigger = r.trigger
 	key := newKey()
-	raw, err := json.Marshal(dialogue{Run: q.Run, Channel: a.channel, Thread: a.thread, Pressed: a.pressed, Key: key})
+	d := dialogue{Run: q.Run, Channel: a.channel, Thread: a.thread, Pressed: a.pressed, Key: key}
+	if a.sight.id != "" {
+		d.Depth = min(a.sight.above().Depth, maxModals)
+	}
+	raw, err := json.Marshal(d)
 	if err == nil && units(string(raw)) > maxMetadata {
 		err = fmt.Errorf("the line of %d characters is too long for a dialog", units(q.Run))
 	}
 	if err == nil {
 		b.responses.keep(key, a.response, at)
-		tried := false
-		err = b.api.retry(openCtx, repeatable, func(ctx context.Context) error {
-			_, err := b.api.slack.OpenViewContext(ctx, r.trigger, dialogView(q, string(raw)))
-			if tried && slackCode(err) == "exchanged_trigger_id" {
-				return nil // the first attempt did it, and its answer was lost
-			}
-			tried = true
-			return err
-		})
+		_, err = b.openView(ctx, a.sight, at, dialogView(q, string(raw)))
 	}
 	if err == nil {
 		return

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"github.com/slack-go/slack"
 
 	"example.com/zdd/commands"
 	"example.com/zdd/secret"
@@ -33,6 +36,9 @@ type ask struct {
 	response secret.Text // response_url, or empty
 	replace  bool        // the answer takes the place of the message that was pressed
 	pressed  Pressed     // zero: no message's button was pressed
+	sight    sight       // the view whose button was pressed; zero: none
+	screen   Screen      // the modal that the answer goes to; zero: none
+	at       time.Time   // when it was pressed; only with a screen
 }
 
 // Types of envelopes.
@@ -56,6 +62,8 @@ type routed struct {
 	form    bool      // it is the submission of a dialog
 	key     string    // under which the response_url of the press that opened it is kept
 	wrong   string    // what is wrong with the form, which stays open then
+	ack     any       // payload of the acknowledgement of what is accepted; nil: none
+	home    *opening  // somebody opened their Home tab; nil: nobody did
 }
 
 // route reads an envelope. It fails only where the payload is not of its type's form.
@@ -137,8 +145,12 @@ func routeInteractive(env envelope) (routed, error) {
 			ActionID string `json:"action_id"`
 			BlockID  string `json:"block_id"`
 			Value    string
+			Text     struct{ Text string }
 		}
 		View struct {
+			ID              string
+			Type            string
+			Hash            string
 			CallbackID      string `json:"callback_id"`
 			PrivateMetadata string `json:"private_metadata"`
 			State           struct {
@@ -153,7 +165,7 @@ func routeInteractive(env envelope) (routed, error) {
 	r.ask = ask{via: commands.Press, user: p.User.ID, team: first(p.User.TeamID, p.Team.ID), teams: nonEmpty(p.User.TeamID)}
 	switch {
 	case p.Type == "view_submission" && p.View.CallbackID == dialogAsk:
-		return r.filled(p.View.PrivateMetadata, p.View.State.Values[dialogNote][dialogNote].Value), nil
+		return r.filled(p.View.ID, p.View.PrivateMetadata, p.View.State.Values[dialogNote][dialogNote].Value), nil
 	case p.Type != "block_actions" || len(p.Actions) == 0:
 		return r, nil
 	}
@@ -167,11 +179,17 @@ func routeInteractive(env envelope) (routed, error) {
 	r.ask.thread = first(p.Container.ThreadTS, p.Message.ThreadTS)
 	r.ask.pressed = pressedOf(action.BlockID)
 	r.ask.pressed.Channel, r.ask.pressed.TS, r.ask.pressed.Ephemeral = r.ask.channel, p.Container.MessageTS, p.Container.IsEphemeral
+	if p.View.ID != "" {
+		r.ask.sight = sight{
+			id: p.View.ID, home: p.View.Type == string(slack.VTHomeTab), hash: p.View.Hash,
+			depth: depthOf(p.View.PrivateMetadata), trigger: p.TriggerID, label: action.Text.Text,
+		}
+	}
 	switch {
 	case strings.HasPrefix(action.ActionID, actionRun):
 		r.work = true
 	case strings.HasPrefix(action.ActionID, actionShare):
-		r.work, r.ask.share = true, true
+		r.work, r.ask.share = r.ask.sight.id == "", true // a view shares nothing: there is no channel
 		if k, ok := knowingShareOf(action.Value); ok {
 			r.ask.line, r.ask.knowing = k.Share, k.In
 		}
@@ -180,12 +198,14 @@ func routeInteractive(env envelope) (routed, error) {
 		if json.Unmarshal([]byte(action.Value), &q) == nil && q.Run != "" {
 			r.work, r.dialog, r.trigger, r.ask.line = true, &q, p.TriggerID, q.Run
 		}
+	case strings.HasPrefix(action.ActionID, actionRefresh) && r.ask.sight.home:
+		r.home = &opening{user: p.User.ID, team: r.ask.team, shown: shownBy(p.View.PrivateMetadata), again: true}
 	} // any other is one of another time's
 	return r, nil
 }
 
 // filled reads the submission of a dialog.
-func (r routed) filled(metadata, note string) routed {
+func (r routed) filled(view, metadata, note string) routed {
 	var d dialogue
 	if json.Unmarshal([]byte(metadata), &d) != nil || d.Run == "" {
 		return r // not of our making
@@ -200,6 +220,11 @@ func (r routed) filled(metadata, note string) routed {
 	r.key = d.Key
 	r.ask.line, r.ask.note = d.Run, note
 	r.ask.channel, r.ask.thread, r.ask.pressed = d.Channel, d.Thread, d.Pressed
+	if d.Depth > 0 && view != "" { // it was opened from a view, and stays for the answer
+		r.ask.screen = Screen{ID: view, Depth: d.Depth, Told: true}
+		waiting := waitingView(r.ask.screen, "", sentenceChanging)
+		r.ack = slack.NewUpdateViewSubmissionResponse(&waiting)
+	}
 	return r
 }
 
@@ -230,6 +255,10 @@ func routeEvent(env envelope, self Self) (routed, error) {
 			Edited      json.RawMessage
 			UserTeam    string `json:"user_team"`
 			SourceTeam  string `json:"source_team"`
+			Tab         string
+			View        struct {
+				PrivateMetadata string `json:"private_metadata"`
+			}
 		}
 	}
 	if err := json.Unmarshal(env.Payload, &p); err != nil {
@@ -239,6 +268,9 @@ func routeEvent(env envelope, self Self) (routed, error) {
 	r := routed{ids: ids(p.EventID, env.ID), detail: "event " + e.Type}
 	direct := e.ChannelType == "im" || strings.HasPrefix(e.Channel, "D")
 	switch {
+	case e.Type == "app_home_opened" && e.Tab == "home" && e.User != "":
+		r.home = &opening{user: e.User, team: p.TeamID, shown: shownBy(e.View.PrivateMetadata)}
+		return r, nil
 	case e.Type != "message" && e.Type != "app_mention", e.Type == "message" && !direct:
 		return r, nil
 	case e.BotID != "" || e.User == self.User || e.User == "" || e.Hidden:

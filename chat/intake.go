@@ -51,6 +51,10 @@ func (b *Bot) receive(ctx context.Context, l *link, env envelope, at time.Time) 
 		b.ackNow(l, env, dialogError(r.wrong), at)
 		return
 	}
+	if r.home != nil {
+		b.visit(l, env, r, at)
+		return
+	}
 	if !r.work {
 		b.count(env, outcomeIgnored)
 		b.ackNow(l, env, nil, at)
@@ -80,21 +84,28 @@ func (b *Bot) receive(ctx context.Context, l *link, env envelope, at time.Time) 
 		return
 	}
 	b.metrics.waiting.Inc()
+	if r.ask.sight.home {
+		b.homes.looks(r.ask.user, at)
+	}
 	stored := command.Changes && !r.ask.share && r.dialog == nil // a dialog changes nothing yet
 	if stored {
+		if r.ask.screen.none() {
+			r.ask.screen = screenFor(r.ask.sight)
+		}
 		b.spawn(func() {
 			defer func() { <-b.room }()
 			b.accept(ctx, l, env, r, d, at)
 		})
 		return
 	}
-	b.ackNow(l, env, nil, at)
+	d.payload = r.ack
+	b.ackNow(l, env, d.payload, at)
 	close(d.acked)
 	b.work.Go(func() {
 		defer b.survive()
 		defer func() { <-b.room }()
 		if r.dialog == nil {
-			b.consult(ctx, env, r, command)
+			b.consult(ctx, env, r, command, at)
 			return
 		}
 		defer b.metrics.waiting.Dec()
@@ -214,7 +225,8 @@ func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *de
 		}
 		return
 	}
-	b.ack(l, env, nil, at)
+	d.payload = r.ack
+	b.ack(l, env, d.payload, at)
 	acked()
 	if !isNew {
 		b.metrics.redeliveries.Inc()
@@ -222,6 +234,7 @@ func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *de
 		return
 	}
 	b.count(env, outcomeWorked)
+	b.await(ctx, r.ask, at)
 	if b.cfg.Wake != nil {
 		b.cfg.Wake()
 	}
@@ -229,7 +242,7 @@ func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *de
 
 // consult runs what only reads and was acknowledged: it is recorded if that is possible,
 // and answered here.
-func (b *Bot) consult(ctx context.Context, env envelope, r routed, command commands.Command) {
+func (b *Bot) consult(ctx context.Context, env envelope, r routed, command commands.Command, at time.Time) {
 	leave := sync.OnceFunc(b.metrics.waiting.Dec)
 	defer leave()
 	if isNew, err := b.record(ctx, env, r); err == nil && !isNew {
@@ -241,6 +254,7 @@ func (b *Bot) consult(ctx context.Context, env envelope, r routed, command comma
 		r.ask.response = b.responses.find(r.key)
 	}
 	b.count(env, outcomeWorked)
+	b.begin(ctx, &r.ask, at)
 	select {
 	case b.workers <- struct{}{}:
 	case <-b.cut:

@@ -19,6 +19,9 @@ type metrics struct {
 	redeliveries prometheus.Counter
 	busy         prometheus.Counter
 	unposted     prometheus.Counter
+	looking      prometheus.Gauge
+	pages        prometheus.Gauge
+	published    prometheus.Counter
 	acking       atomic.Int64 // not a series: Run waits for it
 }
 
@@ -43,11 +46,14 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		redeliveries: prometheus.NewCounter(prometheus.CounterOpts{Name: "zdd_slack_redeliveries_total", Help: "Envelopes that had been seen before."}),
 		busy:         prometheus.NewCounter(prometheus.CounterOpts{Name: "zdd_slack_refused_busy_total", Help: "Commands turned away because the queue was full."}),
 		unposted:     prometheus.NewCounter(prometheus.CounterOpts{Name: "zdd_slack_unposted_total", Help: "Messages and files that can't be posted where they belong, because the channel is archived, closed to the bot or gone, or files are not allowed."}),
+		looking:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "zdd_slack_home_lookers", Help: "People who opened their Home tab within the last ten minutes, so that it is kept up to date."}),
+		pages:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "zdd_slack_home_waiting", Help: "Home tabs that wait to be published; Slack takes about a hundred a minute."}),
+		published:    prometheus.NewCounter(prometheus.CounterOpts{Name: "zdd_slack_home_published_total", Help: "Home tabs that were published."}),
 	}
 	if to == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.envelopes, m.reconnects, m.ack, m.work, m.waiting, m.links, m.redeliveries, m.busy, m.unposted} {
+	for _, c := range []prometheus.Collector{m.envelopes, m.reconnects, m.ack, m.work, m.waiting, m.links, m.redeliveries, m.busy, m.unposted, m.looking, m.pages, m.published} {
 		if err := to.Register(c); err != nil {
 			return nil, err
 		}

@@ -33,6 +33,7 @@ type Accepted struct {
 	Channel string       `json:"channel,omitzero"`
 	Thread  string       `json:"thread,omitzero"`
 	Pressed Pressed      `json:"pressed,omitzero"` // the message whose button it was
+	Screen  Screen       `json:"screen,omitzero"`  // where the answer is shown, of a press in a view
 	At      time.Time    `json:"at"`
 }
 
@@ -126,12 +127,12 @@ func (r routed) accepted(env envelope, at time.Time) Accepted {
 	a := r.ask
 	return Accepted{
 		ID: r.ids[0], Kind: known(env.Type, typeSlash, typeInteract, typeEvents), Line: a.line, Note: a.note, Via: a.via,
-		User: a.user, Team: a.team, Teams: a.teams, Channel: a.channel, Thread: a.thread, Pressed: a.pressed, At: at,
+		User: a.user, Team: a.team, Teams: a.teams, Channel: a.channel, Thread: a.thread, Pressed: a.pressed, Screen: a.screen, At: at,
 	}
 }
 
 func (a Accepted) ask() ask {
-	return ask{line: a.Line, note: a.Note, via: a.Via, user: a.User, team: a.Team, teams: a.Teams, channel: a.Channel, thread: a.Thread, pressed: a.Pressed}
+	return ask{line: a.Line, note: a.Note, via: a.Via, user: a.User, team: a.Team, teams: a.Teams, channel: a.Channel, thread: a.Thread, pressed: a.Pressed, screen: a.Screen, at: a.At}
 }
 
 // take stores a request that changes something. Who is told that it was not accepted is
@@ -206,6 +207,7 @@ func (b *Bot) Perform(ctx context.Context, job Job) error {
 			return context.Cause(ctx) // the bot stops: it is answered after the restart
 		}
 		b.tidy(answer, a.pressed)
+		b.homes.acted(a.user)
 		return nil
 	}, nil)
 	b.metrics.work.WithLabelValues(first(command.Name, "none")).Observe(time.Since(start).Seconds())

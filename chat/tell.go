@@ -69,6 +69,7 @@ func (b *Bot) Tell(ctx context.Context, job Job) error {
 	case !known:
 		return job.Later(time.Now().Add(time.Second), "slack has not said yet who the bot is")
 	}
+	b.homes.stir()
 	id, revision, _ := strings.Cut(jobKey(job), ":")
 	rev, err := strconv.ParseInt(revision, 10, 64)
 	if err != nil {
