@@ -52,6 +52,12 @@ func demoProgram(ctx context.Context, args []string, o outside) error {
 	if *script != "" {
 		return tale.Run(ctx, s.world(sleep, func(line string) { fmt.Fprintln(o.Stdout, line) }))
 	}
+	address, stop, err := s.demoPage()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	fmt.Fprintf(o.Stdout, "Open %s in a browser: a Slack and a Heroku, both simulated, and the real bot between them.\n", address)
 	return prompt(ctx, s, o)
 }
 
