@@ -32,7 +32,7 @@ type action interface {
 
 var (
 	typesLine   = regexp.MustCompile(`^([\w-]+)(?:#([\w.-]+)|@(dm|thread))?> ?(.*)$`)
-	doesLine    = regexp.MustCompile(`^([\w-]+) (clicks|chooses|submits|closes|opens)(?: (.*))?$`)
+	doesLine    = regexp.MustCompile(`^([\w-]+) (clicks|chooses|searches|uses|submits|closes|opens)(?: (.*))?$`)
 	seesLine    = regexp.MustCompile(`^(bot|slack)(?:(?:→|->)([\w-]+)|#([\w.-]+)): ?(.*)$`)
 	noneLine    = regexp.MustCompile(`^no answer to ([\w-]+)$`)
 	afterLine   = regexp.MustCompile(`^after (\S+)$`)
@@ -54,7 +54,9 @@ var (
 //	NAME@dm> TEXT                  … to the bot directly
 //	NAME@thread> TEXT              … in the thread of the message that was wanted last
 //	NAME clicks LABEL [on TEXT] [stale|dismiss]
-//	NAME chooses OPTION [on TEXT]
+//	NAME chooses OPTION [on TEXT]  or a date, such as 2000-01-31
+//	NAME searches [FIELD=]TEXT     types into a search field; what the app offers is shown to NAME
+//	NAME uses CALLBACK [on TEXT]   a shortcut, or one on the newest message that holds TEXT
 //	NAME submits KEY=VALUE…        the modal before them
 //	NAME closes [all]              that modal, or all of them
 //	NAME opens home                the app's Home tab
@@ -188,14 +190,14 @@ func parseTyped(name, channel, where, text string) (action, error) {
 }
 
 func parseDoes(name, verb, rest string) (action, error) {
-	verbs := map[string]string{"clicks": "click", "chooses": "choose", "submits": "submit", "closes": "close", "opens": "home"}
+	verbs := map[string]string{"clicks": "click", "chooses": "choose", "searches": "search", "uses": "shortcut", "submits": "submit", "closes": "close", "opens": "home"}
 	line := strings.TrimSpace(verbs[verb] + " " + name + " " + rest)
 	switch {
 	case verb == "opens" && rest != "home":
 		return nil, fmt.Errorf("%s opens %q: want %s opens home", name, rest, name)
 	case verb == "opens":
 		line = "home " + name
-	case rest == "" && (verb == "clicks" || verb == "chooses"):
+	case rest == "" && (verb == "clicks" || verb == "chooses" || verb == "uses"):
 		return nil, fmt.Errorf("%s %s: want what to act on after it", name, verb)
 	}
 	return command{to: "slack", line: line}, nil

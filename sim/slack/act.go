@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // place is where a person is typing.
@@ -269,26 +270,36 @@ func (s *Server) choose(p *Person, w wish) (string, error) {
 		if !s.shows(c, w.on) {
 			continue
 		}
-		for _, option := range optionsOf(c.el) {
+		kind, _ := c.el["type"].(string)
+		if _, err := time.Parse(time.DateOnly, w.label); err == nil && kind == "datepicker" {
+			return s.pick(p, c, object{"selected_date": w.label}), nil
+		}
+		for _, option := range s.optionsFor(c) {
 			label := s.textOf(option["text"])
 			if !strings.EqualFold(label, w.label) {
 				labels = append(labels, label)
 				continue
 			}
 			action := object{"selected_option": option}
-			if kind, _ := c.el["type"].(string); kind == "checkboxes" || strings.HasPrefix(kind, "multi_") {
+			if kind == "checkboxes" || strings.HasPrefix(kind, "multi_") {
 				action = object{"selected_options": []any{option}}
 			}
-			if c.v != nil {
-				s.enter(c.v, c.blockID, c.el, action)
-				if s.isInput(c) {
-					return "chosen; an input tells the app nothing until it is submitted", nil
-				}
-			}
-			return s.act(p, c, action), nil
+			return s.pick(p, c, action), nil
 		}
 	}
 	return "", fmt.Errorf("%s sees no option %q%s; there is %s", p.Name, w.label, onText(w.on), listed(labels))
+}
+
+// pick enters what a person picked, and tells the app, unless that hears of it only when
+// it is submitted.
+func (s *Server) pick(p *Person, c control, action object) string {
+	if c.v != nil {
+		s.enter(c.v, c.blockID, c.el, action)
+		if s.isInput(c) {
+			return "chosen; an input tells the app nothing until it is submitted"
+		}
+	}
+	return s.act(p, c, action)
 }
 
 // isInput tells whether an element sits in an input block that does not dispatch.

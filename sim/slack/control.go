@@ -22,7 +22,8 @@ func controlUsage() string {
 	return `people
   type PERSON [here|#CHANNEL|dm|thread TS|thread last] TEXT   /zdd … is a slash command, @zdd … a mention
   click PERSON LABEL [on TEXT] [stale|dismiss]       the newest button so called that PERSON sees; TEXT may be a message's ts
-  choose PERSON OPTION [on TEXT]                     the same for menus
+  choose PERSON OPTION [on TEXT]                     the same for menus; a date, such as 2000-01-31, for a date picker
+  search PERSON [FIELD=]TEXT                         what the app offers in the newest search field; FIELD as in submit
   submit PERSON [KEY=VALUE | KEY="A VALUE"]…         the modal before PERSON; KEY is an action id, block id or label
   close PERSON [all]
   home PERSON                                        opens the app's Home tab
@@ -104,7 +105,7 @@ func (s *Server) do(line, base string) (string, error) {
 	rest = strings.TrimSpace(rest)
 	words := strings.Fields(rest)
 	switch verb {
-	case "type", "click", "choose", "submit", "close", "home", "shortcut":
+	case "type", "click", "choose", "search", "submit", "close", "home", "shortcut":
 		name, text, _ := strings.Cut(rest, " ")
 		p := s.ws.person(name)
 		if p == nil {
@@ -157,6 +158,8 @@ func (s *Server) doPerson(verb string, p *Person, text string) (string, error) {
 			return s.choose(p, w)
 		}
 		return s.click(p, w)
+	case "search":
+		return s.search(p, text)
 	case "submit":
 		values, err := parseValues(text)
 		if err != nil {

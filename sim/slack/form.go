@@ -35,7 +35,7 @@ func (s *Server) fill(v *view, key, text string) error {
 			if key != el["action_id"] && key != blockID && !strings.EqualFold(key, label) {
 				continue
 			}
-			value, err := s.valueFor(el, text)
+			value, err := s.valueFor(control{v: v, blockID: blockID, el: el}, text)
 			if err != nil {
 				return err
 			}
@@ -46,7 +46,8 @@ func (s *Server) fill(v *view, key, text string) error {
 	return fmt.Errorf("the view has no input %q; there is %s", key, listed(names))
 }
 
-func (s *Server) valueFor(el object, text string) (object, error) {
+func (s *Server) valueFor(c control, text string) (object, error) {
+	el := c.el
 	kind, _ := el["type"].(string)
 	id := strings.TrimLeft(text, "@#")
 	switch {
@@ -66,10 +67,10 @@ func (s *Server) valueFor(el object, text string) (object, error) {
 		return object{"selected_date": text}, nil
 	case kind == "timepicker":
 		return object{"selected_time": text}, nil
-	case len(optionsOf(el)) > 0:
+	case len(optionsOf(el)) > 0 || strings.Contains(kind, "external_select"):
 		var picked, labels []any
 		for want := range strings.SplitSeq(text, ",") {
-			for _, option := range optionsOf(el) {
+			for _, option := range s.optionsFor(c) {
 				label := s.textOf(option["text"])
 				labels = append(labels, label)
 				if option["value"] == want || strings.EqualFold(label, want) {

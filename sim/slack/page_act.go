@@ -177,10 +177,8 @@ func (s *Server) chosen(c control, values []string) (object, error) {
 	case "conversations_select":
 		return orNull("selected_conversation")
 	}
-	options := optionsOf(c.el)
-	if strings.Contains(kind, "external_select") {
-		options = slices.Concat(s.offered[offerKey(c)], initialOptions(c.el))
-	} else if len(options) == 0 {
+	options := s.optionsFor(c)
+	if len(options) == 0 && !strings.Contains(kind, "external_select") {
 		return orNull("value")
 	}
 	picked := []any{}

@@ -406,3 +406,39 @@ func newRequest(t *testing.T, method, path string) *http.Request {
 	r.RemoteAddr = "127.0.0.1:40000"
 	return r
 }
+
+func TestSearchingByScript(t *testing.T) {
+	atDesk(t, slack.Options{NoRateLimits: true}, func(d *desk) {
+		d.bubble.act("requester", args{"act": "type", "channel": "C0OPS", "text": "/zdd"})
+		view := modal("Edit")
+		plain := func(text string) args { return args{"type": "plain_text", "text": text} }
+		view["blocks"] = append(view["blocks"].([]any),
+			args{"type": "input", "block_id": "app", "dispatch_action": true, "label": plain("App"), "element": args{"type": "external_select", "action_id": "name", "min_query_length": 0}},
+			args{"type": "input", "block_id": "day", "label": plain("Until"), "element": args{"type": "datepicker", "action_id": "date"}})
+		d.call("views.open", args{"trigger_id": d.commands[0].TriggerID, "view": view})
+		last := func() slack.Event { events := d.sim.Events(); return events[len(events)-1] }
+
+		d.answer = args{"option_groups": []any{args{"label": plain("Apps"), "options": []any{args{"text": plain("shop"), "value": "1", "description": plain("acme")}}}}}
+		d.do("search requester sh")
+		if got, want := last().Text, "Apps:\n  shop  acme"; last().Kind != "options" || got != want {
+			t.Errorf("offered: got %s %q, want %q", last().Kind, got, want)
+		}
+		before := len(d.acts)
+		d.answer = nil
+		d.do("choose requester 2000-01-31") // an input that tells nothing
+		d.do("choose requester shop")
+		if got := d.lastAct(); len(d.acts) != before+1 || got.ActionCallback.BlockActions[0].SelectedOption.Value != "1" || got.View.State.Values["day"]["date"].SelectedDate != "2000-01-31" {
+			t.Errorf("chosen: got %d acts, the last %+v", len(d.acts)-before, got)
+		}
+		d.answer = args{"options": []any{}}
+		d.do("search requester app=zzz")
+		if got := last().Text; got != "No result" {
+			t.Errorf("none: got %q", got)
+		}
+		d.answer = nil
+		d.do("submit requester app=shop web=2 day=2000-02-01")
+		if got := d.lastAct().View.State.Values; got["app"]["name"].SelectedOption.Value != "1" || got["day"]["date"].SelectedDate != "2000-02-01" {
+			t.Errorf("submitted: got %v", got)
+		}
+	})
+}

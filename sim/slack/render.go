@@ -130,7 +130,13 @@ func (s *Server) element(el object) string {
 	case "overflow":
 		return "[⋯ " + strings.Join(s.optionTexts(el), " | ") + "]"
 	case "checkboxes", "radio_buttons":
-		return "( " + strings.Join(s.optionTexts(el), " | ") + " )"
+		texts := s.optionTexts(el)
+		for _, chosen := range initialOptions(el) {
+			if i := slices.IndexFunc(optionsOf(el), func(o object) bool { return o["value"] == chosen["value"] }); i >= 0 {
+				texts[i] = "• " + texts[i]
+			}
+		}
+		return "( " + strings.Join(texts, " | ") + " )"
 	case "plain_text_input", "number_input", "email_text_input", "url_text_input", "rich_text_input":
 		initial, _ := el["initial_value"].(string)
 		return "[" + initial + "_]"
@@ -140,6 +146,9 @@ func (s *Server) element(el object) string {
 		label := s.textOf(el["placeholder"])
 		if chosen, ok := el["initial_option"].(object); ok {
 			label = s.textOf(chosen["text"])
+		}
+		if date, _ := el["initial_date"].(string); date != "" {
+			label = date
 		}
 		return "[" + label + " ▾]"
 	}

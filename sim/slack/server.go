@@ -267,7 +267,7 @@ func (s *Server) nextTS() string {
 type Event struct {
 	Seq  int       `json:"seq"`
 	At   time.Time `json:"at"`
-	Kind string    `json:"kind"` // post, dm, ephemeral, update, delete, view, home, file, errors, notice, timeout, ack
+	Kind string    `json:"kind"` // post, dm, ephemeral, update, delete, view, home, file, errors, options, notice, timeout, ack
 
 	Channel     string `json:"channel,omitempty"`      // id
 	ChannelName string `json:"channel_name,omitempty"` // name, or "dm"

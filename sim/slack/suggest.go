@@ -2,7 +2,10 @@ package slack
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // maxOffered is how many options one answer to block_suggestion may hold (docs.slack.dev,
@@ -62,6 +65,75 @@ func (s *Server) suggest(p *Person, c control, typed string, answered func(offer
 			s.offered[offerKey(c)] = optionsOf(offer)
 			answered(offer, "")
 		}})
+}
+
+// optionsFor are the options that a control has, or that the app last offered for it, with
+// the one that is chosen.
+func (s *Server) optionsFor(c control) []object {
+	if kind, _ := c.el["type"].(string); !strings.Contains(kind, "external_select") {
+		return optionsOf(c.el)
+	}
+	options := slices.Concat(s.offered[offerKey(c)], initialOptions(c.el))
+	if c.v != nil {
+		values, _ := c.v.state[c.blockID].(object)
+		action, _ := c.el["action_id"].(string)
+		value, _ := values[action].(object)
+		if chosen, ok := value["selected_option"].(object); ok {
+			options = append(options, chosen)
+		}
+	}
+	return options
+}
+
+// search is a person typing into the newest search field that they see, or into the one
+// that is named as in fill. What they are offered is an event.
+func (s *Server) search(p *Person, text string) (string, error) {
+	field, typed, named := strings.Cut(text, "=")
+	if !named {
+		field, typed = "", text
+	}
+	for _, c := range s.controls(p, "") {
+		if kind, _ := c.el["type"].(string); !strings.Contains(kind, "external_select") {
+			continue
+		}
+		if named && field != c.el["action_id"] && field != c.blockID {
+			continue
+		}
+		if least, set := c.el["min_query_length"].(float64); len([]rune(typed)) < int(least) || !set && len([]rune(typed)) < 3 {
+			return "too short: Slack does not ask the app yet", nil // docs.slack.dev, "Select menu element": 3 unless it says otherwise
+		}
+		return s.suggest(p, c, strings.TrimSpace(typed), func(offer object, code string) {
+			if code != "" {
+				s.notice(p, "notice", "No options: "+code)
+				return
+			}
+			s.record(Event{Kind: "options", To: p.Name, By: "bot", Text: s.renderOffer(offer)})
+		}), nil
+	}
+	return "", fmt.Errorf("%s sees no search field %s", p.Name, field)
+}
+
+// renderOffer is an offer of options as a person sees it.
+func (s *Server) renderOffer(offer object) string {
+	var lines []string
+	list := func(o object) {
+		for _, option := range optionsOf(o) {
+			lines = append(lines, strings.TrimRight("  "+s.textOf(option["text"])+"  "+s.textOf(option["description"]), " "))
+		}
+	}
+	groups, grouped := offer["option_groups"].([]any)
+	for _, g := range groups {
+		group, _ := g.(object)
+		lines = append(lines, s.textOf(group["label"])+":")
+		list(group)
+	}
+	if !grouped {
+		list(offer)
+	}
+	if len(lines) == 0 {
+		return "No result"
+	}
+	return strings.Join(lines, "\n")
 }
 
 // serveSuggest answers a page's search with the options that the app offers.
