@@ -97,7 +97,7 @@ func (b *Bot) visit(l *link, env envelope, r routed, at time.Time) {
 	}
 	d, isFirst := b.seen.first(r.ids, at)
 	if isFirst {
-		close(d.acked)
+		b.seen.settle(r.ids, d)
 	}
 	b.ackNow(l, env, nil, at)
 	switch {

@@ -100,7 +100,7 @@ func (b *Bot) receive(ctx context.Context, l *link, env envelope, at time.Time) 
 	}
 	d.payload = r.ack
 	b.ackNow(l, env, d.payload, at)
-	close(d.acked)
+	b.seen.settle(r.ids, d)
 	b.work.Go(func() {
 		defer b.survive()
 		defer func() { <-b.room }()
@@ -183,10 +183,10 @@ func (b *Bot) busy(ctx context.Context, l *link, env envelope, r routed, d *deli
 	case !b.excuse(ctx, r.ask, turnedBusy):
 		d.refused = true
 		b.seen.forget(r.ids)
-		close(d.acked)
+		b.seen.settle(r.ids, d)
 		return
 	}
-	close(d.acked)
+	b.seen.settle(r.ids, d)
 	b.ackNow(l, env, d.payload, at)
 }
 
@@ -210,7 +210,7 @@ const sentenceNotRecorded = "Not accepted: I could not write your request down, 
 func (b *Bot) accept(ctx context.Context, l *link, env envelope, r routed, d *delivery, at time.Time) {
 	defer b.metrics.waiting.Dec()
 	acked := sync.OnceFunc(func() {
-		close(d.acked)
+		b.seen.settle(r.ids, d)
 		b.metrics.acking.Add(-1)
 	})
 	defer acked()
