@@ -20,23 +20,24 @@ import (
 // memory is what a database keeps: deliveries, requests, jobs, tickets and the records
 // of messages. It outlives bots; it can be gone, hang, or be slow.
 type memory struct {
-	mu       sync.Mutex
-	ids      map[string]bool
-	requests map[string]Accepted
-	jobs     map[string]*task
-	tickets  map[string]approval.Ticket
-	posts    map[string]Post // by ticket and target
-	nights   map[string]audit.Night
-	ledger   []string // what was recorded of digests
-	fuse     *fuse
-	gone     error
-	hang     bool
-	slow     time.Duration
-	lie      bool // what is accepted is kept, and an error told
+	mu        sync.Mutex
+	ids       map[string]bool
+	requests  map[string]Accepted
+	jobs      map[string]*task
+	tickets   map[string]approval.Ticket
+	posts     map[string]Post // by ticket and target
+	nights    map[string]audit.Night
+	bulletins map[string]audit.Bulletin
+	ledger    []string // what was recorded of digests
+	fuse      *fuse
+	gone      error
+	hang      bool
+	slow      time.Duration
+	lie       bool // what is accepted is kept, and an error told
 }
 
 func newMemory() *memory {
-	return &memory{ids: map[string]bool{}, requests: map[string]Accepted{}, jobs: map[string]*task{}, tickets: map[string]approval.Ticket{}, posts: map[string]Post{}, nights: map[string]audit.Night{}, fuse: &fuse{left: -1}}
+	return &memory{ids: map[string]bool{}, requests: map[string]Accepted{}, jobs: map[string]*task{}, tickets: map[string]approval.Ticket{}, posts: map[string]Post{}, nights: map[string]audit.Night{}, bulletins: map[string]audit.Bulletin{}, fuse: &fuse{left: -1}}
 }
 
 func (m *memory) set(f func(*memory)) {

@@ -1,0 +1,154 @@
+package chat
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"example.com/zdd/audit"
+	"example.com/zdd/commands"
+	"example.com/zdd/sim/slack"
+)
+
+func (m *memory) Bulletin(ctx context.Context, id string) (audit.Bulletin, error) {
+	if err := m.away(ctx); err != nil {
+		return audit.Bulletin{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, ok := m.bulletins[id]
+	if !ok {
+		return b, audit.ErrNoBulletin
+	}
+	return b, nil
+}
+
+// playDrifts runs a story in which people are told of drift.
+func playDrifts(t *testing.T, opts slack.Options, f func(*stage)) {
+	t.Helper()
+	say := func(text string, more ...commands.Part) commands.Reply {
+		return commands.Reply{Public: true, Summary: text, Parts: append([]commands.Part{commands.Para{Text: commands.Line(text)}}, more...)}
+	}
+	playStory(t, opts, func(c *Config) {
+		m := c.Requests.(*memory)
+		c.Drifts = Drifts{
+			Bulletins: m, Posts: m,
+			Render: func(b audit.Bulletin, repeat bool) (commands.Reply, []commands.Reply) {
+				text := "drift " + b.ID
+				if repeat {
+					text += ", again"
+				}
+				return say(text, commands.Buttons{Row: []commands.Button{{Label: "Fix…", Run: "status shop"}}}), []commands.Reply{say("the others")}
+			},
+			Home: func() string { return "C0OPS" },
+		}
+	}, f)
+}
+
+// bulletin stores one, and the job that posts it.
+func (s *stage) bulletin(id, channel string, age time.Duration) {
+	s.memory.set(func(m *memory) {
+		m.bulletins[id] = audit.Bulletin{ID: id, Channel: channel, At: time.Now().Add(-age)}
+		m.jobs["drift:"+id] = &task{id: "drift:" + id, at: time.Now()}
+	})
+	s.queue.Wake()
+}
+
+var driftShown = []string{"drift 1 / [Fix…]", "  the others"}
+
+func TestDriftIsToldOnceInItsChannel(t *testing.T) {
+	playDrifts(t, slack.Options{}, func(s *stage) {
+		s.bulletin("1", "C0SHOP", 0)
+		time.Sleep(time.Minute)
+		s.wantDone()
+		s.wantShown("shop", driftShown...)
+		s.wantShown("ops")
+	})
+}
+
+func TestDriftAndSlacksTroubles(t *testing.T) {
+	for name, fault := range map[string]string{
+		"limited": "fault next 2 chat.postMessage 429 60", "the answer is lost": "fault next 1 chat.postMessage reset-after", "in trouble": "fault next 3 chat.postMessage 503",
+		"not a member": "channel kick #shop",
+	} {
+		t.Run(name, func(t *testing.T) {
+			playDrifts(t, slack.Options{}, func(s *stage) {
+				s.do(fault)
+				s.bulletin("1", "C0SHOP", 0)
+				time.Sleep(30 * time.Minute)
+				s.wantDone()
+				s.wantShown("shop", driftShown...)
+				s.wantShown("ops")
+			})
+		})
+	}
+}
+
+func TestDriftOfALostChannelIsToldByThatOfTheDigests(t *testing.T) {
+	playDrifts(t, slack.Options{}, func(s *stage) {
+		s.do("channel archive #shop")
+		s.bulletin("1", "C0SHOP", 0)
+		time.Sleep(10 * time.Minute)
+		s.wantDone()
+		s.wantShown("shop")
+		s.wantShown("ops", driftShown...)
+	})
+	// Where that is the one that is lost, it is logged, and that is all.
+	playDrifts(t, slack.Options{}, func(s *stage) {
+		s.do("channel archive #ops")
+		s.bulletin("1", "C0OPS", 0)
+		time.Sleep(10 * time.Minute)
+		s.wantDone()
+		s.wantShown("ops")
+		s.wantLog("drift can't be told in a channel", 1)
+	})
+}
+
+func TestDriftThatIsOldIsLeftToTheDigest(t *testing.T) {
+	playDrifts(t, slack.Options{}, func(s *stage) {
+		s.bulletin("1", "C0SHOP", driftFor+time.Minute)
+		s.bulletin("2", "C0SHOP", driftFor-time.Minute)
+		time.Sleep(10 * time.Minute)
+		s.wantDone()
+		s.wantShown("shop", "drift 2 / [Fix…]", "  the others")
+		s.wantLog("drift could not be told for a day", 1)
+	})
+}
+
+func TestDriftOverEveryCrash(t *testing.T) {
+	moments := 1
+	for n := 0; n < moments; n++ {
+		playDrifts(t, slack.Options{}, func(s *stage) {
+			s.memory.fuse.light(n)
+			s.bulletin("1", "C0SHOP", 0)
+			time.Sleep(30 * time.Second)
+			if moments = max(moments, 2*s.memory.fuse.count()+2); !s.memory.fuse.blown() && n < moments-2 {
+				t.Errorf("moment %d of %d: nobody died", n, moments)
+			}
+			s.stop()
+			s.memory.fuse.renew()
+			s.start()
+			time.Sleep(10 * time.Minute)
+			s.wantDone()
+			s.wantShown("shop", driftShown...)
+		})
+		if t.Failed() {
+			t.Fatalf("at moment %d", n)
+		}
+	}
+	t.Logf("%d moments", moments)
+}
+
+func TestDriftRefusesWhatItCannotRead(t *testing.T) {
+	b := &Bot{}
+	if err := b.Drift(t.Context(), nil); err == nil {
+		t.Error("got no error without anything to tell with")
+	}
+	playDrifts(t, slack.Options{}, func(s *stage) {
+		s.memory.set(func(m *memory) { m.jobs["drift:9"] = &task{id: "drift:9", at: time.Now()} })
+		s.queue.Wake()
+		time.Sleep(time.Minute)
+		s.wantDone() // it is older than what is kept
+		s.wantShown("shop")
+	})
+}
