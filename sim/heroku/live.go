@@ -22,6 +22,7 @@ const (
 
 // liveApp is an app as a dashboard shows it. A price of nil is unknown.
 type liveApp struct {
+	ID          string     `json:"id"`
 	Name        string     `json:"name"`
 	Team        string     `json:"team"` // "" for a personal app
 	Space       string     `json:"space"`
@@ -58,7 +59,7 @@ type liveWorld struct {
 
 func (w *world) live(a *app, now time.Time) liveApp {
 	v := liveApp{
-		Name: a.name, Access: a.access, Maintenance: a.maintenance, Affinity: a.featureOn("http-session-affinity"), Preboot: a.featureOn("preboot"),
+		ID: a.id, Name: a.name, Access: a.access, Maintenance: a.maintenance, Affinity: a.featureOn("http-session-affinity"), Preboot: a.featureOn("preboot"),
 		Procs: []liveProc{}, Dynos: []dynoView{},
 	}
 	if a.team != nil {

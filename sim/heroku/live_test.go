@@ -85,7 +85,7 @@ func TestALiveFleet(t *testing.T) {
 			t.Errorf("with nothing new: got %v", got)
 		}
 		for _, tt := range []struct{ do, want, not string }{
-			{"set shop preboot=on affinity=on", `apps [{"name":"shop"`, `"blog"`},
+			{"set shop preboot=on affinity=on", `"name":"shop"`, `"blog"`},
 			{"set shop web=2 scaler=2..5", `"scaler":"2–5","native":false`, `"blog"`},
 			{"crash shop web.1", `"state":"crashed"`, `"blog"`},
 			{"deploy blog", `"deploying":true`, `"shop"`},

@@ -24,7 +24,7 @@ export const state = {
   sending: null, // the view that is being submitted
   fleet: { world: null, apps: new Map(), open: new Set(), touched: new Map(), filter: '', online: false, busy: new Set() },
   wire: { notes: [], open: new Set(), only: 'all', stop: null, seen: new Set() },
-  guide: { done: {}, hidden: false },
+  guide: { done: {}, begun: false, hidden: false },
   theme: '',
 };
 
@@ -60,7 +60,7 @@ const forBoot = (name) => `zdd ${state.boot} ${name}`;
 // recall brings back what this browser knows of this demo.
 function recall() {
   state.read = kept(localStorage, forBoot('read')) ?? {};
-  state.guide = kept(localStorage, forBoot('guide')) ?? { done: {}, hidden: false };
+  state.guide = kept(localStorage, forBoot('guide')) ?? { done: {}, begun: false, hidden: false };
   for (const name of Object.keys(localStorage)) { // those of demos before
     if (name.startsWith('zdd ') && !name.startsWith(`zdd ${state.boot} `) && name !== 'zdd theme') localStorage.removeItem(name);
   }
@@ -129,7 +129,7 @@ export function become(person) {
   on('views', setViews);
   on('message', (m) => { put(m); heard(m); });
   on('gone', (m) => { state.messages.delete(`${m.channel}/${m.ts}`); });
-  on('notice', (n) => toast({ kind: n.kind === 'timeout' ? 'wrong' : 'plain', title: n.kind === 'timeout' ? 'zdd did not answer' : 'Only you see this', text: n.text }));
+  on('notice', (n) => toast({ kind: n.kind === 'timeout' ? 'wrong' : 'plain', title: n.kind === 'timeout' ? 'zdd did not answer' : 'Slack tells you', text: n.text }));
   on('elsewhere', elsewhere);
   change();
 }
@@ -166,6 +166,10 @@ function setViews(v) {
 function put(m) {
   const key = `${m.channel}/${m.ts}`;
   m.room = m.channel.startsWith('D') ? 'dm' : m.channel;
+  if (!state.guide.begun) {
+    state.guide.begun = true;
+    keep(localStorage, forBoot('guide'), state.guide);
+  }
   state.messages.set(key, m);
 }
 
@@ -434,7 +438,7 @@ export function watchWire() {
       if (state.wire.seen.has(id)) return;
       state.wire.seen.add(id);
       const note = JSON.parse(e.data);
-      state.wire.notes = [...state.wire.notes, { ...note, from, id, kind: from === 'heroku' ? 'heroku' : note.kind }].slice(-400);
+      state.wire.notes = [...state.wire.notes, { ...note, from, id, kind: from === 'heroku' ? 'heroku' : note.kind }].sort((a, b) => Date.parse(a.at) - Date.parse(b.at)).slice(-500);
       change();
     });
     return s;

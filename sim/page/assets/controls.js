@@ -83,7 +83,7 @@ export function closeOpen() {
 export function menu({ id, label, face, kind, items }) {
   const open = ui.open?.id === id;
   const buttonOf = (el) => el.closest('.menu').querySelector('button');
-  const shut = (el) => { ui.open = null; redraw(); buttonOf(el).focus(); };
+  const shut = (el) => { const to = buttonOf(el); ui.open = null; to.focus(); redraw(); };
   const focusAt = (el, i) => {
     const all = [...el.closest('.menu').querySelectorAll('[role=menuitem]')];
     all[(i + all.length) % all.length]?.focus();

@@ -124,7 +124,7 @@ function deeds(a, web) {
   return h('div', { class: 'deeds', role: 'group', 'aria-label': `What you can do to ${a.name}, behind the bot’s back` },
     deed('Deploy', `deploy ${a.name}`),
     victim ? deed(`Crash ${victim.name}`, `crash ${a.name} ${victim.name}`, true) : null,
-    a.space ? null : deed(a.preboot ? 'Preboot off' : 'Preboot on', `set ${a.name} preboot=${a.preboot ? 'off' : 'on'}`, a.preboot),
-    a.space ? null : deed(a.affinity ? 'Affinity off' : 'Affinity on', `set ${a.name} affinity=${a.affinity ? 'off' : 'on'}`, a.affinity),
+    a.space ? null : deed(a.preboot ? 'Preboot off' : 'Preboot on', `set ${a.name} preboot=${a.preboot ? 'off' : 'on'}`),
+    a.space ? null : deed(a.affinity ? 'Affinity off' : 'Affinity on', `set ${a.name} affinity=${a.affinity ? 'off' : 'on'}`),
     web && web.quantity > 0 ? deed(a.scaler ? 'Autoscaler off' : 'Autoscaler on', `set ${a.name} ${a.scaler ? (a.native ? 'autoscaler' : 'scaler') : kind}=${a.scaler ? 'off' : '1..4'}`) : null);
 }

@@ -99,7 +99,7 @@ export function guide() {
     },
   ];
   const next = steps.find((s) => !done[s.id]);
-  const begun = steps.some((s) => done[s.id]);
+  const begun = state.guide.begun || steps.some((s) => done[s.id]);
   const go = (s) => h('button', { class: `btn small ${s === next && begun ? 'primary' : ''}`, type: 'button', onclick: s.run }, s.label);
   const mark = (s, i) => h('span', { class: 'step', 'aria-hidden': 'true' }, done[s.id] ? icon('check') : i + 1);
   const title = (s) => [s.title, done[s.id] ? h('span', { class: 'hidden' }, ' (done)') : null];

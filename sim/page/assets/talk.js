@@ -74,7 +74,7 @@ function messages() {
   }
   const c = state.place.channels.find((q) => q.id === state.room);
   const intro = h('li', { key: 'intro', class: 'intro' },
-    h('h3', null, state.room === 'dm' ? 'You and the app' : `#${c?.name ?? ''}`),
+    h('h3', null, state.room === 'dm' ? `You and ${names().person(state.place.bot)}` : `#${c?.name ?? ''}`),
     h('p', null, state.room === 'dm' ? ['Write to it as you would to a colleague: ', h('code', null, 'status shop'), ', ', h('code', null, 'enable shop'), ', ', h('code', null, 'help'), '.']
       : list.length ? 'This is where the channel begins.' : ['Nothing was said here yet. Try ', h('code', null, `/zdd status ${state.setup.try || 'shop'}`), ' below.']));
   return h('div', { class: 'scroll', key: `room ${state.room} ${state.me}`, tabindex: '0', role: 'region', 'aria-label': 'Messages', ...sticky(state.room) },

@@ -23,10 +23,18 @@ export function wire() {
 }
 
 function what(n) {
-  if (n.kind === 'heroku') return { sign: '→', verb: n.method, text: n.path, to: 'Heroku', status: n.status === 0 ? 'no answer' : n.status, bad: n.status === 0 || n.status >= 400, parts: { 'Matched': n.pattern, 'Fault': n.fault, 'Body': parse(n.body) } };
+  if (n.kind === 'heroku') return { sign: '→', verb: n.method, text: named(n.path), to: 'Heroku', status: n.status === 0 ? 'no answer' : n.status, bad: n.status === 0 || n.status >= 400, parts: { 'Matched': n.pattern, 'Fault': n.fault, 'Body': parse(n.body) } };
   if (n.kind === 'envelope') return { sign: '←', verb: 'envelope', text: inner(n), to: 'from Slack', parts: { Envelope: n.sent } };
   if (n.kind === 'ack') return { sign: '→', verb: 'ack', text: n.name, to: 'to Slack', parts: { Payload: n.sent } };
   return { sign: '→', verb: 'call', text: n.name, to: 'Slack', status: n.error || n.status || 'no answer', bad: Boolean(n.error) || n.status !== 200, parts: { Arguments: readable(n.sent), Answer: n.answer } };
+}
+
+// named is a path with the names of apps in place of their ids.
+function named(path) {
+  return path.replace(/^\/apps\/([0-9a-f-]{36})/, (all, id) => {
+    for (const a of state.fleet.apps.values()) if (a.id === id) return `/apps/${a.name}`;
+    return all;
+  });
 }
 
 function inner(n) {
