@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -23,14 +24,19 @@ import (
 //go:embed demo.yml
 var demoPolicy string
 
+const demoUsage = "demo [--terminal | --port N | --play FILE]"
+
 // demoProgram runs the bot against simulated services on loopback: no credentials,
-// and nothing leaves the machine.
+// and nothing leaves the machine. There is a page for a browser and a prompt beside it,
+// the prompt alone, or a story that is told.
 func demoProgram(ctx context.Context, args []string, o outside) error {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	script := flags.String("play", "", "")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		return usage("demo [--play FILE]")
+	terminal := flags.Bool("terminal", false, "")
+	port := flags.Uint("port", 0, "") // 0: any that is free
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *port > math.MaxUint16 || *terminal && *port != 0 {
+		return usage(demoUsage)
 	}
 	var tale story
 	if *script != "" {
@@ -52,13 +58,29 @@ func demoProgram(ctx context.Context, args []string, o outside) error {
 	if *script != "" {
 		return tale.Run(ctx, s.world(sleep, func(line string) { fmt.Fprintln(o.Stdout, line) }))
 	}
-	address, stop, err := s.demoPage()
-	if err != nil {
-		return err
+	fmt.Fprint(o.Stdout, "zdd demo: a simulated Slack and Heroku, and the real bot between them. Nothing leaves this machine.\n\n")
+	if !*terminal {
+		address, stop, err := s.demoPage(int(*port))
+		if err != nil {
+			return err
+		}
+		defer stop()
+		show(address, o)
 	}
-	defer stop()
-	fmt.Fprintf(o.Stdout, "Open %s in a browser: a Slack and a Heroku, both simulated, and the real bot between them.\n", address)
-	return prompt(ctx, s, o)
+	typed, err := prompt(ctx, s, o)
+	if err == nil && !typed && !*terminal {
+		<-ctx.Done() // nobody types, as in a container: the page is still there
+	}
+	return err
+}
+
+// show tells where the page is, and opens it where there is a desktop.
+func show(address string, o outside) {
+	said := "Open"
+	if o.Browse != nil && o.Browse(address) == nil { // who has no browser is told the address all the same
+		said = "Opening"
+	}
+	fmt.Fprintf(o.Stdout, "  %s %s in your browser. Ctrl-C ends it.\n\nOr type here, as in Slack. ", said, address)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

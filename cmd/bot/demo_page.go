@@ -2,20 +2,26 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
+	"syscall"
 	"time"
 
 	"example.com/zdd/commands"
 	"example.com/zdd/sim/page"
 )
 
-// demoPage serves the demo's page on a loopback address of its own until stop is called.
-func (s *simulation) demoPage() (address string, stop func(), err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+// demoPage serves the demo's page on a loopback port, 0 for any that is free, until stop is
+// called.
+func (s *simulation) demoPage(port int) (address string, stop func(), err error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return "", nil, fmt.Errorf("port %d is taken, perhaps by another demo: name another with --port, or none", port)
+	} else if err != nil {
 		return "", nil, fmt.Errorf("listen for the page: %w", err)
 	}
 	var lines []page.Command

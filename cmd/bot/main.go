@@ -47,6 +47,7 @@ type outside struct {
 	Chat    chat.Timing                                                       // of the talk with Slack; likewise
 	Scan    audit.ScanTiming                                                  // of the nightly scan; likewise
 	Watch   audit.WatchTiming                                                 // of the looks between the nights; likewise, and the demo shortens them
+	Browse  func(address string) error                                        // opens a page on the person's desktop; nil: there is none
 	Width   int                                                               // columns of Stdout; 0: not a terminal
 	Meter   bool                                                              // Stderr is a terminal, where a progress bar can be drawn
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
@@ -89,7 +90,7 @@ type program struct {
 func programs() []program {
 	return []program{
 		{"serve", "serve", "connect to Slack and answer; what Procfile runs", serveProgram},
-		{"demo", "demo [--play FILE]", "try it: a simulated Slack and Heroku, no credentials, nothing leaves this machine", demoProgram},
+		{"demo", demoUsage, "try it in a browser: a simulated Slack and Heroku, no credentials, nothing leaves this machine; --terminal: without the browser", demoProgram},
 		{"status", "status APP [--json]", "say whether an app's deploys are zero-downtime; needs only HEROKU_API_KEY", statusProgram},
 		{"report", reportUsage, "read the whole fleet now and say which apps are ready; needs only HEROKU_API_KEY", reportProgram},
 		{"history", "history [APP]", "who did what, from the ledger, and when an app's checks turned, newest first", historyProgram},

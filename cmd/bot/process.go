@@ -16,6 +16,7 @@ func process() outside {
 			o.Width = width
 		}
 		o.Prompt = term.IsTerminal(int(os.Stdin.Fd()))
+		o.Browse = browser()
 	}
 	o.Meter = term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"
 	return o

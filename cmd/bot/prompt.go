@@ -67,36 +67,40 @@ type lineReader interface {
 	Close() error
 }
 
-func prompt(ctx context.Context, s *simulation, o outside) error {
+// prompt obeys what is typed until it ends. Typed tells whether anything was.
+func prompt(ctx context.Context, s *simulation, o outside) (typed bool, err error) {
 	p := &prompter{simulation: s, out: o.Stdout, person: "requester"}
-	fmt.Fprintf(o.Stdout, "zdd demo: a simulated Slack and Heroku, and the real bot between them.\nNothing leaves this machine. Try:  /zdd status shop   ·   apps   ·   /zdd enable shop   ·   night   ·   help   ·   quit\n(Waits of ten minutes take ten seconds here; in production they take ten minutes.)\n\n")
+	fmt.Fprint(o.Stdout, "Try:  /zdd status shop   ·   apps   ·   /zdd enable shop   ·   night   ·   help   ·   quit\n(Waits of ten minutes take ten seconds here; in production they take ten minutes.)\n\n")
 	var lines lineReader = &plainLines{scanner: bufio.NewScanner(o.Stdin)}
 	if o.Prompt {
 		lines = newTerminalLines(p.completions(ctx))
 	}
 	defer lines.Close()
-	type typed struct {
+	type answer struct {
 		line string
 		err  error
 	}
 	for {
-		answer := make(chan typed, 1)
+		answered := make(chan answer, 1)
 		go func() { // reading a terminal can't be interrupted; the process ends soon after
 			line, err := lines.ReadLine(p.person + "> ")
-			answer <- typed{line, err}
+			answered <- answer{line, err}
 		}()
 		select {
 		case <-ctx.Done():
-			return nil
-		case t := <-answer:
-			if errors.Is(t.err, io.EOF) || errors.Is(t.err, liner.ErrPromptAborted) {
-				return nil
+			return typed, nil
+		case a := <-answered:
+			switch {
+			case errors.Is(a.err, liner.ErrPromptAborted), o.Prompt && errors.Is(a.err, io.EOF):
+				return true, nil // Ctrl-C and Ctrl-D are something that is typed
+			case errors.Is(a.err, io.EOF):
+				return typed, nil
+			case a.err != nil:
+				return typed, a.err
 			}
-			if t.err != nil {
-				return t.err
-			}
-			if quit := p.obey(ctx, strings.TrimSpace(t.line)); quit {
-				return nil
+			typed = true
+			if quit := p.obey(ctx, strings.TrimSpace(a.line)); quit {
+				return typed, nil
 			}
 		}
 	}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// demoWith runs the demo until what it prints is enough, and then ends it as Ctrl-C does.
+func demoWith(t *testing.T, o outside, enough func(printed string) bool, args ...string) (printed string) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	var out logBuffer
+	o.Stdout, o.Stderr = &out, &out
+	o.Getenv = func(string) string { return "" }
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, append([]string{"demo"}, args...), o) }()
+	for !enough(out.String()) {
+		select {
+		case code := <-ended:
+			t.Fatalf("the demo ended with status %d:\n%s", code, &out)
+		case <-time.After(look):
+		}
+	}
+	stop()
+	if code := <-ended; code != exitGood {
+		t.Errorf("got status %d after Ctrl-C, want %d\n%s", code, exitGood, &out)
+	}
+	return out.String()
+}
+
+// Where nobody types, as in a container, the page is there until the demo is ended.
+func TestDemoServesItsPage(t *testing.T) {
+	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+/`)
+	var title, browsed string
+	printed := demoWith(t, outside{
+		Stdin:  strings.NewReader(""),
+		Browse: func(address string) error { browsed = address; return errors.New("no browser is installed") },
+	}, func(printed string) bool {
+		url := address.FindString(printed)
+		if url == "" {
+			return false
+		}
+		res, err := http.Get(url)
+		if err != nil {
+			t.Error(err)
+			return true
+		}
+		defer res.Body.Close()
+		var page bytes.Buffer
+		if _, err := page.ReadFrom(res.Body); err != nil {
+			t.Error(err)
+		}
+		_, title, _ = strings.Cut(page.String(), "<title>")
+		return true
+	})
+	if !strings.HasPrefix(title, "zdd demo</title>") {
+		t.Errorf("got a page titled %.20q, want the demo's", title)
+	}
+	if browsed != address.FindString(printed) {
+		t.Errorf("got %q opened, want what was printed:\n%s", browsed, printed)
+	}
+	if want := "Open " + browsed + " in your browser"; !strings.Contains(printed, want) {
+		t.Errorf("got\n%s\nwant %q, as the browser could not be opened", printed, want)
+	}
+}
+
+func TestDemoInTheTerminalAlone(t *testing.T) {
+	var out bytes.Buffer
+	o := outside{
+		Getenv: func(string) string { return "" }, Stdin: strings.NewReader("apps\n"), Stdout: &out, Stderr: &out,
+		Browse: func(string) error { t.Error("a browser was opened"); return nil },
+	}
+	if code := run(t.Context(), []string{"demo", "--terminal"}, o); code != exitGood {
+		t.Fatalf("got status %d, want %d\n%s", code, exitGood, &out)
+	}
+	if !strings.Contains(out.String(), "checkout web=2") || strings.Contains(out.String(), "http://") {
+		t.Errorf("got\n%s\nwant the apps, and no address", &out)
+	}
+}
