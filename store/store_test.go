@@ -190,6 +190,7 @@ func TestSQLiteSettings(t *testing.T) {
 		{"synchronous", "2"}, // FULL
 		{"foreign_keys", "1"},
 		{"busy_timeout", "10000"},
+		{"cache_size", "-512"},
 	} {
 		var got string
 		err := s.Tx(t.Context(), func(tx *sql.Tx) error {
