@@ -27,7 +27,6 @@ import (
 type monthApp struct {
 	id      fleet.ID
 	name    string
-	owner   string
 	web     int
 	on      map[string]bool
 	deploys []fleet.Release

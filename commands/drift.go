@@ -26,8 +26,9 @@ const (
 // that it may be the second copy.
 func DriftView(b audit.Bulletin, repeat bool) (parent Reply, thread []Reply) {
 	d := dates{zoneOf(b.Zone), b.At}
+	const nobody = "~" // comes after every id
 	drifts := slices.SortedStableFunc(slices.Values(b.Drifts), func(x, y audit.Drifted) int {
-		return cmp.Or(cmp.Compare(x.Owner, y.Owner), cmp.Compare(x.Name, y.Name))
+		return cmp.Or(cmp.Compare(cmp.Or(x.Owner, nobody), cmp.Or(y.Owner, nobody)), cmp.Compare(x.Name, y.Name))
 	})
 	parent = Reply{Public: true, Summary: driftSummary(drifts)}
 	if repeat {
@@ -185,8 +186,11 @@ func driftThread(rest []audit.Drifted) []Reply {
 
 // driftNote is the small print.
 func driftNote(b audit.Bulletin) string {
-	return "Two looks found the same, outside of releases and of tickets of mine. Switches of features and dynos make no release on Heroku, so nobody is named. I look " +
-		every(b.Every) + " and say this once; the nightly digest lists what is still so."
+	text := "Two looks found the same, outside of releases and of tickets of mine. "
+	if !slices.ContainsFunc(b.Drifts, func(d audit.Drifted) bool { return d.Fight != nil }) {
+		text += "Switches of features and dynos make no release on Heroku, so nobody is named. "
+	}
+	return text + "I look " + every(b.Every) + " and say this once; the nightly digest lists what is still so."
 }
 
 // every is an interval in words.
