@@ -71,7 +71,7 @@ func waivedLine(l audit.Line) string {
 	for _, w := range l.Waivers {
 		ids = append(ids, w.ID)
 	}
-	return "waived: " + strings.ToLower(strings.Join(titles(l.Checks), ", ")) + " (" + strings.Join(ids, ", ") + ")"
+	return strings.ToLower(strings.Join(titles(l.Checks), ", ")) + " (" + strings.Join(ids, ", ") + ")"
 }
 
 // waivedOnly is an app that is not failing because of its waivers; ok is false where it

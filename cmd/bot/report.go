@@ -168,6 +168,14 @@ type fleetCheck struct {
 	Outcome  audit.Outcome `json:"outcome"`  // pass, fail, not-applicable or unknown
 	Required bool          `json:"required"` // it counts for the verdict
 	Evidence string        `json:"evidence"`
+	Waived   *checkWaived  `json:"waived,omitempty"` // it would count, and does not
+}
+
+// checkWaived is the waiver that keeps a check from counting.
+type checkWaived struct {
+	ID    string    `json:"id"`    // W-3
+	By    string    `json:"by"`    // Slack user id of who asked for it
+	Until time.Time `json:"until"` // the first moment at which it does not hold any more
 }
 
 func fleetReportOf(want audit.Want, read audit.Fleet) fleetReport {
@@ -184,7 +192,11 @@ func fleetReportOf(want audit.Want, read audit.Fleet) fleetReport {
 			app.Unread = &s.Unread
 		}
 		for _, m := range s.Marks {
-			app.Checks = append(app.Checks, fleetCheck{m.Check, m.Outcome, m.Required, m.Evidence})
+			check := fleetCheck{ID: m.Check, Outcome: m.Outcome, Required: m.Required, Evidence: m.Evidence}
+			if !m.Waived.IsZero() {
+				check.Waived = &checkWaived{ID: m.Waiver.ID, By: m.Waiver.By, Until: m.Waived}
+			}
+			app.Checks = append(app.Checks, check)
 		}
 		r.Apps = append(r.Apps, app)
 	}

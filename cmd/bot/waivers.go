@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -162,11 +165,17 @@ func openWaivers(ctx context.Context, pol policy.Policy, o outside) terminalWaiv
 	t := terminalWaivers{close: func() {}}
 	ctx, cancel := context.WithTimeout(ctx, waiversWithin)
 	defer cancel()
+	if !cfg.onPostgres() {
+		options, err := cfg.storeOptions(slog.New(slog.DiscardHandler))
+		if err == nil {
+			_, err = os.Stat(cmp.Or(options.Path, store.DefaultPath))
+		}
+		if errors.Is(err, fs.ErrNotExist) { // no bot has run here, and so nothing is waived
+			return t
+		}
+	}
 	opened, err := openExisting(ctx, cfg)
-	switch {
-	case err != nil && cfg.database.IsZero(): // nobody said that there is one
-		return t
-	case err != nil:
+	if err != nil {
 		t.unread = err
 		return t
 	}

@@ -37,7 +37,8 @@ func allowed() map[string][]string {
 		"watch":   {"fleet", "policy", "ledger"},
 		// The interfaces that it implements are declared where they are used.
 		// fleet: what is kept of apps is kept by their ids.
-		"store": {"approval", "audit", "chat", "fleet", "jobs", "ledger", "rollout", "secret", "watch"},
+		// policy: what a waiver is is said there.
+		"store": {"approval", "audit", "chat", "fleet", "jobs", "ledger", "policy", "rollout", "secret", "watch"},
 
 		// What people talk to. commands does not import heroku, chat does not
 		// import either of them: they meet in cmd/bot.
