@@ -93,6 +93,15 @@ func TestCrash(t *testing.T) {
 				if err := os.MkdirAll(c.logs, 0o755); err != nil {
 					t.Fatal(err)
 				}
+				former, err := filepath.Glob(filepath.Join(c.logs, "replica-*.log"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, file := range former { // of another run, whose nights would be missed in this one
+					if err := os.Remove(file); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
 			c.run(t)
 		})
