@@ -4,7 +4,7 @@ import { h } from './dom.js';
 
 const WIDE = 600;
 const HIGH = 210;
-const EDGE = { left: 44, right: 14, top: 12, bottom: 28 };
+const EDGE = { left: 44, right: 28, top: 12, bottom: 28 };
 
 // chart draws lines, bars, areas and pies.
 export function chart(block) {
@@ -66,7 +66,7 @@ function axes(spec, labels, rows) {
       h('text', { class: 'tick', x: EDGE.left - 8, y: y(t) + 4, 'text-anchor': 'end' }, short(t)),
     ]),
     labels.map((l, i) => (labels.length - 1 - i) % every ? null :
-      h('text', { class: 'tick', x: x(i), y: HIGH - 8, 'text-anchor': bars || labels.length === 1 ? 'middle' : i === 0 ? 'start' : i === labels.length - 1 ? 'end' : 'middle' }, l)),
+      h('text', { class: 'tick', x: x(i), y: HIGH - 8, 'text-anchor': 'middle' }, l)),
   ];
   rows.forEach((row, n) => {
     const known = row.values.map((v, i) => [i, v]).filter(([, v]) => typeof v === 'number');

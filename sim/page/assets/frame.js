@@ -40,22 +40,24 @@ export function top() {
 export function rail() {
   const bot = state.place.people.find((p) => p.id === state.place.bot);
   const rooms = state.place.channels.filter((c) => c.member && !c.archived);
-  const entry = (room, face, name, title) => {
+  const entry = (room, face, name, kind) => {
     const { fresh, rings } = room === state.room ? { fresh: 0, rings: 0 } : unread(room);
     const tell = rings ? `, ${rings} that ring you` : fresh ? `, ${fresh} new` : '';
+    const said = (words) => h('span', { class: 'hidden' }, words);
     return h('li', { key: room }, h('button', {
       class: `room ${room === state.room ? 'on' : ''} ${fresh ? 'fresh' : ''}`, type: 'button', 'data-room': room, 'aria-current': room === state.room ? 'page' : null,
-      'aria-label': `${title ?? name}${tell}`, onclick: () => goTo(room),
-    }, icon(face), h('span', { class: 'name' }, name), rings ? h('span', { class: 'badge' }, rings) : fresh ? h('span', { class: 'dot' }) : null));
+      onclick: () => goTo(room),
+    }, icon(face), h('span', { class: 'name' }, kind ? said(`${kind} `) : null, name, tell ? said(tell) : null),
+    rings ? h('span', { class: 'badge', 'aria-hidden': 'true' }, rings) : fresh ? h('span', { class: 'dot' }) : null));
   };
   return h('nav', { class: 'rail', 'aria-label': 'Workspace' },
     h('h2', null, 'Channels'),
-    h('ul', null, rooms.map((c) => entry(c.id, c.private ? 'lock' : 'hash', c.name, `${c.private ? 'Private channel' : 'Channel'} ${c.name}`))),
+    h('ul', null, rooms.map((c) => entry(c.id, c.private ? 'lock' : 'hash', c.name, c.private ? 'private channel' : 'channel'))),
     rooms.length ? null : h('p', { class: 'none' }, 'You are in no channel.'),
     h('h2', null, bot?.real_name && bot.real_name.length <= 24 ? bot.real_name : 'App'),
     h('ul', null,
-      state.place.home ? entry('home', 'home', 'Home', 'The app’s Home tab') : null,
-      entry('dm', 'chat', 'Messages', 'Direct messages with the app')),
+      state.place.home ? entry('home', 'home', 'Home') : null,
+      entry('dm', 'chat', 'Messages')),
     h('p', { class: `link ${state.online && state.place.connected ? 'up' : 'down'}`, role: 'status' }, h('span', { class: 'lamp' }),
       !state.online ? 'Reconnecting…' : state.place.connected ? `${bot?.name ?? 'The bot'} is connected` : `${bot?.name ?? 'The bot'} is not connected`));
 }

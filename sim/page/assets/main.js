@@ -57,6 +57,11 @@ onDraw(() => draw(document.getElementById('app'), page()));
 addEventListener('pointerdown', (e) => {
   if (ui.open && !e.target.closest('.menu, .select, .composer')) closeOpen();
 });
+// A slash begins a command wherever one stands, as long as it is not typed into something.
+addEventListener('keydown', (e) => {
+  if (e.key !== '/' || e.ctrlKey || e.metaKey || e.altKey || e.target.closest('input:not([type=radio], [type=checkbox]), textarea, dialog')) return;
+  document.getElementById('composer')?.focus();
+});
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', change);
 
 start().catch((e) => {
