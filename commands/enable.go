@@ -25,7 +25,10 @@ func newEnable(p proposer) Command {
 			"Apps that are ready already are left out; where one is refused or can't be read, nothing is asked for, and a button offers the others.",
 		Example: []string{"enable shop", "enable landing size=standard-1x", "enable shop billing checkout"},
 		Args:    maxLine, // as many as a line holds: too many are answered by what to do instead
-		Options: []Option{{Name: "size", Summary: "the dyno size to move Eco and Basic apps to, such as `standard-1x`"}},
+		Options: []Option{
+			{Name: "size", Summary: "the dyno size to move Eco and Basic apps to, such as `standard-1x`"},
+			{planOption, "of one app: the first 8 digits of the plan's digest, if it is to be that plan and no other; the dialog says it"},
+		},
 		Changes: true,
 		Desk:    true,
 		Run: func(ctx context.Context, req Request) (Reply, error) {
@@ -34,6 +37,8 @@ func newEnable(p proposer) Command {
 			switch n := len(req.Args.Words); {
 			case n > approval.MostParts:
 				return Reply{}, tooMany(req.Args.Words, size)
+			case n > 1 && req.Args.Options[planOption] != "":
+				return Reply{}, refuse("`%s=` is for one app alone. Nothing was asked for or changed.", planOption)
 			case n > 1:
 				return p.together(ctx, req, size)
 			}
@@ -139,7 +144,11 @@ func (p proposer) together(ctx context.Context, req Request, size string) (Reply
 	if err != nil {
 		return Reply{}, said(err)
 	}
-	return alsoLeftOut(TicketReply(ticket, to(ticket, req.By)), left), nil
+	apps := make([]fleet.App, len(parts))
+	for i, c := range parts {
+		apps[i] = c.app
+	}
+	return above(alsoLeftOut(TicketReply(ticket, to(ticket, req.By)), left), p.waived(ctx, req.Now, apps...)...), nil
 }
 
 // readAll reads the apps side by side, each once however often it was named. What keeps
