@@ -26,6 +26,11 @@ type Deps struct {
 	Nights   nights    // what the nightly scans found; nil: nothing is kept here
 	Releases releases  // nil: no release is named in history
 	Reports  reports   // nil: the fleet can't be read from here
+	// Members tells who is in a user group, for whose apps a Home shows; nil: it shows none
+	// that a group owns.
+	Members func(ctx context.Context, group string) ([]string, error)
+	// ReadOnly is why nothing may be changed, in sentences that say what mends it; empty: it may.
+	ReadOnly string
 	// NextNight is when the first night after a time is due; nil or zero: not known.
 	NextNight func(after time.Time) time.Time
 }
@@ -39,6 +44,7 @@ type groups interface {
 type Table struct {
 	commands []Command
 	deps     Deps
+	home     *homer
 }
 
 // New makes the table. This list is the only place that names all commands.
@@ -46,6 +52,7 @@ func New(deps Deps) Table {
 	t := Table{deps: deps}
 	p := proposer{deps.Apps, deps.Policies, deps.Desk, deps.Waivers}
 	v := waiver{deps.Apps, deps.Policies, deps.Waiving}
+	t.home = newHomer(deps, v)
 	t.commands = []Command{
 		newStatus(deps.Apps, deps.Policies, deps.Waivers, glancer{deps.Policies, deps.Nights, deps.NextNight}),
 		newEnable(p),
