@@ -196,8 +196,8 @@ func NewWatcher(cfg WatchConfig) *Watcher {
 	return w
 }
 
-// every is how often each app is to be looked at; 0: never.
-func (w *Watcher) every() time.Duration {
+// Every is how often each app is to be looked at; 0: never.
+func (w *Watcher) Every() time.Duration {
 	every := w.cfg.Policy().Nightly.WatchEvery
 	if every <= 0 {
 		return 0
@@ -209,17 +209,26 @@ func (w *Watcher) every() time.Duration {
 // is looked at: as often as the policy says, or as often as the pace lets, at so many
 // calls a look; 0: not known yet.
 func WatchInterval(every time.Duration, apps int, calls float64) time.Duration {
-	if every <= 0 {
-		return 0
+	return watchInterval(every, float64(apps)*cmp.Or(calls, foreseen)/WatchPerMinute)
+}
+
+// Interval is WatchInterval at this Watcher's own pace.
+func (w *Watcher) Interval(apps int, calls float64) time.Duration {
+	return watchInterval(w.Every(), float64(apps)*cmp.Or(calls, foreseen)/w.timing.PerMinute)
+}
+
+// watchInterval is that of looks that take so many minutes.
+func watchInterval(every time.Duration, minutes float64) time.Duration {
+	if takes := time.Duration(minutes * float64(time.Minute)); every <= 0 || takes <= every {
+		return max(every, 0)
 	}
-	round := time.Duration(math.Ceil(float64(apps)*cmp.Or(calls, foreseen)/WatchPerMinute)) * time.Minute
-	return max(every, round)
+	return time.Duration(math.Ceil(minutes)) * time.Minute
 }
 
 // Watch is the handler of WorkWatch, whose ctx is one of work that nobody waits for. It
 // takes one turn, and never ends.
 func (w *Watcher) Watch(ctx context.Context, job Job) error {
-	every, now := w.every(), w.now()
+	every, now := w.Every(), w.now()
 	if every == 0 {
 		return job.Later(now.Add(10*time.Minute), "the policy switches the watch off")
 	}
@@ -344,7 +353,7 @@ func (t *watchTurn) tell(ctx context.Context, busy bool) (next time.Time, err er
 	}
 	state, made, next := t.state.bulletins(noticing{
 		now: t.now(), every: t.every, gather: t.timing.Gather, busy: busy,
-		zone: t.policy.Nightly.Timezone, round: WatchInterval(t.every, plan.Apps, t.state.Calls),
+		zone: t.policy.Nightly.Timezone, round: t.Interval(plan.Apps, t.state.Calls),
 	})
 	if len(made) == 0 {
 		return next, nil

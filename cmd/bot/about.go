@@ -33,8 +33,7 @@ type selfView struct {
 	now      func() time.Time
 	// waivers are those that hold or wait; nil: there are none to read.
 	waivers func(ctx context.Context) ([]policy.Waiver, error)
-	// watchEvery is how often the policy has apps looked at between the nights; 0: never.
-	watchEvery time.Duration
+	watcher *audit.Watcher // tells how often apps are looked at between the nights
 }
 
 // selfStore is what it is read from; state is one.

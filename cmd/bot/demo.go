@@ -14,6 +14,7 @@ import (
 	"os"
 	"time"
 
+	"example.com/zdd/audit"
 	"example.com/zdd/rollout"
 	simheroku "example.com/zdd/sim/heroku"
 	simslack "example.com/zdd/sim/slack"
@@ -119,6 +120,7 @@ func loopback() (s *simulation, err error) {
 		policy:    demoPolicy,
 		ledgerKey: rand.Text(),
 		rollout:   demoTiming(),
+		watch:     demoWatch(),
 		nights:    make(chan struct{}, 1),
 		botLog:    &logBuffer{},
 		slack:     simslack.New(simslack.Options{}),
@@ -126,6 +128,23 @@ func loopback() (s *simulation, err error) {
 	}
 	s.serveOn(slackListener, herokuListener)
 	return s, nil
+}
+
+// demoWatchEvery is how often the demo's bot looks at what was ready: nobody watches one for
+// half an hour.
+const demoWatchEvery = 20 * time.Second
+
+// demoWatch shortens the looks between the nights likewise, and lets them use more than a
+// third of a limit that nobody else uses.
+func demoWatch() audit.WatchTiming {
+	return audit.WatchTiming{
+		Every:     demoWatchEvery,
+		Confirm:   5 * time.Second,
+		Gather:    3 * time.Second,
+		Idle:      5 * time.Second,
+		Rest:      2 * time.Second,
+		PerMinute: 600,
+	}
 }
 
 // demoHurry makes the 10 minutes between session affinity and the second dyno ten seconds.

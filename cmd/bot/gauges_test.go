@@ -18,6 +18,7 @@ import (
 	"example.com/zdd/audit"
 	"example.com/zdd/commands"
 	"example.com/zdd/ledger"
+	"example.com/zdd/policy"
 	"example.com/zdd/store"
 )
 
@@ -81,7 +82,7 @@ func TestGauges(t *testing.T) {
 	} {
 		registry := prometheus.NewPedanticRegistry()
 		registry.MustRegister(newGauges(selfView{
-			version: "v1", readOnly: "no key", state: oneState{now, map[string]bool{gone: true}}, kinds: allWork(), now: func() time.Time { return now }, watchEvery: 30 * time.Minute,
+			version: "v1", readOnly: "no key", state: oneState{now, map[string]bool{gone: true}}, kinds: allWork(), now: func() time.Time { return now }, watcher: audit.NewWatcher(audit.WatchConfig{Policy: policy.Default}),
 		}))
 		families, err := registry.Gather()
 		if err != nil {

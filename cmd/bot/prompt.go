@@ -26,6 +26,9 @@ const (
 	// nightWithin and nightQuiet are the same for a scan of the whole fleet and its digest.
 	nightWithin = time.Minute
 	nightQuiet  = 3 * time.Second
+	// driftWithin is the same for what is found between the nights: two looks at each app, one
+	// of which may just be over, and the message.
+	driftWithin = 2*demoWatchEvery + 20*time.Second
 )
 
 const promptHelp = `Type as a person in Slack types:
@@ -35,6 +38,8 @@ const promptHelp = `Type as a person in Slack types:
   as approver                 be somebody else: requester, approver, approver2, guest, stranger
 Let the night come:
   night                       the bot reads the whole fleet and posts its digest in #ops, now
+  watch                       what it says between the nights of apps that were ready: spoil one first
+                              (after a night: heroku set checkout preboot=off)
 Look behind the curtain:
   apps                        the simulated Heroku's own list of its apps
   heroku COMMAND              command it: heroku set shop web=2 · heroku fault GET /apps/shop/features 503html · heroku help
@@ -121,6 +126,8 @@ func (p *prompter) obey(ctx context.Context, line string) (quit bool) {
 		fmt.Fprint(p.out, p.botLog)
 	case "night":
 		err = p.night(ctx)
+	case "watch":
+		err = p.drift(ctx)
 	case "as":
 		err = p.become(ctx, rest)
 	case "apps":
@@ -192,6 +199,13 @@ func (p *prompter) night(ctx context.Context) error {
 	}
 	fmt.Fprintln(p.out, "(the bot reads the fleet and posts its digest, a message a second as Slack allows)")
 	return p.watch(ctx, nightWithin, nightQuiet)
+}
+
+// drift shows what the bot said since the last line was typed, or says within two looks at
+// each app, of apps that are ready no more.
+func (p *prompter) drift(ctx context.Context) error {
+	fmt.Fprintf(p.out, "(the bot looks every %s here, twice before it says anything; in production every half hour. It knows what was ready from the last night)\n", demoWatchEvery)
+	return p.watch(ctx, driftWithin, answerQuiet)
 }
 
 // watch shows what people see until nothing more came for quiet, or nothing at all did
@@ -270,7 +284,7 @@ func (p *prompter) show(e seen) (answer bool) {
 // completions are the lines that a person may mean, and the names of all apps.
 func (p *prompter) completions(ctx context.Context) completions {
 	c := completions{commands: commands.New(commands.Deps{}).Commands()}
-	c.lines = []string{"apps", "as approver", "as requester", "as guest", "click Share to channel", "help", "heroku help", "log", "night", "quit", "slack help"}
+	c.lines = []string{"apps", "as approver", "as requester", "as guest", "click Share to channel", "help", "heroku help", "log", "night", "quit", "slack help", "watch"}
 	for _, command := range c.commands {
 		c.lines = append(c.lines, "/zdd "+command.Name, "@zdd "+command.Name)
 	}

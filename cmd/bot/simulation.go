@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/zdd/audit"
 	"example.com/zdd/jobs"
 	"example.com/zdd/rollout"
 	simheroku "example.com/zdd/sim/heroku"
@@ -33,6 +34,7 @@ type simulation struct {
 	rollout             rollout.Timing
 	nights              chan struct{} // has the bot run a night now
 	queue               jobs.Timing
+	watch               audit.WatchTiming
 	env                 map[string]string // wins over what the simulation sets
 	botLog              *logBuffer
 
@@ -101,7 +103,7 @@ func (s *simulation) start(ctx context.Context) error {
 	s.mu.Unlock()
 	go func() {
 		defer close(bot.done)
-		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout, Queue: s.queue, Night: s.nights})
+		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout, Queue: s.queue, Night: s.nights, Watch: s.watch})
 	}()
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()

@@ -98,7 +98,7 @@ func (v selfView) watched(ctx context.Context) (commands.Watched, error) {
 		return commands.Watched{}, err
 	}
 	return commands.Watched{
-		Every: v.watchEvery, Takes: audit.WatchInterval(v.watchEvery, plan.Apps, known.Calls),
+		Every: v.watcher.Every(), Takes: v.watcher.Interval(plan.Apps, known.Calls),
 		Apps: plan.Apps, Drifting: len(known.Pending), Found: known.Found, Looked: known.Looked,
 	}, nil
 }
