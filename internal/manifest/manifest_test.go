@@ -87,8 +87,9 @@ func methods() map[string][]string {
 // listeners are what the bot hears, and the scope that each needs.
 func listeners() map[string]string {
 	return map[string]string{
-		"app_mention": "app_mentions:read",
-		"message.im":  "im:history",
+		"app_home_opened": "",
+		"app_mention":     "app_mentions:read",
+		"message.im":      "im:history",
 	}
 }
 
@@ -124,8 +125,8 @@ func TestSettings(t *testing.T) {
 	if m.Settings.Interactivity == nil || !m.Settings.Interactivity.IsEnabled {
 		t.Error("interactivity is off: no button would do anything")
 	}
-	if home := m.Features.AppHome; home.HomeTabEnabled || !home.MessagesTabEnabled || home.MessagesTabReadOnlyEnabled {
-		t.Errorf("got %+v, want a Messages tab that people can write in, and no Home tab while the bot draws none", home)
+	if home := m.Features.AppHome; !home.HomeTabEnabled || !home.MessagesTabEnabled || home.MessagesTabReadOnlyEnabled {
+		t.Errorf("got %+v, want a Home tab, which the bot draws, and a Messages tab that people can write in", home)
 	}
 	if m.Features.BotUser.DisplayName == "" {
 		t.Error("there is no bot user, so no bot token")
