@@ -37,7 +37,7 @@ func inHall(t *testing.T, text string, test func(*hall)) {
 	inTown(t, text, func(w *town) {
 		w.policy.People = policy.People{Operators: []string{"U1", "U2"}, Approvers: []string{"U2"}}
 		h := &hall{town: w, desk: approval.NewDesk(approval.DeskConfig{
-			Store: w.store, Apps: w.heroku, Policy: func() policy.Policy { return w.policy }, People: everybody{}, Key: ledger.NewKey(ledgerKey),
+			Store: w.store, Apps: w.heroku, Policy: w.inForce, People: everybody{}, Key: ledger.NewKey(ledgerKey),
 		})}
 		w.proof, w.allowed = h.desk.Proof, h.desk.StillAllowed
 		test(h)
@@ -155,8 +155,8 @@ func TestBatchStopsInTown(t *testing.T) {
 		"the canary is cancelled":          {soaking, func(h *hall) { cancel(h, "T-2") }, approval.Stopped, "stopped - -", 1, []string{"`/zdd resume T-2`", "Not begun: `blog` and `crm`."}},
 		"the canary is undone":             {pausing, func(h *hall) { h.do("set shop preboot=off") }, approval.Stopped, "done - -", 3, []string{"`shop` was ready when it was done, and is not any more. Preboot is off and should be on."}},
 		"the third is changed by hand":     {second, func(h *hall) { h.do("set crm web=4") }, approval.Stopped, "done done stale", 4, []string{"`crm`, 3 of 3, could not begin.", "`web` is at 4", "Done: `shop` and `blog`."}},
-		"the policy changes":               {soaking, func(h *hall) { h.policy.Requirements.WebDynos = 3 }, approval.Stopped, "done stale -", 3, []string{"The policy has changed since this was asked for.", "Done: `shop`."}},
-		"the approver is gone":             {soaking, func(h *hall) { h.policy.People.Approvers = []string{"U9"} }, approval.Stopped, "done - -", 3, []string{"no longer among the approvers", "Done: `shop`."}},
+		"the policy changes":               {soaking, func(h *hall) { h.rule(func(p *policy.Policy) { p.Requirements.WebDynos = 3 }) }, approval.Stopped, "done stale -", 3, []string{"The policy has changed since this was asked for.", "Done: `shop`."}},
+		"the approver is gone":             {soaking, func(h *hall) { h.rule(func(p *policy.Policy) { p.People.Approvers = []string{"U9"} }) }, approval.Stopped, "done - -", 3, []string{"no longer among the approvers", "Done: `shop`."}},
 		"Heroku is away for long":          {pausing, func(h *hall) { h.do("fault * /apps/** 503html") }, approval.Failed, "done - -", 3, []string{"It got nowhere for 2h: `shop` is done, and could not be looked at again", "Not begun: `blog` and `crm`."}},
 		"another plan is put into the database": {soaking, func(h *hall) {
 			_, err := h.store.ChangeTicket(h.Context(), "T-1", func(t *approval.Ticket) (approval.Change, error) {
@@ -197,7 +197,7 @@ func TestBatchNotRecorded(t *testing.T) {
 		id := h.asks("shop", "blog")
 		away := errors.New("the database is away")
 		runner := rollout.New(rollout.Config{
-			Tickets: h.store, Apps: h.heroku, Heroku: h.heroku, Policy: func() policy.Policy { return h.policy },
+			Tickets: h.store, Apps: h.heroku, Heroku: h.heroku, Policy: h.inForce,
 			Judge: func(context.Context, fleet.App) string { return "" }, Allowed: h.allowed, Proof: h.proof,
 		})
 		for range 5 {

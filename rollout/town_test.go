@@ -36,6 +36,7 @@ type town struct {
 	sim    *simheroku.Server
 	heroku *heroku.Client
 	store  *store.Store
+	ruling sync.Mutex // guards policy
 	policy policy.Policy
 	ends   []func()
 
@@ -86,9 +87,22 @@ func (w *town) end() {
 	}
 }
 
+// inForce is the policy, which a test may change while a bot runs.
+func (w *town) inForce() policy.Policy {
+	w.ruling.Lock()
+	defer w.ruling.Unlock()
+	return w.policy
+}
+
+func (w *town) rule(change func(*policy.Policy)) {
+	w.ruling.Lock()
+	defer w.ruling.Unlock()
+	change(&w.policy)
+}
+
 // bot starts a replica, and returns what stops it.
 func (w *town) bot() (stop func()) {
-	pol := func() policy.Policy { return w.policy }
+	pol := w.inForce
 	runner := rollout.New(rollout.Config{
 		Tickets: w.store, Apps: w.heroku, Heroku: w.heroku, Policy: pol, Head: w.store.LedgerHead,
 		Judge: func(_ context.Context, app fleet.App) string {
