@@ -228,7 +228,7 @@ func (s *stage) start() {
 	s.cancel = cancel
 	s.done = make(chan error, 1)
 	s.queue.handlers = map[string]func(context.Context, Job) error{
-		WorkCommand: bot.Perform, approval.WorkTell: bot.Tell, audit.WorkDigest: bot.Digest, audit.WorkStale: bot.Stale, audit.WorkDrift: bot.Drift, WorkReport: bot.Report,
+		WorkCommand: bot.Perform, approval.WorkTell: bot.Tell, approval.WorkTellWaiver: bot.TellWaiver, audit.WorkDigest: bot.Digest, audit.WorkStale: bot.Stale, audit.WorkDrift: bot.Drift, WorkReport: bot.Report,
 	}
 	var running sync.WaitGroup
 	running.Go(func() { s.queue.run(ctx) })
