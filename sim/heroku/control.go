@@ -43,7 +43,11 @@ func (s *Server) control(rw http.ResponseWriter, r *http.Request, body string) {
 	case r.Method == http.MethodGet && what == "state":
 		s.sayJSON(rw, s.state())
 	case r.Method == http.MethodGet && what == "live":
-		s.serveLive(rw, r, s.look)
+		look := s.look
+		if r.URL.Query().Has("wire") {
+			look = func(seen *watcher) []byte { return append(s.look(seen), s.lookAtCalls(seen)...) }
+		}
+		s.serveLive(rw, r, look)
 	case r.Method == http.MethodGet && what == "wire":
 		s.serveLive(rw, r, s.lookAtCalls)
 	default:

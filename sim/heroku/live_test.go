@@ -143,5 +143,10 @@ func TestTheHerokuWire(t *testing.T) {
 		if got := news(); len(got) != 0 {
 			t.Errorf("told twice: %v", got)
 		}
+		both, stopBoth := c.watch(t, "/_control/live?wire")
+		defer stopBoth()
+		if got := strings.Join(both(), "\n"); !strings.HasPrefix(got, "world ") || strings.Count(got, "\ncall ") != 1 {
+			t.Errorf("with the fleet: got %s", got)
+		}
 	})
 }

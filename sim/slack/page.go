@@ -59,7 +59,11 @@ type change struct {
 // send writes changes at once. It is false when the reader has gone.
 func (st stream) send(changes ...change) bool {
 	for _, c := range changes {
-		if _, err := fmt.Fprintf(st.w, "id: %s\nevent: %s\ndata: %s\n\n", c.id, c.kind, c.data); err != nil {
+		id := ""
+		if c.id != "" {
+			id = "id: " + c.id + "\n"
+		}
+		if _, err := fmt.Fprintf(st.w, "%sevent: %s\ndata: %s\n\n", id, c.kind, c.data); err != nil {
 			return false
 		}
 	}
@@ -100,7 +104,9 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, look func() []ch
 }
 
 // servePage streams one person's screen: first all of it, then what changes. A reader that
-// comes back with the Last-Event-ID of this server gets only what it missed.
+// comes back with the Last-Event-ID of this server gets only what it missed. With ?wire the
+// stream has what passes on the wire too, without an id: a browser opens six connections to
+// one host and no more, so a page had better do with one.
 func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	if !s.hold() {
 		http.Error(w, "closed", http.StatusServiceUnavailable)
@@ -116,11 +122,16 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sc := &screen{s: s, p: p}
+	look := sc.look
+	if r.URL.Query().Has("wire") {
+		passed := s.passed(0)
+		look = func() []change { return append(sc.look(), passed()...) }
+	}
 	boot, seen, _ := strings.Cut(r.Header.Get("Last-Event-ID"), ".")
 	if n, err := strconv.Atoi(seen); err == nil && boot == s.boot {
 		sc.since, sc.resumed = n, true
 	}
-	s.follow(w, r, sc.look)
+	s.follow(w, r, look)
 }
 
 // screen is what one reader of a person's screen has been sent. Its methods need the lock.

@@ -368,6 +368,13 @@ func TestTheWire(t *testing.T) {
 		if got := again.news(); len(got) != 0 {
 			t.Errorf("with nothing new: got %v", got)
 		}
+		both := d.read("/_control/page/requester?wire", "")
+		defer both.stop()
+		first := both.news()
+		d.call("auth.test", args{})
+		if next := both.news(); len(first) != 4 || first[0].kind != "snapshot" || len(next) != 1 || next[0].kind != "note" || next[0].data["name"] != "auth.test" {
+			t.Errorf("a page with the wire: got %v and then %v", first, next)
+		}
 	})
 }
 

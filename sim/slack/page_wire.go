@@ -66,7 +66,20 @@ func (s *Server) serveWire(w http.ResponseWriter, r *http.Request) {
 	s.keepWire = true
 	s.mu.Unlock()
 	since, _ := strconv.Atoi(r.Header.Get("Last-Event-ID")) // none: everything
+	passed := s.passed(since)
 	s.follow(w, r, func() []change {
+		notes := passed()
+		for i := range notes {
+			notes[i].id = strconv.Itoa(s.wireSeq)
+		}
+		return notes
+	})
+}
+
+// passed returns what looks at the wire: at first what is kept since a number, then what
+// passed since the last look. It needs the lock.
+func (s *Server) passed(since int) func() []change {
+	return func() []change {
 		var out []change
 		for _, n := range s.wire {
 			if n.Seq <= since {
@@ -76,9 +89,9 @@ func (s *Server) serveWire(w http.ResponseWriter, r *http.Request) {
 			if err != nil {
 				continue // an acknowledgement that is no JSON can't be shown as such
 			}
-			out = append(out, change{id: strconv.Itoa(n.Seq), kind: "note", data: data})
+			out = append(out, change{kind: "note", data: data})
 		}
 		since = max(since, s.wireSeq)
 		return out
-	})
+	}
 }

@@ -23,7 +23,7 @@ export const state = {
   confirm: null, // a question before something is done
   sending: null, // the view that is being submitted
   fleet: { world: null, apps: new Map(), open: new Set(), touched: new Map(), filter: '', online: false, busy: new Set() },
-  wire: { notes: [], open: new Set(), only: 'all', stop: null, seen: new Set() },
+  wire: { notes: [], open: new Set(), only: 'all', seen: new Set() },
   guide: { done: {}, begun: false, hidden: false },
   theme: '',
 };
@@ -110,17 +110,29 @@ export function firstName(id) {
 
 // ---- streams
 
+// A browser opens six connections to one host, in all of its windows. So a page has two
+// streams, asks for the wire on them only while somebody looks at it, and lets go of both
+// while nobody looks at the page at all.
+const HIDDEN = 15000; // ms
+const wired = () => (state.pane === 'wire' ? '?wire' : '');
 let source = null;
+let fleetSource = null;
 
 // become opens the page of a person.
 export function become(person) {
-  source?.close();
   state.person = person;
   state.online = false;
   ui.open = null;
   state.confirm = null;
   keep(sessionStorage, 'zdd person', person);
-  const mine = (source = new EventSource(`/slack/_control/page/${encodeURIComponent(person)}`));
+  listen();
+  change();
+}
+
+// listen opens the person's stream anew.
+function listen() {
+  source?.close();
+  const mine = (source = new EventSource(`/slack/_control/page/${encodeURIComponent(state.person)}${wired()}`));
   const on = (kind, f) => mine.addEventListener(kind, (e) => { if (mine === source) { f(JSON.parse(e.data)); change(); } });
   mine.onopen = () => change(() => { if (mine === source) state.online = true; });
   mine.onerror = () => change(() => { if (mine === source) state.online = false; });
@@ -131,7 +143,7 @@ export function become(person) {
   on('gone', (m) => { state.messages.delete(`${m.channel}/${m.ts}`); });
   on('notice', (n) => toast({ kind: n.kind === 'timeout' ? 'wrong' : 'plain', title: n.kind === 'timeout' ? 'zdd did not answer' : 'Slack tells you', text: n.text }));
   on('elsewhere', elsewhere);
-  change();
+  on('note', (n) => passed('slack', n.seq, n));
 }
 
 function snapshot(s) {
@@ -154,11 +166,11 @@ function snapshot(s) {
 }
 
 function setViews(v) {
-  const top = state.modals.at(-1)?.id;
+  const top = state.modals.at(-1);
   state.home = v.home;
   state.modals = v.modals;
   const now = v.modals.at(-1);
-  if (now?.id !== top || now?.errors) state.sending = null;
+  if (now?.hash !== top?.hash || now?.errors) state.sending = null;
   const alive = new Set([...v.modals.map((m) => m.id), v.home?.id]);
   for (const id of Object.keys(state.forms)) if (!alive.has(id)) delete state.forms[id];
 }
@@ -409,7 +421,8 @@ export async function demand(verb) {
 }
 
 function watchFleet() {
-  const s = new EventSource('/heroku/_control/live');
+  fleetSource?.close();
+  const s = (fleetSource = new EventSource(`/heroku/_control/live${wired()}`));
   let first = true;
   s.onopen = () => change(() => { state.fleet.online = true; first = true; });
   s.onerror = () => change(() => { state.fleet.online = false; });
@@ -426,24 +439,31 @@ function watchFleet() {
     }
     first = false;
   }));
+  s.addEventListener('call', (e) => change(() => passed('heroku', e.lastEventId, JSON.parse(e.data))));
 }
 
-// watchWire follows what passes between the bot and both services, while somebody looks.
-export function watchWire() {
-  if (state.wire.stop) return;
-  const sources = [['slack', 'note'], ['heroku', 'call']].map(([from, kind]) => {
-    const s = new EventSource(`/${from}/_control/wire`);
-    s.addEventListener(kind, (e) => {
-      const id = `${from} ${e.lastEventId}`;
-      if (state.wire.seen.has(id)) return;
-      state.wire.seen.add(id);
-      const note = JSON.parse(e.data);
-      state.wire.notes = [...state.wire.notes, { ...note, from, id, kind: from === 'heroku' ? 'heroku' : note.kind }].sort((a, b) => Date.parse(a.at) - Date.parse(b.at)).slice(-500);
-      change();
-    });
-    return s;
-  });
-  state.wire.stop = () => { sources.forEach((s) => s.close()); state.wire.stop = null; };
+// rewire opens the streams anew, with the wire or without.
+export function rewire() {
+  listen();
+  watchFleet();
+}
+
+// passed notes what passed between the bot and a service.
+function passed(from, n, note) {
+  const id = `${from} ${n}`;
+  if (state.wire.seen.has(id)) return;
+  state.wire.seen.add(id);
+  state.wire.notes = [...state.wire.notes, { ...note, from, id, kind: from === 'heroku' ? 'heroku' : note.kind }]
+    .sort((a, b) => Date.parse(a.at) - Date.parse(b.at)).slice(-500);
+}
+
+let rest = 0;
+
+function sleepAndWake() {
+  clearTimeout(rest);
+  if (document.hidden) {
+    rest = setTimeout(() => { source.close(); fleetSource.close(); source = fleetSource = null; }, HIDDEN);
+  } else if (!source) rewire();
 }
 
 // ---- start
@@ -455,6 +475,7 @@ export async function start() {
   const wanted = kept(sessionStorage, 'zdd person');
   become(state.setup.people.some((p) => p.name === wanted) ? wanted : state.setup.people[0].name);
   watchFleet();
+  document.addEventListener('visibilitychange', sleepAndWake);
   setInterval(change, 20000); // "2 minutes ago" goes on
   addEventListener('resize', change);
 }

@@ -84,13 +84,15 @@ function picture(el, size) {
   return h('span', { class: `picture ${size} away`, role: 'img', 'aria-label': el.alt_text ?? '' }, size === 'small' || size === 'thumb' ? icon('eye') : ['A picture that this page does not fetch: ', el.alt_text ?? '']);
 }
 
-// LONG is from how much JSON on a cell gets room for a few words a line.
-const LONG = 90;
+// LONG is from how many letters on a column that wraps gets room for a few words a line.
+const LONG = 36;
+
+const letters = (v) => v?.text?.length ?? (v?.elements ?? []).reduce((n, e) => n + letters(e), 0);
 
 function table(b, c, key) {
   const [head, ...rows] = b.rows ?? [];
   const settings = b.column_settings ?? [];
-  const long = (i) => (b.rows ?? []).some((row) => JSON.stringify(row[i] ?? '').length > LONG);
+  const long = (i) => (b.rows ?? []).some((row) => letters(row[i]) > LONG);
   const shape = (i) => `${settings[i]?.align ?? 'left'}${settings[i]?.is_wrapped ? (long(i) ? ' wrapped long' : ' wrapped') : ''}`;
   const name = b.caption ?? 'Table';
   return h('div', { key, class: 'b-table', tabindex: '0', role: 'region', 'aria-label': `${name}, ${rows.length} rows` },

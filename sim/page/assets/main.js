@@ -2,7 +2,7 @@
 
 import { draw, h } from './dom.js';
 import { closeOpen, ui } from './controls.js';
-import { change, onDraw, start, state, unread, watchWire } from './app.js';
+import { change, onDraw, rewire, start, state, unread } from './app.js';
 import { guide, rail, toasts, top } from './frame.js';
 import { conversation, thread } from './talk.js';
 import { dialogs } from './dialogs.js';
@@ -14,9 +14,9 @@ const PANES = { fleet: 'Heroku', thread: 'Thread', wire: 'Wire' };
 function side() {
   const panes = Object.keys(PANES).filter((p) => p !== 'thread' || state.thread);
   const show = (pane) => change(() => {
+    const before = state.pane;
     state.pane = pane;
-    if (pane === 'wire') watchWire();
-    else state.wire.stop?.();
+    if (pane === 'wire' || before === 'wire') rewire();
   });
   const keys = (e) => {
     const move = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
