@@ -14,9 +14,14 @@ type Call struct {
 	Status  int       `json:"status"`  // 0: no answer was given
 	Fault   string    `json:"fault,omitzero"`
 	Body    string    `json:"body,omitzero"`
+	Answer  string    `json:"answer,omitzero"` // what was answered, while somebody looks; cut
 
 	ended bool
 }
+
+// keptAnswer bounds what is kept of an answer, in bytes: a page shows it to a person.
+const keptAnswer = 2 << 10
+
 
 // keptCalls bounds the raw list; counts go on beyond it.
 const keptCalls = 20000
@@ -25,6 +30,15 @@ type callLog struct {
 	first  int // the number of calls[0]
 	calls  []Call
 	counts map[string]int
+
+	watched bool // answers are kept from now on
+}
+
+// answered keeps what a call was answered, where somebody looks.
+func (l *callLog) answered(n int, text []byte) {
+	if i := n - l.first; l.watched && i >= 0 && i < len(l.calls) {
+		l.calls[i].Answer = string(text[:min(len(text), keptAnswer)])
+	}
 }
 
 func (l *callLog) begin(c Call) (n int) {
@@ -46,7 +60,7 @@ func (l *callLog) end(n, status int, f *fault) {
 	}
 }
 
-func (l *callLog) reset() { *l = callLog{first: l.first + len(l.calls), counts: map[string]int{}} }
+func (l *callLog) reset() { *l = callLog{first: l.first + len(l.calls), counts: map[string]int{}, watched: l.watched} }
 
 // Calls are the requests since the start or the last reset, oldest first.
 func (s *Server) Calls() []Call {

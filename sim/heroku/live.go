@@ -156,6 +156,7 @@ func (s *Server) lookAtCalls(seen *watcher) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	log := &s.calls
+	log.watched = true
 	end := log.first + len(log.calls)
 	from := seen.calls
 	if !seen.begun {

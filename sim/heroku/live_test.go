@@ -137,7 +137,7 @@ func TestTheHerokuWire(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		got := news()
-		if len(got) != 1 || !strings.Contains(got[0], `"path":"/apps/shop"`) || !strings.Contains(got[0], `"status":200`) || strings.Contains(got[0], simheroku.DefaultToken) {
+		if len(got) != 1 || !strings.Contains(got[0], `"path":"/apps/shop"`) || !strings.Contains(got[0], `"status":200`) || !strings.Contains(got[0], `"answer":"{\"acm\":true`) || strings.Contains(got[0], simheroku.DefaultToken) {
 			t.Errorf("got %v, want one call that was answered", got)
 		}
 		if got := news(); len(got) != 0 {

@@ -171,7 +171,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if f != nil {
 		latency += f.delay
 	}
-	status := s.serve(rw, r, delivery{x: x, route: route, fault: f, latency: latency})
+	status := s.serve(rw, r, delivery{n: n, x: x, route: route, fault: f, latency: latency})
 	s.mu.Lock()
 	s.calls.end(n, status, f)
 	s.mu.Unlock()
@@ -179,6 +179,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 type delivery struct {
+	n       int // the call's number in the log
 	x       *exchange
 	route   route
 	fault   *fault
@@ -389,6 +390,9 @@ func (s *Server) write(rw http.ResponseWriter, r *http.Request, d delivery, a an
 	if d.fault != nil {
 		text = d.fault.mangle(text)
 	}
+	s.mu.Lock()
+	s.calls.answered(d.n, text)
+	s.mu.Unlock()
 	h.Set("Content-Length", fmt.Sprint(len(text)))
 	rw.WriteHeader(a.status)
 	if _, err := rw.Write(text); err != nil {

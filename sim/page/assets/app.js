@@ -18,6 +18,8 @@ export const state = {
   homeAsked: 0, // when the Home tab was last asked for
   read: {}, // by person: by channel, the newest ts that was read
   drafts: {},
+  sent: {}, // by person: what they typed last
+  lost: 0, // since when the stream is gone
   forms: {}, // by view: by block: by action: values
   toasts: [],
   confirm: null, // a question before something is done
@@ -134,8 +136,13 @@ function listen() {
   source?.close();
   const mine = (source = new EventSource(`/slack/_control/page/${encodeURIComponent(state.person)}${wired()}`));
   const on = (kind, f) => mine.addEventListener(kind, (e) => { if (mine === source) { f(JSON.parse(e.data)); change(); } });
-  mine.onopen = () => change(() => { if (mine === source) state.online = true; });
-  mine.onerror = () => change(() => { if (mine === source) state.online = false; });
+  mine.onopen = () => change(() => { if (mine === source) { state.online = true; state.lost = 0; } });
+  mine.onerror = () => change(() => {
+    if (mine !== source) return;
+    state.online = false;
+    state.lost ||= Date.now();
+    setTimeout(change, 4100);
+  });
   on('snapshot', snapshot);
   on('place', (p) => { state.place = p; });
   on('views', setViews);

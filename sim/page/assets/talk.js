@@ -26,7 +26,8 @@ export function conversation() {
   if (state.room === 'home') notes.push(`What ${bot?.name ?? 'zdd'} shows you when you open it`);
   return h('main', { class: 'talk', id: 'talk', tabindex: '-1' },
     h('header', { class: 'pane-head' }, icon(state.room === 'home' ? 'home' : state.room === 'dm' ? 'chat' : c?.private ? 'lock' : 'hash'), h('h2', null, title), notes.length ? h('p', null, notes.join(' · ')) : null),
-    state.room === 'home' ? home() : [messages(), composer(roomNow(), '')]);
+    state.online || !state.lost || Date.now() - state.lost < 4000 ? null : h('p', { class: 'lost', role: 'alert' }, 'The demo does not answer. Is it still running? This page goes on by itself as soon as it does.'),
+    state.room === 'home' ? home() : [messages(), jump(), composer(roomNow(), '')]);
 }
 
 // ---- the Home tab
@@ -81,6 +82,17 @@ function messages() {
     h('ol', { class: 'messages' }, intro, rows));
 }
 
+// jump leads to the newest, where it is out of sight.
+function jump() {
+  return h('button', { key: 'jump', class: 'btn small jump', type: 'button', onclick: (e) => {
+    const el = e.currentTarget.previousElementSibling;
+    el.end = true;
+    el.dataset.more = '';
+    el.scrollTop = el.scrollHeight;
+    el.focus({ preventScroll: true });
+  } }, icon('arrow'), 'Newest');
+}
+
 // sticky keeps the newest in sight for those who look at it, and leaves others where they are.
 function sticky(room) {
   const atEnd = (el) => el.scrollHeight - el.scrollTop - el.clientHeight < 60;
@@ -99,6 +111,7 @@ function sticky(room) {
       const end = atEnd(el);
       if (end && !el.end && room) markRead(room);
       el.end = end;
+      if (end) el.dataset.more = '';
     },
   };
 }
@@ -206,7 +219,7 @@ function composer(channel, ts) {
   const send = async () => {
     const text = (state.drafts[key] ?? '').trim();
     if (!text) return;
-    change(() => { state.drafts[key] = ''; ui.open = null; });
+    change(() => { state.drafts[key] = ''; ui.open = null; state.sent[state.me] = text; });
     const said = await type(channel, ts, text);
     if (!said) change(() => { state.drafts[key] ||= text; });
   };
@@ -223,6 +236,9 @@ function composer(channel, ts) {
       e.preventDefault();
       if (at >= 0) take(list[at]);
       else send();
+    } else if (e.key === 'ArrowUp' && !draft && state.sent[state.me]) {
+      e.preventDefault(); // what was sent last, as a terminal does
+      change(() => { state.drafts[key] = state.sent[state.me]; });
     } else if (e.key === 'Escape' && open) {
       e.preventDefault();
       change(() => { ui.open = null; });

@@ -1,7 +1,8 @@
 // The inspector: what passes between the bot and both services, as it is on the wire.
 
 import { h, icon } from './dom.js';
-import { change, state } from './app.js';
+import { formatDate } from './mrkdwn.js';
+import { change, names, state } from './app.js';
 
 const KINDS = { all: 'All', envelope: 'Envelopes', call: 'Slack calls', heroku: 'Heroku calls' };
 
@@ -23,7 +24,7 @@ export function wire() {
 }
 
 function what(n) {
-  if (n.kind === 'heroku') return { sign: '→', verb: n.method, text: named(n.path), to: 'Heroku', status: n.status === 0 ? 'no answer' : n.status, bad: n.status === 0 || n.status >= 400, parts: { 'Matched': n.pattern, 'Fault': n.fault, 'Body': parse(n.body) } };
+  if (n.kind === 'heroku') return { sign: '→', verb: n.method, text: named(n.path), to: 'Heroku', status: n.status === 0 ? 'no answer' : n.status, bad: n.status === 0 || n.status >= 400, parts: { 'Matched': n.pattern, 'Fault': n.fault, 'Body': parse(n.body), 'Answer': parse(n.answer) } };
   if (n.kind === 'envelope') return { sign: '←', verb: 'envelope', text: inner(n), to: 'from Slack', parts: { Envelope: n.sent } };
   if (n.kind === 'ack') return { sign: '→', verb: 'ack', text: n.name, to: 'to Slack', parts: { Payload: n.sent } };
   return { sign: '→', verb: 'call', text: n.name, to: 'Slack', status: n.error || n.status || 'no answer', bad: Boolean(n.error) || n.status !== 200, parts: { Arguments: readable(n.sent), Answer: n.answer } };
@@ -56,7 +57,7 @@ function note(n) {
   const w = state.wire;
   const open = w.open.has(n.id);
   const { sign, verb, text, to, status, bad, parts } = what(n);
-  const clock = new Date(n.at).toLocaleTimeString('en-GB', { hour12: false });
+  const clock = formatDate(new Date(n.at), '{time_secs}', names().tz);
   return h('li', { key: n.id, class: `note-row ${n.kind}` },
     h('button', { type: 'button', 'aria-expanded': open ? 'true' : 'false', onclick: () => change(() => { if (!w.open.delete(n.id)) w.open.add(n.id); }) },
       icon(open ? 'down' : 'right'), h('time', null, clock), h('span', { class: `verb ${n.kind}` }, `${sign} ${verb}`), h('span', { class: 'path', title: `${text} (${to})` }, text),
