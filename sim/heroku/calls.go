@@ -22,7 +22,6 @@ type Call struct {
 // keptAnswer bounds what is kept of an answer, in bytes: a page shows it to a person.
 const keptAnswer = 2 << 10
 
-
 // keptCalls bounds the raw list; counts go on beyond it.
 const keptCalls = 20000
 
@@ -60,7 +59,9 @@ func (l *callLog) end(n, status int, f *fault) {
 	}
 }
 
-func (l *callLog) reset() { *l = callLog{first: l.first + len(l.calls), counts: map[string]int{}, watched: l.watched} }
+func (l *callLog) reset() {
+	*l = callLog{first: l.first + len(l.calls), counts: map[string]int{}, watched: l.watched}
+}
 
 // Calls are the requests since the start or the last reset, oldest first.
 func (s *Server) Calls() []Call {
