@@ -286,21 +286,24 @@ func (b *Bot) publish(ctx context.Context, user string, page commands.Home, made
 	return err
 }
 
-// homeView renders a page, with when it was made below it.
+// homeView is a page as Slack takes it.
 func homeView(page commands.Home, made shown) slack.HomeTabViewRequest {
-	var parts []commands.Part
-	for _, s := range page.Sections {
-		parts = append(parts, s.Parts...)
-	}
-	footer := partBlocks(commands.Note{Text: commands.Line("Made ", commands.At(made.At), ". For ten minutes after you open this page, what changes shows here within a minute.")}, new(int))
-	refresh := slack.NewActionBlock("", slack.NewButtonBlockElement(actionRefresh, "home", plainText("Refresh", maxButtonText)))
-	blocks := viewBlocks(parts, maxViewBlocks-len(footer)-1, "More of this page did not fit here: /zdd pending, /zdd status and /zdd history show all.")
 	raw, err := json.Marshal(made)
 	if err != nil { // a struct of texts and a time always encodes
 		raw = nil
 	}
-	return slack.HomeTabViewRequest{
-		Type: slack.VTHomeTab, CallbackID: "zdd_home", PrivateMetadata: string(raw),
-		Blocks: slack.Blocks{BlockSet: append(append(blocks, footer...), refresh)},
+	return slack.HomeTabViewRequest{Type: slack.VTHomeTab, CallbackID: "zdd_home", PrivateMetadata: string(raw), Blocks: slack.Blocks{BlockSet: HomeBlocks(page, made.At)}}
+}
+
+// HomeBlocks renders a page as Block Kit, with when it was made below it. It is within
+// Slack's limits whatever the page holds; what is too much is left out, and a line says so.
+func HomeBlocks(page commands.Home, at time.Time) []slack.Block {
+	var parts []commands.Part
+	for _, s := range page.Sections {
+		parts = append(parts, s.Parts...)
 	}
+	footer := partBlocks(commands.Note{Text: commands.Line("Made ", commands.At(at), ". For ten minutes after you open this page, what changes shows here within a minute.")}, new(int))
+	refresh := slack.NewActionBlock("", slack.NewButtonBlockElement(actionRefresh, "home", plainText("Refresh", maxButtonText)))
+	blocks := viewBlocks(parts, maxViewBlocks-len(footer)-1, "More of this page did not fit here: /zdd pending, /zdd status and /zdd history show all.")
+	return append(append(blocks, footer...), refresh)
 }

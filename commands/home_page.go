@@ -52,7 +52,10 @@ func (p homePage) home() Home {
 	under := p.underWay(rest)
 	own(decide...)
 	own(under...)
-	if len(decide)+len(under) == 0 && p.facts.errs[homeTickets] == nil {
+	switch {
+	case p.rights.unread && !p.rights.approver && len(p.facts.tickets)+len(p.facts.waivers) > 0:
+		own(Para{Line("Whether something waits for your decision I can't tell just now: I could not read who is in the policy's user groups. ", Code("/zdd pending"), " lists all that waits.")})
+	case len(decide)+len(under) == 0 && p.facts.errs[homeTickets] == nil && p.facts.errs[homeWaivers] == nil:
 		own(Para{Line("Nothing waits for you, and nothing of yours is under way.")})
 	}
 	h.add(false, p.theFleet())
@@ -234,9 +237,7 @@ func (p homePage) line(t approval.Ticket) Item {
 	case approval.Approved:
 		item.Mark = MarkNow
 	case approval.Pending:
-		if t.Approvals > 0 {
-			item.Text = append(item.Text, Line(" · "+needs(t))...)
-		}
+		item.Text = append(item.Text, Line(" · "+needs(t))...)
 		item.Detail = []Text{Line("Expires ", At(t.ExpiresAt))}
 	}
 	if t.Requester != p.req.By.ID {
