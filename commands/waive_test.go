@@ -335,11 +335,12 @@ func TestDigestOfWaivers(t *testing.T) {
 	}
 	said := func(v View) string {
 		parent, thread := DigestView(d, v)
-		text := rendered(parent)
+		var text strings.Builder
+		text.WriteString(rendered(parent))
 		for _, r := range thread {
-			text += rendered(r)
+			text.WriteString(rendered(r))
 		}
-		return text
+		return text.String()
 	}
 	there := said(View{Channel: "C0SHOP", Home: "C0OPS"})
 	for _, want := range []string{
