@@ -315,7 +315,7 @@ func (t *watchTurn) adopt(ctx context.Context) error {
 			continue
 		}
 		s.Watch = s.goesOn()
-		s.Watch.Left = ended
+		s.Watch.Left, s.Watch.Drifts = ended, nil
 		looks = append(looks, Look{Standing: s, At: ended})
 	}
 	if len(looks) == 0 && now.Sub(t.state.Tickets) < t.timing.Idle {

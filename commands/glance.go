@@ -121,6 +121,9 @@ func (g glancer) worst(ctx context.Context) ([]audit.Line, error) {
 // lineOf is an app as it stands, with nothing to compare it with.
 func lineOf(s audit.Standing) audit.Line {
 	l := audit.Line{App: s.App, Name: s.Name, Kind: lineNow, Increase: s.Increase, Size: s.Size, Yours: s.Yours, ReadAt: s.ReadAt}
+	if s.Watch.Fought(s.ReadAt) {
+		l.Fight = s.Watch.Fight
+	}
 	var first time.Time
 	for _, m := range s.Marks {
 		if !m.Fails() {

@@ -132,6 +132,30 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+func TestWatchEvery(t *testing.T) {
+	for text, want := range map[string]struct {
+		every time.Duration
+		shown string
+	}{
+		"off": {0, "off"}, "0": {0, "off"}, `"0"`: {0, "off"}, "false": {0, "off"}, "5m": {5 * time.Minute, "5m"}, "1h30m": {90 * time.Minute, "1h30m"},
+	} {
+		p, err := Parse("zdd.yml", []byte("digest: { watch_every: "+text+" }"))
+		if err != nil || p.Nightly.WatchEvery != want.every {
+			t.Errorf("%s: got %v, %v, want %v", text, p.Nightly.WatchEvery, err, want.every)
+		}
+		for _, l := range p.Describe() {
+			if l.Key == "digest.watch_every" && l.Value != want.shown {
+				t.Errorf("%s: shown as %s, want %s", text, l.Value, want.shown)
+			}
+		}
+	}
+	for _, text := range []string{"on", "true", "1", "4m", "25h", "-5m", "[off]", ""} {
+		if p, err := Parse("zdd.yml", []byte("digest: { watch_every: "+text+" }")); err == nil {
+			t.Errorf("%q: got %v, want an error", text, p.Nightly.WatchEvery)
+		}
+	}
+}
+
 func TestDigestLeavesThePolicyAlone(t *testing.T) {
 	p := Default()
 	p.People.Operators = []string{"U2ZZ", "U1AA"}
