@@ -5,7 +5,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the bot, as ./bot
-	go build -o bot ./cmd/bot
+	CGO_ENABLED=0 go build -o bot ./cmd/bot
 
 test: ## all tests but conformance; PostgreSQL's are skipped where it is not installed
 	go test ./...

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,17 +47,17 @@ func TestBenchStart(t *testing.T) {
 	r.Done()
 }
 
-// TestBenchMemory measures what the kernel says is resident of a bot that does nothing, and
-// after thousands of commands.
+// settled is by when a bot that has nothing to do any more has given back what it needed: its
+// connections close after 90 s at the latest, and Go collects at least every two minutes.
+const settled = 150 * time.Second
+
+// TestBenchMemory measures what the kernel says is resident of a bot that does nothing, after
+// thousands of commands, after as many again, and once it has nothing to do any more. What
+// grows with each command would show twice.
 func TestBenchMemory(t *testing.T) {
 	r := figures.Begin(t, "memory", benchCommand)
 	const apps = 50
-	var fleet strings.Builder
-	fmt.Fprintln(&fleet, "team acme")
-	for i := range apps {
-		fmt.Fprintf(&fleet, "app app-%03d team=acme web=1 size=performance-m stage=production\n", i)
-	}
-	w := newBenchWorld(t, fleet.String())
+	w := newBenchWorld(t, benchFleet(herd{"app", apps, "web=1 size=performance-m stage=production"}))
 	bot := buildBot(t)
 	p := w.startBot(t, bot, "sqlite:"+filepath.Join(t.TempDir(), "zdd.db"))
 	rest := r.Length(20*time.Second, 6*time.Second) // both links are up after 5 s
@@ -66,24 +65,31 @@ func TestBenchMemory(t *testing.T) {
 
 	r.Line("| after | resident | of that data | heap in use | goroutines | open files |")
 	r.Line("|---|---|---|---|---|---|")
-	say := func(when string) {
+	say := func(when string) (rss, data int) {
 		m, err := p.series(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		rss, data := p.resident(t)
+		rss, data = p.resident(t)
 		r.Line("| %s | %.1f MiB | %.1f MiB | %.1f MiB | %.0f | %.0f |", when, float64(rss)/1024, float64(data)/1024, m["go_memstats_heap_inuse_bytes"]/(1<<20), m["go_goroutines"], m["process_open_fds"])
+		return rss, data
 	}
-	say(fmt.Sprintf("its start, idle for %s", rest))
-	commands, done := r.Count(10_000, 600), 0
-	for part := 1; part <= 4; part++ {
-		w.statuses(t, commands*part/4-done, apps)
-		done = commands * part / 4
-		say(fmt.Sprintf("%d commands", done))
+	idle, _ := say(fmt.Sprintf("its start, idle for %s", rest))
+	const parts = 4
+	part := r.Count(10_000, 600) / parts
+	var after []int // KiB, of each part
+	for i := range 2 * parts {
+		w.statuses(t, part, apps)
+		rss, _ := say(fmt.Sprintf("%d commands", (i+1)*part))
+		after = append(after, rss)
 	}
-	time.Sleep(rest)
-	say(fmt.Sprintf("%s of rest", rest))
+	last := r.Length(settled, rest)
+	time.Sleep(last)
+	end, _ := say(fmt.Sprintf("%s of rest", last))
 	r.Line("")
+	mib := func(kib int) float64 { return float64(kib) / 1024 }
+	r.Line("- The first %d commands added %.1f MiB, the next %d %.1f MiB; after the rest %.1f MiB more are resident than before.",
+		parts*part, mib(after[parts-1]-idle), parts*part, mib(after[2*parts-1]-after[parts-1]), mib(end-idle))
 	for _, b := range []struct {
 		how   string
 		flags []string
@@ -114,7 +120,7 @@ func (w *benchWorld) statuses(t testing.TB, count, apps int) {
 		})
 	}
 	for i := range count {
-		lines <- fmt.Sprintf("type requester #general /zdd status app-%03d", i%apps)
+		lines <- "type requester #general /zdd status " + benchApp("app", i%apps)
 		if i%people == people-1 { // no more under way than the bot takes at once
 			await(t, "the answers", 2*time.Millisecond, func() bool { return w.answered.Load() > before+int64(i) })
 		}

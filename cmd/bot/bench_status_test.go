@@ -19,7 +19,8 @@ func TestBenchStatus(t *testing.T) {
 	r := figures.Begin(t, "status", benchCommand)
 	const latency = 200 * time.Millisecond
 	times := r.Count(20, 3)
-	w := newBenchWorld(t, statusFleet(times))
+	w := newBenchWorld(t, benchFleet(
+		herd{"first", 1, "web=2 size=performance-m"}, herd{"large", times, "web=2 size=performance-m"}, herd{"small", times, "web=2 size=standard-1x"}))
 	w.startBot(t, buildBot(t), "sqlite:"+filepath.Join(t.TempDir(), "zdd.db"))
 	time.Sleep(secondLink)
 	w.slow(t, latency)
@@ -33,38 +34,23 @@ func TestBenchStatus(t *testing.T) {
 	r.Line("| `status` | longest chain | takes at least | median | slowest of the runs | median ÷ least |")
 	r.Line("|---|---|---|---|---|---|")
 	for _, c := range []struct {
-		what, app string
-		chain     []string
-		runs      int
+		what, apps string
+		chain      []string
+		runs       int
 	}{
-		{"the first after the start, a Performance app", "first-0000", []string{"who asks", "the app and its formation", "its autoscaler", "the answer"}, 1},
-		{"of a Performance app", "large-%04d", []string{"the app and its formation", "its autoscaler", "the answer"}, times},
-		{"of a Standard app", "small-%04d", []string{"the app", "the answer"}, times},
+		{"the first after the start, a Performance app", "first", []string{"who asks", "the app and its formation", "its autoscaler", "the answer"}, 1},
+		{"of a Performance app", "large", []string{"the app and its formation", "its autoscaler", "the answer"}, times},
+		{"of a Standard app", "small", []string{"the app", "the answer"}, times},
 	} {
 		var took []time.Duration
 		for i := range c.runs {
-			app := c.app
-			if strings.Contains(app, "%") {
-				app = fmt.Sprintf(app, i)
-			}
-			took = append(took, w.askAbout(t, app))
+			took = append(took, w.askAbout(t, benchApp(c.apps, i)))
 		}
 		least := time.Duration(len(c.chain)) * latency
 		median := figures.Quantile(took, .5)
 		r.Line("| %s | %s | %s | %s | %s | %.3f |", c.what, strings.Join(c.chain, " → "), figures.Millis(least), figures.Millis(median), figures.Millis(figures.Quantile(took, 1)), float64(median)/float64(least))
 	}
 	r.Done()
-}
-
-// statusFleet has an app of each kind for each run.
-func statusFleet(times int) string {
-	var b strings.Builder
-	fmt.Fprintln(&b, "team acme\napp first-0000 team=acme web=2 size=performance-m")
-	for i := range times {
-		fmt.Fprintf(&b, "app large-%04d team=acme web=2 size=performance-m\n", i)
-		fmt.Fprintf(&b, "app small-%04d team=acme web=2 size=standard-1x\n", i)
-	}
-	return b.String()
 }
 
 // askAbout asks for the status of an app: how long from the acknowledgement to when Slack

@@ -38,7 +38,7 @@ func TestBenchTickets(t *testing.T) {
 		{"SQLite", "sqlite:" + filepath.Join(t.TempDir(), "zdd.db"), r.Count(60, 12)},
 		{"PostgreSQL", durable(t, pgtest.URL(t)), r.Count(200, 12)},
 	} {
-		b := &ticketBench{T: t, world: newBenchWorld(t, ticketFleet(c.count)), database: c.url, count: c.count, clicks: clicks}
+		b := &ticketBench{T: t, world: newBenchWorld(t, benchFleet(herd{"app", c.count, "web=1 size=standard-1x released=200h"})), database: c.url, count: c.count, clicks: clicks}
 		b.run(latency)
 		r.Line("| %s, %d tickets | %s, %s | %s, %s | %d | %.1f s | %.1f | %d, %d | %d |", c.name, c.count,
 			figures.Millis(figures.Quantile(b.clicked, .5)), figures.Millis(figures.Quantile(b.clicked, 1)),
@@ -48,15 +48,6 @@ func TestBenchTickets(t *testing.T) {
 	r.Line("")
 	r.Line("*Lost* are tickets that are not done, apps that are not as was approved, and writes beyond three a ticket.")
 	r.Done()
-}
-
-func ticketFleet(count int) string {
-	var b strings.Builder
-	fmt.Fprintln(&b, "team acme")
-	for i := range count {
-		fmt.Fprintf(&b, "app app-%04d team=acme web=1 size=standard-1x released=200h\n", i)
-	}
-	return b.String()
 }
 
 // ticketBench is one run on one database.
@@ -114,7 +105,7 @@ func (b *ticketBench) run(latency time.Duration) {
 func (b *ticketBench) ask() {
 	var lines []string
 	for i := range b.count {
-		lines = append(lines, fmt.Sprintf("type %s #general /zdd enable app-%04d", benchAsker(i), i))
+		lines = append(lines, fmt.Sprintf("type %s #general /zdd enable %s", benchAsker(i), benchApp("app", i)))
 	}
 	b.allAtOnce(lines)
 	await(b, "the tickets", look, func() bool { b.read(); return len(b.tickets) == b.count })
@@ -202,7 +193,7 @@ func (b *ticketBench) judge() {
 		}
 	}
 	for i := range b.count {
-		line, err := b.world.heroku.Summary(fmt.Sprintf("app-%04d", i))
+		line, err := b.world.heroku.Summary(benchApp("app", i))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -51,6 +51,7 @@ type outside struct {
 	Width   int                                                               // columns of Stdout; 0: not a terminal
 	Meter   bool                                                              // Stderr is a terminal, where a progress bar can be drawn
 	Dial    func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the network
+	Started func()                                                            // called by serve once its database is open; nil: nothing is
 }
 
 // now is the time. Tests run on the clock of their bubble.

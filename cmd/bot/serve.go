@@ -105,6 +105,9 @@ func serve(ctx context.Context, cfg config, o outside) error {
 				return err
 			}
 			defer engine.watches.Wake()
+			if o.Started != nil {
+				defer o.Started()
+			}
 			return recordRules(ctx, state, ledger.NewKey(cfg.ledgerKey.Reveal()), pol, o.now())
 		})
 	})
