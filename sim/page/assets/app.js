@@ -207,6 +207,14 @@ export function say(words) {
   setTimeout(() => { region.textContent = words.replace(/<[^>]*>/g, '').replace(/[*_~`]/g, ''); }, 30);
 }
 
+// called puts the names that people read in place of those that scripts use.
+function called(text) {
+  return text.replace(/@([a-z0-9._-]+)/g, (all, name) => {
+    const p = state.place.people.find((q) => q.name === name);
+    return p && !p.bot ? `@${p.real_name}` : all;
+  });
+}
+
 // elsewhere tells that somebody else is rung.
 function elsewhere(e) {
   const playable = state.setup.people.map((p) => p.name);
@@ -217,7 +225,7 @@ function elsewhere(e) {
   const list = who.length > 2 ? `${who[0]} and ${who.length - 1} others` : who.join(' and ');
   const direct = e.channel.startsWith('D');
   toast({
-    kind: 'ring', title: direct ? `${list} has a direct message` : `${list} ${who.length > 1 ? 'are' : 'is'} mentioned in #${e.channel_name}`, text: e.text,
+    kind: 'ring', title: direct ? `${list} has a direct message` : `${list} ${who.length > 1 ? 'are' : 'is'} mentioned in #${e.channel_name}`, text: called(e.text),
     action: { label: `Be ${firstName(first.id)}`, run: () => { state.room = direct ? 'dm' : e.channel; become(first.name); } },
   });
 }
