@@ -7,6 +7,7 @@ import { change, demand, goTo, heroku, state, tick } from './app.js';
 
 const TOUCHED = 6000; // ms for which a card says that it has changed
 const SLOW = '3s';
+const MOST = 150; // cards at once: nobody scrolls through more, and each is drawn anew as it changes
 
 // money is cents a month in dollars.
 function money(cents) {
@@ -31,7 +32,8 @@ export function fleet() {
           h('input', { type: 'search', class: 'text', placeholder: 'Find an app', value: f.filter, oninput: (e) => change(() => { f.filter = e.target.value; }) })),
         h('button', { class: 'btn', type: 'button', 'data-do': 'night', title: 'The bot reads the whole fleet and posts its digest, as it does each night', onclick: night }, icon('night'), 'Night now'))),
     h('div', { class: 'scroll', key: 'fleet', tabindex: '0', role: 'region', 'aria-label': 'Apps' },
-      h('ul', { class: 'apps' }, fits.map((a) => card(a, fresh(a)))),
+      h('ul', { class: 'apps' }, fits.slice(0, MOST).map((a) => card(a, fresh(a)))),
+      fits.length > MOST ? h('p', { class: 'more' }, `And ${(fits.length - MOST).toLocaleString('en-US')} more. Find an app by its name, team or stage.`) : null,
       fits.length ? null : h('div', { class: 'empty' }, h('p', null, all.length ? `No app is called “${f.filter}”.` : 'There are no apps.'))),
   ];
 }
