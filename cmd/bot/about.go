@@ -33,7 +33,7 @@ type selfView struct {
 	now      func() time.Time
 	// waivers are those that hold or wait; nil: there are none to read.
 	waivers func(ctx context.Context) ([]policy.Waiver, error)
-	watcher *audit.Watcher // tells how often apps are looked at between the nights
+	watcher *audit.Watcher // tells how often apps are looked at between the nights; nil: never
 }
 
 // selfStore is what it is read from; state is one.
@@ -76,10 +76,12 @@ func (v selfView) About(ctx context.Context) commands.About {
 	} else {
 		a.Unread = append(a.Unread, "the last scan")
 	}
-	if watched, err := v.watched(ctx); err == nil {
-		a.Watch = &watched
-	} else {
-		a.Unread = append(a.Unread, "the watch")
+	if v.watcher != nil {
+		if watched, err := v.watched(ctx); err == nil {
+			a.Watch = &watched
+		} else {
+			a.Unread = append(a.Unread, "the watch")
+		}
 	}
 	if work, err := v.work(ctx); err == nil {
 		a.Work = &work
