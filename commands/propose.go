@@ -59,6 +59,9 @@ func (p proposer) ask(ctx context.Context, req Request, app fleet.App, w plan.Wi
 	case len(made.Steps) == 0:
 		return yours(app, made), nil
 	}
+	if want := strings.ToLower(req.Args.Options[planOption]); want != "" && want != planDigestOf(made) {
+		return Reply{}, anotherPlan(app, w, made)
+	}
 	ticket, _, err := p.desk.Ask(ctx, approval.AskFor{
 		Wish: w, App: app, Plan: made, By: approver(req.By), Channel: req.Channel, Origin: req.Origin, Follows: follows,
 	})

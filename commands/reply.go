@@ -104,12 +104,13 @@ const (
 	MarkWaived  Mark = "waived"
 )
 
-// Button is something to press. Exactly one of Run, Share and URL is set.
+// Button is something to press. Exactly one of Run, Share, URL and Form is set.
 type Button struct {
 	Label   string
-	Run     string // the command line to run as the person who presses, without "/zdd"
-	Share   string // the command line whose answer to show to the whole channel
-	URL     string // a page to open
+	Run     string    // the command line to run as the person who presses, without "/zdd"
+	Share   string    // the command line whose answer to show to the whole channel
+	URL     string    // a page to open
+	Form    *FormCall // a dialog to open; renderers that have none leave the button out
 	Primary bool
 	Danger  bool     // it lowers or ends something
 	Confirm *Confirm // asks once more before Run; nil: does not

@@ -14,6 +14,7 @@ import (
 // Deps are what the commands read from.
 type Deps struct {
 	Apps     appReader
+	Listed   appLister // which apps there are, to search among; nil: none can be searched for
 	Policies Policies
 	Groups   groups  // who is in a user group; nil: groups can't be read, which lets nobody in
 	Desk     desk    // nil: nothing can be asked for, as on a terminal

@@ -125,8 +125,11 @@ func parseWaive(req Request, usage string) (wish waiveWish, err error) {
 		}
 		wish.text = strings.Join(tail[n:], " ")
 	}
-	if wish.until == "" {
-		wish.until = req.Note // from the dialog of a button
+	switch { // from a dialog: what the line does not say
+	case wish.until == "":
+		wish.until = req.Note
+	case wish.text == "":
+		wish.text = req.Note
 	}
 	return wish, wish.complete(req.Via, usage)
 }

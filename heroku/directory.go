@@ -14,13 +14,13 @@ import (
 
 // directory is who is called what, for suggestions and for finding hosts.
 type directory struct {
-	entries []entry
-	gap     error // why it may not be whole; nil: it is
+	entries []entry // by name
+	gap     error   // why it may not be whole; nil: it is
 }
 
 type entry struct {
-	id         fleet.ID
-	name, host string
+	fleet.Listed
+	host string
 }
 
 // directories keeps the last directory that was read. It is read anew beside those who
@@ -114,7 +114,7 @@ func (c *Client) listDirectory(ctx context.Context) (directory, error) {
 			d.gap = err
 			continue
 		}
-		e := entry{id: app.ID, name: app.Name}
+		e := entry{Listed: fleet.Listed{ID: app.ID, Name: app.Name, Team: app.Team, Archived: !app.ArchivedAt.IsZero()}}
 		if u, err := url.Parse(app.WebURL); err == nil {
 			e.host = strings.ToLower(u.Hostname())
 		}
@@ -123,6 +123,7 @@ func (c *Client) listDirectory(ctx context.Context) (directory, error) {
 	if len(d.entries) == 0 && d.gap != nil {
 		return directory{}, d.gap
 	}
+	slices.SortStableFunc(d.entries, func(a, b entry) int { return strings.Compare(a.Name, b.Name) })
 	return d, nil
 }
 
@@ -149,10 +150,28 @@ func (c *Client) ReadNames(ctx context.Context) ([]string, error) {
 	}
 	names := make([]string, 0, len(d.entries))
 	for _, e := range d.entries {
-		names = append(names, e.name)
+		names = append(names, e.Name)
 	}
-	slices.Sort(names)
 	return names, nil
+}
+
+// ReadListed is all apps that the token can see, by name, as far as lists tell of them. It
+// is for what follows a person's typing: where there is a list it is answered at once, also
+// if that is older than [Timing.NamesAge], and read anew beside it. Only the first one is
+// waited for, as by ReadNames. Errors are those of ReadNames.
+func (c *Client) ReadListed(ctx context.Context) ([]fleet.Listed, error) {
+	under, d, err := c.renewDirectory(ctx)
+	if under != nil && len(d.entries) == 0 {
+		d, err = c.readDirectory(ctx, c.timing.Names)
+	}
+	if err != nil && len(d.entries) == 0 {
+		return nil, c.problem(ctx, "list apps", "", err)
+	}
+	listed := make([]fleet.Listed, 0, len(d.entries))
+	for _, e := range d.entries {
+		listed = append(listed, e.Listed)
+	}
+	return listed, nil
 }
 
 // byHost finds the app whose web_url has a host: today's hosts carry random signs, so
@@ -163,7 +182,7 @@ func (c *Client) byHost(ctx context.Context, host string) (fleet.ID, error) {
 	d, err := c.readDirectory(ctx, c.timing.Part+c.timing.Monitor)
 	for _, e := range d.entries {
 		if e.host == host {
-			return e.id, nil
+			return e.ID, nil
 		}
 	}
 	if err != nil {

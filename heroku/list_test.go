@@ -268,3 +268,27 @@ func TestReadNames(t *testing.T) {
 		}
 	})
 }
+
+func TestReadListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sim := simulated(t, simheroku.Options{Latency: 100 * time.Millisecond}, heroku.Config{})
+		has := func(listed []fleet.Listed, name string) bool {
+			return slices.ContainsFunc(listed, func(l fleet.Listed) bool { return l.Name == name && l.ID != "" && l.Team == "acme" })
+		}
+		listed, err := c.ReadListed(t.Context()) // the first one is waited for
+		byName := func(a, b fleet.Listed) int { return strings.Compare(a.Name, b.Name) }
+		if err != nil || !has(listed, "shop") || !slices.IsSortedFunc(listed, byName) {
+			t.Fatalf("got %v, %v", listed, err)
+		}
+		do(t, sim, "create brand-newer team=acme")
+		time.Sleep(2 * time.Minute)
+		began := time.Now()
+		if listed, err = c.ReadListed(t.Context()); err != nil || has(listed, "brand-newer") || time.Since(began) > 0 {
+			t.Errorf("an old list: got %v after %s, %v, want it at once as it is", listed, time.Since(began), err)
+		}
+		time.Sleep(time.Second) // it is read anew beside
+		if listed, err = c.ReadListed(t.Context()); err != nil || !has(listed, "brand-newer") {
+			t.Errorf("a second later: got %v, %v, want the new app too", listed, err)
+		}
+	})
+}
