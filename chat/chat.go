@@ -2,7 +2,8 @@
 // type, press and fill in; who they are; a [commands.Reply] as Block Kit or terminal text;
 // dialogs; requests that change something, which are stored and carried out as jobs; the
 // messages about tickets, which follow their tickets and ring the requester at the end; and
-// the nightly digest and reports, with their threads and files.
+// the nightly digest and reports, with their threads and files; each person's Home tab, and
+// the modals that answer what is pressed there.
 // It is not the grammar (package commands), decides nothing about apps or tickets, and keeps
 // nothing on disk: what must outlive it goes through the interfaces that it declares.
 //
@@ -12,7 +13,8 @@
 // whom Slack was asked about; whoever is turned away or cut off is told so; an answer is
 // shown to people of another company only by the word of whoever shares it; a ticket, and
 // a digest, has one message for each target, posted once over crashes as far as Slack can
-// tell, and where it can't tell, said to be a repeat; a text
+// tell, and where it can't tell, said to be a repeat; nobody who looks at their Home tab
+// sees what has not been so for a minute, as long as Slack takes that many pages; a text
 // of a person's or an API's is inert in every message; no token and no response_url is
 // ever logged or stored.
 package chat

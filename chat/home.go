@@ -36,6 +36,7 @@ const (
 	homeFresh  = time.Minute
 	homeCheck  = 10 * time.Second
 	homeStir   = 2 * time.Second // between two readings where something is known to have changed
+	homeActGap = 2 * time.Second // a nervous finger on Refresh takes nobody else's turn
 	homeOwnGap = 25 * time.Second
 	homeGap    = 40 * time.Second
 	// homeOld is how old what was read may be when others open theirs, or look, as well.
@@ -208,8 +209,9 @@ func (b *Bot) publishHome(ctx context.Context, e chore, now time.Time) (f fate) 
 		return again
 	}
 	made := printOf(page, now)
-	holds := made.All == e.shown.All
-	if e.want < opened && holds || e.want == opened && holds && now.Sub(e.shown.At) < homeFresh {
+	// Who opens a page, or asks for it, wants to see that it is new.
+	renew := e.anew || e.want == opened && now.Sub(e.shown.At) >= homeFresh
+	if made.All == e.shown.All && !renew {
 		return fate{who: who}
 	}
 	b.homes.permit(true)

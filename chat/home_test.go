@@ -63,7 +63,11 @@ func (b *board) Home(_ context.Context, req commands.HomeRequest) (commands.Home
 		{Own: true, Parts: []commands.Part{commands.Para{Text: commands.Line(fmt.Sprintf("own %d of ", at(b.own[req.By.ID], req.After)), commands.MentionUser(req.By.ID))}}},
 		{Parts: []commands.Part{
 			commands.Para{Text: commands.Line(fmt.Sprintf("common %d", at(b.common, req.After.Add(-old))))},
-			commands.Buttons{Row: []commands.Button{{Label: "Look", Run: "status shop"}, {Label: "Change", Run: "enable shop"}, {Label: "Say no", Run: "deny T-1", Ask: &commands.Ask{Title: "Deny", Label: "Why?"}}, {Label: "Share it", Share: "status shop"}}},
+			commands.Buttons{Row: []commands.Button{
+				{Label: "Look", Run: "status shop"}, {Label: "Ticket", Run: "status shop buttons"}, {Label: "Wait", Run: "hold on"}, {Label: "Break", Run: "fail"},
+				{Label: "Change", Run: "enable shop"}, {Label: "Flop", Run: "flop shop"}, {Label: "Say no", Run: "deny T-1", Ask: &commands.Ask{Title: "Deny", Label: "Why?"}},
+				{Label: "Share it", Share: "status shop"},
+			}},
 		}},
 	}}, b.err
 }
@@ -375,5 +379,32 @@ func TestHomeThatLacksSomething(t *testing.T) {
 		b.mu.Unlock()
 		time.Sleep(time.Minute)
 		s.wantLog("the home tab is whole again", 1)
+	})
+}
+
+// Whoever asks for their page gets it, with the time at which it was made, and what they did
+// themselves is on it at once.
+func TestRefreshAndOwnActs(t *testing.T) {
+	b := newBoard()
+	playStory(t, slack.Options{}, func(c *Config) { c.Home = b }, func(s *stage) {
+		s.do("home requester")
+		time.Sleep(time.Minute)
+		s.saw()
+		s.do("click requester Refresh")
+		s.want(time.Second, "home→requester: own 0 of @requester / common 0 / [Look] [Ticket] [Wait] [Break] [Change] [Flop] [Say no] / Made today at 00:01")
+		b.set("U0REQUESTER") // as it would by the act
+		s.do("type requester #ops /zdd enable shop")
+		s.want(time.Second, "ephemeral→requester: shop enable", "home→requester: own 1")
+		b.set("U0APPROVER")
+		s.do("type approver #ops /zdd enable shop") // who does not look
+		s.want(time.Minute, "ephemeral→approver: shop enable")
+		for range 100 { // a nervous finger
+			s.do("click requester Refresh")
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(5 * time.Second)
+		if all, _ := s.pages(); len(all) > 3+6 {
+			t.Errorf("got %d pages, want one every two seconds at most", len(all))
+		}
 	})
 }

@@ -33,6 +33,8 @@ func (u urgency) most() int {
 // gap is the time between a page and the next one.
 func (u urgency) gap() time.Duration {
 	switch u {
+	case acted:
+		return homeActGap
 	case changed:
 		return homeGap
 	case changedOwn:
@@ -49,6 +51,7 @@ type looker struct {
 	shown      shown           // what is before them
 	want       urgency
 	since      time.Time // since when it is wanted
+	anew       bool      // its person asked for it: publish it whatever has changed
 	after      time.Time // what is shown must have been read after this
 	later      time.Time // not before: Slack was in trouble
 	tries      int       // that failed, in a row
@@ -109,7 +112,7 @@ func (h *homes) open(o opening, now time.Time) {
 		l.shown = o.shown // maybe another replica's
 	}
 	if o.again {
-		l.after = now
+		l.after, l.anew = now, true
 		l.raise(acted, now)
 	} else {
 		l.raise(opened, now)
@@ -200,7 +203,7 @@ func (h *homes) take(now time.Time) (e chore, ok bool, wait time.Duration) {
 		}
 	default:
 		e = chore{*next, true}
-		next.busy, next.want = true, calm
+		next.busy, next.want, next.anew = true, calm, false
 		h.reserved++
 		return e, true, 0
 	}
@@ -289,6 +292,7 @@ func (h *homes) done(e chore, f fate, began time.Time) {
 	}
 	if l.tries < homeTries {
 		l.raise(f.want, cmp.Or(e.since, began))
+		l.anew = l.anew || e.anew
 	}
 }
 
