@@ -61,7 +61,7 @@ function mood(world) {
     option('well', 'Well', 'It answers at once'), option('slow', 'Slow', 'Each call takes three seconds'), option('failing', 'Failing', 'Each call is answered 503'));
 }
 
-const ACCESS = { 'forbidden': 'no access', 'two-factor': 'wants a second factor', 'suspended': 'suspended', 'delinquent': 'unpaid' };
+const ACCESS = { 'forbidden': 'no access', 'two-factor': 'second factor', 'suspended': 'suspended', 'delinquent': 'unpaid' };
 
 function card(a, fresh) {
   const f = state.fleet;
@@ -73,15 +73,13 @@ function card(a, fresh) {
   return h('li', { key: a.name, class: `app ${open ? 'open' : ''} ${fresh ? 'fresh' : ''}`, 'data-app': a.name },
     h('h3', null, h('button', { type: 'button', class: 'app-head', 'aria-expanded': open ? 'true' : 'false', 'aria-controls': id, onclick: toggle },
       icon(open ? 'down' : 'right'), h('span', { class: 'app-name', title: a.name }, a.name),
-      a.access !== 'open' ? h('span', { class: 'chip warn' }, ACCESS[a.access] ?? a.access)
-        : a.maintenance ? h('span', { class: 'chip warn' }, 'maintenance') : a.deploying ? h('span', { class: 'chip now' }, 'deploying') : a.handover ? h('span', { class: 'chip now' }, 'handing over') : null,
       dots(a),
       h('span', { class: 'app-price' }, money(a.cents)))),
     h('p', { class: 'app-facts' },
       h('span', null, web ? `${web.quantity} × ${web.size}` : a.procs.length ? 'no web' : 'never released'),
       h('span', { class: a.affinity ? 'on' : 'off' }, icon(a.affinity ? 'check' : 'close'), 'affinity', h('span', { class: 'hidden' }, a.affinity ? ' on' : ' off')),
       h('span', { class: a.preboot ? 'on' : 'off' }, icon(a.preboot ? 'check' : 'close'), 'preboot', h('span', { class: 'hidden' }, a.preboot ? ' on' : ' off')),
-      a.scaler ? h('span', { class: 'chip warn' }, `scales ${a.scaler}`) : null),
+      condition(a), a.scaler ? h('span', { class: 'chip warn' }, `scales ${a.scaler}`) : null),
     open ? h('div', { class: 'app-more', id },
       h('dl', null,
         h('dt', null, 'Where'), h('dd', null, where),
@@ -91,6 +89,14 @@ function card(a, fresh) {
         a.scaler ? [h('dt', null, 'Autoscaler'), h('dd', null, `${a.native ? 'Heroku’s own' : 'an add-on’s'}, ${a.scaler} web dynos`)] : null,
         a.handover ? [h('dt', null, 'Hand-over'), h('dd', null, `old dynos serve too, until ${ago(new Date(a.handover)).replace(/^in /, '')} from now`)] : null),
       deeds(a, web)) : null);
+}
+
+// condition is what stands out about an app, if anything does.
+function condition(a) {
+  if (a.access !== 'open') return h('span', { class: 'chip warn' }, ACCESS[a.access] ?? a.access);
+  if (a.maintenance) return h('span', { class: 'chip warn' }, 'maintenance');
+  if (a.deploying) return h('span', { class: 'chip now' }, 'deploying');
+  return a.handover ? h('span', { class: 'chip now' }, 'handing over') : null;
 }
 
 // dots are the web dynos at a glance.
