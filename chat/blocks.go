@@ -44,7 +44,8 @@ const (
 	actionRun   = "run:"
 	actionShare = "share:"
 	actionOpen  = "open:"
-	actionAsk   = "ask:" // its value is a question
+	actionAsk   = "ask:"  // its value is a question
+	actionForm  = "form:" // its value is a commands.FormCall
 
 	actionRefresh = "refresh:" // on the Home tab: publish it anew
 )
@@ -399,6 +400,8 @@ func button(b commands.Button, n int) (*slack.ButtonBlockElement, string) {
 		action, value = actionShare, b.Share
 	case b.URL != "" && b.Run == "" && b.Share == "":
 		action = actionOpen
+	case b.Form != nil && b.URL == "" && b.Run == "" && b.Share == "":
+		action, value = actionForm, formCall(*b.Form)
 	default:
 		return nil, fmt.Sprintf("A button (%q) was left out: it leads nowhere.", shorten(label, maxButtonText))
 	}

@@ -68,6 +68,7 @@ type Config struct {
 	Digests    Digests                                                           // what Digest and Stale need; zero: no digest is posted
 	Drifts     Drifts                                                            // what Drift needs; zero: nobody is told of drift
 	Reports    Reports                                                           // what reports need; zero: none can be asked for
+	Forms      forms                                                             // makes dialogs with fields; nil: there are none, and /zdd alone is help
 	Home       homeMaker                                                         // makes the page of the Home tab; nil: none is published
 	Log        *slog.Logger                                                      // nil: discarded
 	Registerer prometheus.Registerer                                             // nil: the metrics go nowhere
@@ -160,6 +161,7 @@ type Bot struct {
 	responses addresses                    // of the requests that wait for their answer, and of open dialogs
 	refused   *lru.Cache[string, struct{}] // ids of requests whose person was told that they were not accepted
 	pace      pace
+	picks     picks
 	homes     *homes
 	homeUp    atomic.Bool // the last page of a Home tab lacked nothing
 
@@ -209,6 +211,7 @@ func New(cfg Config) (*Bot, error) {
 		seen:      newSeen(cfg.Timing.Seen),
 		once:      &once{},
 		responses: newAddresses(),
+		picks:     newPicks(),
 		homes:     newHomes(),
 		room:      make(chan struct{}, cfg.Workers+cfg.Queue),
 		workers:   make(chan struct{}, cfg.Workers),

@@ -106,9 +106,3 @@ func dialogView(q question, metadata string) slack.ModalViewRequest {
 		}},
 	}
 }
-
-// dialogError is the acknowledgement of a submission that leaves the dialog open, with
-// what was typed, and says a sentence below the field.
-func dialogError(sentence string) any {
-	return slack.NewErrorsViewSubmissionResponse(map[string]string{dialogNote: strings.ReplaceAll(sentence, "`", "")})
-}

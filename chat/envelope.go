@@ -57,13 +57,16 @@ type routed struct {
 	ids    []string // what tells this delivery from others; the first one is recorded
 	detail string   // for the log, if there is nothing to do
 
-	dialog  *question // the press opens this dialog; nil: it runs the line
-	trigger string    // trigger_id, which opens a dialog
-	form    bool      // it is the submission of a dialog
-	key     string    // under which the response_url of the press that opened it is kept
-	wrong   string    // what is wrong with the form, which stays open then
-	ack     any       // payload of the acknowledgement of what is accepted; nil: none
-	home    *opening  // somebody opened their Home tab; nil: nobody did
+	dialog  *question         // the press opens this dialog; nil: it runs the line
+	trigger string            // trigger_id, which opens a dialog
+	form    bool              // it is the submission of a dialog
+	key     string            // under which the response_url of the press that opened it is kept
+	wrong   string            // what is wrong with the form, which stays open then
+	wrongs  map[string]string // of a form with several fields: the same, by the block of each; nil: it has one
+	field   string            // the block of a form's first field; empty: that of its only one
+	act     *formAct          // what somebody does with a form, or wants of one; nil: nothing
+	ack     any               // payload of the acknowledgement of what is accepted; nil: none
+	home    *opening          // somebody opened their Home tab; nil: nobody did
 }
 
 // route reads an envelope. It fails only where the payload is not of its type's form.
@@ -106,13 +109,15 @@ func routeSlash(env envelope) (routed, error) {
 		TeamID      string `json:"team_id"`
 		ChannelID   string `json:"channel_id"`
 		ResponseURL string `json:"response_url"`
+		TriggerID   string `json:"trigger_id"`
 	}
 	if err := json.Unmarshal(env.Payload, &p); err != nil {
 		return routed{}, fmt.Errorf("slash command: %w", err)
 	}
 	return routed{
-		work: true,
-		ids:  ids(env.ID),
+		work:    true,
+		trigger: p.TriggerID,
+		ids:     ids(env.ID),
 		ask: ask{
 			line: p.Text, via: commands.Slash,
 			user: p.UserID, team: p.TeamID, teams: nonEmpty(p.TeamID),
@@ -141,6 +146,7 @@ func routeInteractive(env envelope) (routed, error) {
 		}
 		ResponseURL string `json:"response_url"`
 		TriggerID   string `json:"trigger_id"`
+		CallbackID  string `json:"callback_id"`
 		Actions     []struct {
 			ActionID string `json:"action_id"`
 			BlockID  string `json:"block_id"`
@@ -163,7 +169,13 @@ func routeInteractive(env envelope) (routed, error) {
 	}
 	r := routed{ids: ids(env.ID), detail: "interaction " + p.Type}
 	r.ask = ask{via: commands.Press, user: p.User.ID, team: first(p.User.TeamID, p.Team.ID), teams: nonEmpty(p.User.TeamID)}
+	block := ""
+	if len(p.Actions) > 0 {
+		block = p.Actions[0].BlockID
+	}
 	switch {
+	case onForm(p.Type, p.CallbackID, p.View.CallbackID, block):
+		return routeForm(env, r)
 	case p.Type == "view_submission" && p.View.CallbackID == dialogAsk:
 		return r.filled(p.View.ID, p.View.PrivateMetadata, p.View.State.Values[dialogNote][dialogNote].Value), nil
 	case p.Type != "block_actions" || len(p.Actions) == 0:
@@ -193,6 +205,11 @@ func routeInteractive(env envelope) (routed, error) {
 		if k, ok := knowingShareOf(action.Value); ok {
 			r.ask.line, r.ask.knowing = k.Share, k.In
 		}
+	case strings.HasPrefix(action.ActionID, actionForm):
+		var c commands.FormCall
+		if json.Unmarshal([]byte(action.Value), &c) == nil && c.Name != "" {
+			r.act, r.trigger, r.ask.line = &formAct{kind: actOpen, name: c.Name, values: c.Values, shown: c.Shown}, p.TriggerID, ""
+		}
 	case strings.HasPrefix(action.ActionID, actionAsk):
 		var q question
 		if json.Unmarshal([]byte(action.Value), &q) == nil && q.Run != "" {
@@ -221,7 +238,7 @@ func (r routed) filled(view, metadata, note string) routed {
 	r.ask.line, r.ask.note = d.Run, note
 	r.ask.channel, r.ask.thread, r.ask.pressed = d.Channel, d.Thread, d.Pressed
 	if d.Depth > 0 && view != "" { // it was opened from a view, and stays for the answer
-		r.ask.screen = Screen{ID: view, Depth: d.Depth, Told: true}
+		r.ask.screen = Screen{ID: view, Depth: d.Depth, Acked: true, Told: true}
 		waiting := waitingView(r.ask.screen, "", sentenceChanging)
 		r.ack = slack.NewUpdateViewSubmissionResponse(&waiting)
 	}

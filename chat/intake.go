@@ -46,16 +46,17 @@ func (b *Bot) receive(ctx context.Context, l *link, env envelope, at time.Time) 
 		})
 		return
 	}
+	r = b.takeForm(env, r, at)
 	if r.wrong != "" {
 		b.count(env, outcomeRefused)
-		b.ackNow(l, env, dialogError(r.wrong), at)
+		b.ackNow(l, env, r.errors(r.wrong), at)
 		return
 	}
 	if r.home != nil {
 		b.visit(l, env, r, at)
 		return
 	}
-	if !r.work {
+	if !r.work && r.act == nil {
 		b.count(env, outcomeIgnored)
 		b.ackNow(l, env, nil, at)
 		if known(env.Type, typeSlash, typeInteract, typeEvents) == "other" {
@@ -86,6 +87,10 @@ func (b *Bot) receive(ctx context.Context, l *link, env envelope, at time.Time) 
 	b.metrics.waiting.Inc()
 	if r.ask.sight.home {
 		b.homes.looks(r.ask.user, at)
+	}
+	if r.act != nil {
+		b.serveForm(ctx, l, env, r, d, at)
+		return
 	}
 	stored := command.Changes && !r.ask.share && r.dialog == nil // a dialog changes nothing yet
 	if stored {
@@ -161,8 +166,10 @@ func (b *Bot) turnAway(ctx context.Context, l *link, env envelope, r routed, at 
 // one too, and Slack ignores it.
 func refusal(env envelope, r routed, sentence string) any {
 	switch {
+	case r.act != nil && r.act.kind == actOffer:
+		return offerAnswer(nil)
 	case r.form:
-		return dialogError(sentence)
+		return r.errors(sentence)
 	case env.Type != typeSlash:
 		return nil
 	}

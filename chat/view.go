@@ -40,6 +40,8 @@ type Screen struct {
 	// accepted: with it any replica finds the modal.
 	External string `json:"external,omitzero"`
 	Depth    int    `json:"depth,omitzero"` // how many modals there are, this one included
+	// Acked says that an acknowledgement changes it, which Slack may carry out a moment later.
+	Acked bool `json:"acked,omitzero"`
 	// Told says that whoever closes the modal wants the answer all the same, as a direct
 	// message: something was changed.
 	Told bool `json:"told,omitzero"`
@@ -122,6 +124,9 @@ const openingTakes = triggerLife + time.Second
 // show shows an answer in its modal, and says whether nothing more is to be told. Whoever
 // has closed it meanwhile wants no answer, unless something was changed.
 func (b *Bot) show(ctx context.Context, a ask, reply commands.Reply) bool {
+	if a.screen.Acked && !pause(ctx, ackTakes-time.Since(a.at)) {
+		return false
+	}
 	for {
 		view := answerView(reply, a.screen, a.line)
 		err := b.changeView(ctx, a.screen, "", view)

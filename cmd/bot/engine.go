@@ -122,12 +122,12 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	}
 	table := commands.New(commands.Deps{
 		Abouts: e.about,
-		Apps:   apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state, Messages: e.messageOf(state),
+		Apps:   apps, Listed: apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state, Messages: e.messageOf(state),
 		Nights: state, NextNight: e.nights.next, Releases: apps, Reports: reportStarter{e},
 		Waivers: e.waived, Waiving: e.waivers,
 		Members: groups.Members, ReadOnly: cfg.readOnly(),
 	})
-	slackConfig.Commands, slackConfig.Home = table, table
+	slackConfig.Commands, slackConfig.Home, slackConfig.Forms = table, table, table
 	slackConfig.Digests, slackConfig.Reports = e.nights.digests(), e.nights.reports()
 	slackConfig.Drifts = e.watch.drifts()
 	slackConfig.Requests = state
