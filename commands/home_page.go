@@ -17,7 +17,7 @@ import (
 // How much of each thing is on a page: it is read at a glance, and Slack shows a hundred
 // blocks. A command or a button leads to the rest.
 const (
-	homeCards   = 4 // tickets and waivers to decide on that are told whole
+	homeCards   = 3 // tickets and waivers to decide on that are told whole
 	homeMore    = 6 // those that are told in a line
 	homeLines   = 8 // the person's own tickets
 	homeOwn     = 20
@@ -187,28 +187,41 @@ func (p homePage) card(t approval.Ticket) []Part {
 	if t.Requester == p.req.By.ID {
 		to = ForRequester
 	}
-	item := Item{Mark: MarkTodo, Text: Line(Bold(t.ID), " · ", Code(wishLine(t)), " · asked by ", MentionUser(t.Requester), " ", At(t.CreatedAt))}
-	if t.Batch() {
-		for _, part := range partItems(t, tellTitles) {
-			item.Detail = append(item.Detail, part.Text)
-			item.Detail = append(item.Detail, part.Detail...)
-		}
-	} else {
-		item.Detail = append(item.Detail, Line(stepsInShort(t.Plan)))
-	}
-	item.Detail = append(item.Detail, costLine(t))
+	text := Line(Bold(t.ID), " · ", Code(wishLine(t)), " · asked by ", MentionUser(t.Requester), " ", At(t.CreatedAt))
 	if !t.Batch() {
-		item.Detail = append(item.Detail, risks(t.Plan, tellSentences)...)
+		text = append(text, Line("\n"+stepsInShort(t.Plan))...)
 	}
-	if size := itemSize(item); size > 2200 { // a section's 3,000 characters with their markup: `show` tells the rest
-		item.Detail = append(item.Detail[:0:0], Line(brief(stepsInShort(t.Plan), 400)), costLine(t), Line("Details tell what is risky about it."))
+	parts := []Part{Para{append(append(text, Line("\n")...), costLine(t)...)}}
+	if items := careful(t); len(items) > 0 {
+		parts = append(parts, List{items})
 	}
-	item.Detail = append(item.Detail, Line("Expires ", At(t.ExpiresAt), "; "+fmt.Sprintf("%d of %d approvals", len(t.Votes), t.Approvals)))
+	parts = append(parts, Note{Line("Expires ", At(t.ExpiresAt), fmt.Sprintf(" · %d of %d approvals", len(t.Votes), t.Approvals))})
 	row := slices.DeleteFunc(decisionButtons(t, to), func(b Button) bool { return b.Label == "Cancel" })
 	if to == ForRequester {
 		row = append(row, Button{Label: "Details", Run: "show " + t.ID})
 	}
-	return []Part{List{[]Item{item}}, Buttons{row}}
+	return append(parts, Buttons{row})
+}
+
+// careful is what is risky about a ticket, or the apps of a batch, each with what is. What
+// does not fit beside other tickets is told by its details.
+func careful(t approval.Ticket) []Item {
+	if t.Batch() {
+		return partItems(t, tellTitles)
+	}
+	var items []Item
+	size := 0
+	for _, hazard := range t.Plan.Hazards {
+		item := Item{Mark: MarkHazard, Text: Prose(hazard.Text)}
+		if size += itemSize(item); size > 2000 {
+			return append(items, Item{Mark: MarkHazard, Text: Line("There is more to be careful about: Details tell it.")})
+		}
+		items = append(items, item)
+	}
+	for _, why := range t.Plan.Why {
+		items = append(items, Item{Mark: MarkAdvice, Text: append(Line("Left to you: "), Prose(brief(why, 400))...)})
+	}
+	return items
 }
 
 // costLine is what a ticket costs, in a line.
@@ -304,7 +317,7 @@ func (p homePage) theFleet() []Part {
 		parts = append(parts, List{warnings})
 	}
 	news := standingNow(last.Counts, "")
-	if last.Digest != nil {
+	if last.Digest != nil && !last.Digest.Baseline { // of the first there is nothing to compare with
 		news = digestMessage{Digest: *last.Digest, dates: d}.news()
 	}
 	parts = append(parts, Para{append(news, p.sinceThen()...)})
