@@ -151,8 +151,14 @@ func appField(req FormRequest) Field {
 
 // appOf is the app that a form is about; where it can't be read the parts say why.
 func (t Table) appOf(ctx context.Context, req FormRequest) (app fleet.App, why []Part, err error) {
-	app, err = ReadNamed(ctx, t.deps.Apps, req.Values["app"], "/zdd "+req.Name+" <app>")
+	named, shown := req.Values["app"], req.Shown["app"]
+	if ref, bad := fleet.ParseRef(named); bad == nil && shown != "" {
+		app, err = t.deps.Apps.ReadApp(ctx, ref)
+	} else { // it was typed, and may be mistyped
+		app, err = ReadNamed(ctx, t.deps.Apps, named, "/zdd "+req.Name+" <app>")
+	}
 	if problem, ok := errors.AsType[*fleet.Problem](err); ok {
+		problem.App = cmp.Or(shown, problem.App) // a search gives UUIDs, which tell people nothing
 		err = Explain(problem)
 	}
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
@@ -217,7 +223,8 @@ func (t Table) startForm() form {
 			return out, nil
 		},
 		fill: func(req FormRequest) Filled {
-			app := req.Values["app"]
+			// What only reads goes by the name that was shown, which people can read and repeat.
+			app, name := req.Values["app"], cmp.Or(req.Shown["app"], req.Values["app"])
 			switch do := cmp.Or(req.Values["do"], toStatus); do {
 			case toEnable, toWaive:
 				if app == "" {
@@ -227,9 +234,9 @@ func (t Table) startForm() form {
 			case toReport:
 				return Filled{Line: "report"}
 			case toHistory:
-				return Filled{Line: lineFor("history", app)}
+				return Filled{Line: lineFor("history", name)}
 			}
-			return Filled{Line: lineFor("status", app)}
+			return Filled{Line: lineFor("status", name)}
 		},
 	}
 }

@@ -44,7 +44,7 @@ func (t Table) FindApps(ctx context.Context, req FoundRequest) (Found, error) {
 	case 0:
 		return Found{}, nil
 	case 1:
-		return Found{Line: "status " + string(found[0].ID)}, nil
+		return Found{Line: "status " + found[0].Name}, nil
 	}
 	text := Line(fmt.Sprintf("This message names %d apps. Which one?", len(found)))
 	reply := Reply{Summary: text.String(), Parts: []Part{Heading{"Check with zdd"}, Para{text}}}
