@@ -141,6 +141,14 @@ func TestSettings(t *testing.T) {
 	if command.Command != "/zdd" || !command.ShouldEscape || command.Url != "" {
 		t.Errorf("got %+v, want /zdd, escaped, without a URL", command)
 	}
+	shortcuts := m.Features.Shortcuts
+	if len(shortcuts) != 1 || shortcuts[0].CallbackID != "zdd_check" || shortcuts[0].Type != slack.MessageShortcut {
+		t.Fatalf("got shortcuts %+v, want zdd_check on messages", shortcuts)
+	}
+	source, err := os.ReadFile(filepath.Join(root, "chat", "form.go"))
+	if err != nil || !bytes.Contains(source, []byte(strconv.Quote(shortcuts[0].CallbackID))) {
+		t.Errorf("nothing in chat hears of %s (%v)", shortcuts[0].CallbackID, err)
+	}
 	// Slack's limits of what people see, from its schema.
 	for _, c := range []struct {
 		what     string
@@ -151,6 +159,9 @@ func TestSettings(t *testing.T) {
 		{"description", m.Display.Description, 1, 140},
 		{"long description", m.Display.LongDescription, 175, 4000},
 		{"command's description", command.Description, 1, 2000},
+		{"shortcut's name", shortcuts[0].Name, 1, 24},
+		{"shortcut's description", shortcuts[0].Description, 1, 150},
+		{"shortcut's callback", shortcuts[0].CallbackID, 1, 255},
 	} {
 		if n := len([]rune(c.text)); n < c.min || n > c.max {
 			t.Errorf("%s has %d characters, want %d to %d", c.what, n, c.min, c.max)
@@ -170,7 +181,7 @@ func TestScopes(t *testing.T) {
 	if len(scopes.User) > 0 || len(scopes.UserOptional) > 0 {
 		t.Errorf("the bot acts as itself, never as a person: %v", scopes.User)
 	}
-	needed := map[string]bool{"commands": len(m.Features.SlashCommands) > 0}
+	needed := map[string]bool{"commands": len(m.Features.SlashCommands)+len(m.Features.Shortcuts) > 0}
 	for _, list := range methods() {
 		for _, scope := range list {
 			needed[scope] = true
