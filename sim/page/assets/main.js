@@ -37,7 +37,9 @@ function side() {
 }
 
 function skip(to, label) {
-  return h('a', { class: 'skip', href: `#${to}`, onclick: (e) => { e.preventDefault(); document.getElementById(to)?.focus(); } }, label);
+  const go = (e) => { e.preventDefault(); document.getElementById(to)?.focus(); };
+  // Enter is taken as it goes down: else its letter would follow the focus into the composer.
+  return h('a', { class: 'skip', href: `#${to}`, onclick: go, onkeydown: (e) => { if (e.key === 'Enter') go(e); } }, label);
 }
 
 function page() {
