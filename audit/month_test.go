@@ -68,8 +68,23 @@ func (m *month) truth(a *monthApp, now time.Time) fleet.App {
 	return app
 }
 
-func (m *month) count(n int) {
-	m.calls[time.Now().Unix()/60] += n
+// watches is what the watch reads with: what it takes is counted.
+type watches struct{ *month }
+
+func (w watches) count(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls[time.Now().Unix()/60] += n
+}
+
+func (w watches) ReadRoll(ctx context.Context, f fleet.Filter) (fleet.Roll, error) {
+	w.count(4)
+	return w.month.ReadRoll(ctx, f)
+}
+
+func (w watches) ReadSettings(ctx context.Context, app fleet.App, parts fleet.Parts) (fleet.App, int, error) {
+	w.count(2)
+	return w.month.ReadSettings(ctx, app, parts)
 }
 
 // As an audit.WatchReader.
@@ -77,7 +92,6 @@ func (m *month) count(n int) {
 func (m *month) ReadRoll(context.Context, fleet.Filter) (fleet.Roll, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.count(4)
 	roll := fleet.Roll{Calls: 4}
 	for _, id := range slices.Sorted(maps.Keys(m.apps)) {
 		app := m.truth(m.apps[id], time.Time{})
@@ -92,7 +106,6 @@ func (m *month) ReadRate(context.Context) (int, error) { return 4000, nil }
 func (m *month) ReadSettings(_ context.Context, app fleet.App, _ fleet.Parts) (fleet.App, int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.count(2)
 	if m.rng.IntN(200) == 0 {
 		away := fleet.Reason{Kind: fleet.Unavailable, Text: "away"}
 		app.Formation = fleet.Unknown[[]fleet.Process](away)
@@ -104,9 +117,9 @@ func (m *month) ReadSettings(_ context.Context, app fleet.App, _ fleet.Parts) (f
 }
 
 func (m *month) ReadReleases(_ context.Context, id fleet.ID, after, before time.Time) ([]fleet.Release, error) {
+	watches{m}.count(1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.count(1)
 	return slices.DeleteFunc(slices.Clone(m.apps[id].deploys), func(r fleet.Release) bool {
 		return !r.CreatedAt.After(after) || r.CreatedAt.After(before)
 	}), nil
@@ -294,7 +307,7 @@ func (m *month) runMonth(until time.Time, gently bool, timing audit.WatchTiming)
 	})
 	defer timer.Stop()
 	inForce := func() policy.Policy { return m.policy }
-	watcher := audit.NewWatcher(audit.WatchConfig{Store: m.store, Heroku: m, Policy: inForce, Ours: m.ours, Timing: timing})
+	watcher := audit.NewWatcher(audit.WatchConfig{Store: m.store, Heroku: watches{m}, Policy: inForce, Ours: m.ours, Timing: timing})
 	scanner := audit.NewScanner(audit.ScanConfig{Store: m.store, Heroku: m, Policy: inForce})
 	handlers := map[string]jobs.Handler{
 		audit.WorkWatch:  func(ctx context.Context, j *jobs.Job) error { return watcher.Watch(ctx, j) },
@@ -483,6 +496,10 @@ func (m *month) judgeMonth(end time.Time, interval time.Duration) {
 			hour += m.calls[minute+i]
 		}
 		busiest = max(busiest, hour)
+	}
+	// A program that is killed in the middle of a turn has not written down what it took.
+	if most := 60*audit.WatchPerMinute + 100; busiest > most {
+		m.Errorf("the watch took %d calls in an hour, want at most %d", busiest, most)
 	}
 	slices.Sort(late)
 	median, longest := time.Duration(0), time.Duration(0)
