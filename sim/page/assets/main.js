@@ -37,9 +37,7 @@ function side() {
 }
 
 function skip(to, label) {
-  const go = (e) => { e.preventDefault(); document.getElementById(to)?.focus(); };
-  // Enter is taken as it goes down: else its letter would follow the focus into the composer.
-  return h('a', { class: 'skip', href: `#${to}`, onclick: go, onkeydown: (e) => { if (e.key === 'Enter') go(e); } }, label);
+  return h('a', { class: 'skip', href: `#${to}`, onclick: (e) => { e.preventDefault(); document.getElementById(to)?.focus(); } }, label);
 }
 
 function page() {
