@@ -158,12 +158,12 @@ type Bot struct {
 	seen    *seen
 	once    *once
 
-	responses addresses                    // of the requests that wait for their answer, and of open dialogs
-	refused   *lru.Cache[string, struct{}] // ids of requests whose person was told that they were not accepted
-	pace      pace
-	picks     picks
-	homes     *homes
-	homeUp    atomic.Bool // the last page of a Home tab lacked nothing
+	responses  addresses                    // of the requests that wait for their answer, and of open dialogs
+	refused    *lru.Cache[string, struct{}] // ids of requests whose person was told that they were not accepted
+	pace       pace
+	picks      picks
+	homes      *homes
+	homeLacked atomic.Int64 // ns since 1970, when it was last logged that a Home tab lacks something
 
 	room    chan struct{} // one slot for each accepted command, running or waiting
 	workers chan struct{} // one permit for each command that may run
@@ -222,7 +222,6 @@ func New(cfg Config) (*Bot, error) {
 		return nil, err
 	}
 	b.storeUp.Store(true)
-	b.homeUp.Store(true)
 	b.api = newAPI(cfg, b.once)
 	b.people = newPeople(b.api, cfg.Timing)
 	b.places = newPlaces(b.api, cfg.Timing)

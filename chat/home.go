@@ -254,11 +254,13 @@ func (b *Bot) makeHome(ctx context.Context, req commands.HomeRequest) commands.H
 	if ctx.Err() != nil {
 		return page
 	}
-	switch was := b.homeUp.Swap(err == nil); {
-	case err != nil && was:
+	if err == nil {
+		return page
+	}
+	// It is read again and again, for one person with what lacks and for another without.
+	if now := time.Now(); now.Sub(time.Unix(0, b.homeLacked.Load())) >= homeLook {
+		b.homeLacked.Store(now.UnixNano())
 		b.log.Warn("the home tab lacks something", "ref", newRef(), "user", req.By.ID, "err", b.api.redact(err))
-	case err == nil && !was:
-		b.log.Info("the home tab is whole again", "user", req.By.ID)
 	}
 	return page
 }

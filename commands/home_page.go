@@ -305,7 +305,7 @@ func (p homePage) theFleet() []Part {
 	last := p.facts.night
 	if last.ID == "" {
 		text := Line("No scan of the fleet has ended yet, so there is nothing to tell of all apps. Of one app I can: ", Code("/zdd status <app>"), ".")
-		return []Part{Heading{"The fleet: not read yet"}, Para{text}, Facts{facts}}
+		return []Part{Heading{"The fleet: not read yet"}, Para{text}, Facts{facts}, Buttons{[]Button{{Label: "Ask about an app…", Form: &FormCall{Name: FormStart}}, {Label: "Read the fleet now", Run: "report"}}}}
 	}
 	parts := []Part{Heading{"The fleet: " + readyOf(last.Counts)}}
 	warnings := doubts(last.Coverage, nil)
@@ -325,7 +325,7 @@ func (p homePage) theFleet() []Part {
 		parts = append(parts, trendChart(last.Digest.Trend))
 	}
 	all := slices.Concat(costFact(last.Counts), waivedFact(last.Counts), []Fact{{"Read", Line(At(last.Finished))}}, facts)
-	return append(parts, Facts{all}, Buttons{[]Button{{Label: "The worst apps", Run: "status"}, {Label: "Read the fleet now", Run: "report"}}})
+	return append(parts, Facts{all}, Buttons{[]Button{{Label: "Ask about an app…", Form: &FormCall{Name: FormStart}}, {Label: "The worst apps", Run: "status"}, {Label: "Read the fleet now", Run: "report"}}})
 }
 
 // sinceThen is what the looks between the nights, and tickets, have changed since the scan.
@@ -493,6 +493,6 @@ func (p homePage) start() []Part {
 			{Text: Line(Code("/zdd enable shop"), " plans what makes them so, and asks before anything is changed")},
 			{Text: Line(Code("/zdd help"), " lists the rest; the same words work after ", Code("@zdd"), " in a channel and in a direct message to me")},
 		}},
-		Buttons{[]Button{{Label: "Help", Run: "help"}}},
+		Buttons{[]Button{{Label: "Ask about an app…", Form: &FormCall{Name: FormStart}}, {Label: "Help", Run: "help"}}},
 	}
 }
