@@ -189,6 +189,11 @@ func routeInteractive(env envelope) (routed, error) {
 	r.ask.line, r.ask.response = action.Value, secret.New(p.ResponseURL)
 	r.ask.channel = first(p.Channel.ID, p.Container.ChannelID)
 	r.ask.thread = first(p.Container.ThreadTS, p.Message.ThreadTS)
+	if r.ask.thread == p.Container.MessageTS {
+		// It has a thread and is not in it, as a digest: who presses its buttons looks at the
+		// channel, where an answer in the thread, for them alone, shows nowhere.
+		r.ask.thread = ""
+	}
 	r.ask.pressed = pressedOf(action.BlockID)
 	r.ask.pressed.Channel, r.ask.pressed.TS, r.ask.pressed.Ephemeral = r.ask.channel, p.Container.MessageTS, p.Container.IsEphemeral
 	if p.View.ID != "" {

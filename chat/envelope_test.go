@@ -54,6 +54,8 @@ func TestRoute(t *testing.T) {
 		"home":               {typeEvents, `{"event":{"type":"app_home_opened","user":"U1"}}`, false, ask{}},
 		"button": {typeInteract, `{"type":"block_actions","user":{"id":"U1","team_id":"T1"},"channel":{"id":"C1"},"container":{"thread_ts":"1.0"},"response_url":"https://h/x","actions":[{"action_id":"run:0","value":"status shop"}]}`, true,
 			ask{line: "status shop", via: commands.Press, user: "U1", team: "T1", channel: "C1", thread: "1.0", response: secret.New("https://h/x")}},
+		"button of what has a thread": {typeInteract, `{"type":"block_actions","user":{"id":"U1","team_id":"T1"},"channel":{"id":"C1"},"container":{"message_ts":"1.0"},"message":{"thread_ts":"1.0"},"actions":[{"action_id":"run:0","value":"status shop"}]}`, true,
+			ask{line: "status shop", via: commands.Press, user: "U1", team: "T1", channel: "C1", pressed: Pressed{Channel: "C1", TS: "1.0"}}},
 		"share":             {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"team":{"id":"T1"},"container":{"channel_id":"C1"},"actions":[{"action_id":"share:1","value":"help"}]}`, true, ask{line: "help", via: commands.Press, share: true, user: "U1", team: "T1", channel: "C1"}},
 		"link":              {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":"open:0"}]}`, false, ask{}},
 		"somebody's button": {typeInteract, `{"type":"block_actions","user":{"id":"U1"},"actions":[{"action_id":"approve","value":"x"}]}`, false, ask{}},
