@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/zdd/fleet"
@@ -167,6 +168,17 @@ func (t Table) appOf(ctx context.Context, req FormRequest) (app fleet.App, why [
 	return app, nil, err
 }
 
+// namesOne says whether a value names one app and nothing else, as those of a search do: each
+// value has to be one word of the line that it becomes.
+func namesOne(value string) bool {
+	_, err := fleet.ParseRef(value)
+	return err == nil && !strings.ContainsFunc(value, blank)
+}
+
+func whichApp() Filled { return Filled{Wrong: map[string]string{"app": sentenceWhichApp}} }
+
+const sentenceWhichApp = "Which app? Type a part of its name."
+
 // mayNotAsk says that a person can look at a form and not send it; empty where they may, or
 // where that is not known: whoever carries out what they ask for decides.
 func (t Table) mayNotAsk(ctx context.Context, by Person) []Part {
@@ -223,12 +235,18 @@ func (t Table) startForm() form {
 			return out, nil
 		},
 		fill: func(req FormRequest) Filled {
-			// What only reads goes by the name that was shown, which people can read and repeat.
-			app, name := req.Values["app"], cmp.Or(req.Shown["app"], req.Values["app"])
+			app := req.Values["app"]
+			if app != "" && !namesOne(app) {
+				return whichApp()
+			}
+			name := app // what only reads goes by the name that was shown, which people can read and repeat
+			if namesOne(req.Shown["app"]) {
+				name = req.Shown["app"]
+			}
 			switch do := cmp.Or(req.Values["do"], toStatus); do {
 			case toEnable, toWaive:
 				if app == "" {
-					return Filled{Wrong: map[string]string{"app": "Which app? Type a part of its name."}}
+					return whichApp()
 				}
 				return Filled{Next: do}
 			case toReport:

@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -11,6 +12,9 @@ import (
 	"example.com/zdd/plan"
 	"example.com/zdd/policy"
 )
+
+// digest is a plan's as planDigest gives it.
+var digest = regexp.MustCompile(`^[0-9a-f]{8}$`)
 
 // enableForm is enable with the plan before one's eyes: what is sent is what was shown, or
 // nothing.
@@ -35,9 +39,9 @@ func (t Table) enableForm() form {
 		fill: func(req FormRequest) Filled {
 			app, keep := req.Values["app"], req.Keep
 			switch {
-			case app == "":
-				return Filled{Wrong: map[string]string{"app": "Which app? Type a part of its name."}}
-			case keep["plan"] == "" || keep["picked"] != app || keep["size"] != req.Values["size"]:
+			case !namesOne(app):
+				return whichApp()
+			case !digest.MatchString(keep["plan"]) || !namesOne(keep["app"]) || keep["picked"] != app || keep["size"] != req.Values["size"] || strings.ContainsFunc(keep["size"], blank):
 				return Filled{Next: FormEnable} // it shows no plan, or that of something else
 			}
 			return Filled{Line: plan.Wish{Verb: plan.ToEnable, Size: keep["size"]}.Line(keep["app"]) + " " + planOption + "=" + keep["plan"]}

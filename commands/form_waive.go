@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/zdd/audit"
@@ -60,13 +61,13 @@ func (t Table) wrongWaiver(wish waiveWish, now time.Time) map[string]string {
 	pol := t.deps.Policies.Policy()
 	zone := pol.Nightly.Location()
 	wrong := map[string]string{}
-	if wish.app == "" {
-		wrong["app"] = "Which app? Type a part of its name."
+	if !namesOne(wish.app) {
+		wrong["app"] = sentenceWhichApp
 	}
-	if wish.check == "" {
+	if !slices.ContainsFunc(audit.Checks(), func(c audit.Check) bool { return c.ID == wish.check }) {
 		wrong["check"] = "Which check?"
 	}
-	if wish.reason == "" {
+	if !slices.Contains(policy.Reasons(), wish.reason) {
 		wrong["reason"] = "Why? One of these."
 	}
 	end, err := until.Read(wish.until, now, zone)
