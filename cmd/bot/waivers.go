@@ -63,14 +63,19 @@ func checkIDs() []string {
 	return ids
 }
 
-// verdict judges an app that a rollout has just read. Waivers that can't be read waive
-// nothing.
+// verdict judges an app that a rollout has just read. Where its waivers can't be read, an app
+// that is ready without them is; of any other it can't be told, and a moment's trouble with
+// the database is not taken for something that is wrong with the app.
 func (w *waiverWork) verdict(ctx context.Context, app fleet.App) string {
 	rules, err := w.Rules(ctx, app)
+	verdict := audit.Judge(app, rules, w.now()).Verdict
 	if err != nil {
 		w.log.Warn("an app is judged without its waivers, which could not be read", "app", app.Name, "err", err)
+		if verdict == audit.VerdictNotReady {
+			verdict = audit.VerdictUnknown
+		}
 	}
-	return string(audit.Judge(app, rules, w.now()).Verdict)
+	return string(verdict)
 }
 
 // still says whether what a waiver waived still fails, as if nothing were waived; see

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,7 +18,11 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"example.com/zdd/approval"
 	"example.com/zdd/audit"
+	"example.com/zdd/fleet/fleettest"
+	"example.com/zdd/policy"
+	"example.com/zdd/store"
 )
 
 // Every program that judges goes by the waivers of the bot's database, with or without
@@ -153,4 +160,39 @@ func TestNobodyJudgesWithoutWaivers(t *testing.T) {
 	if configs < 4 || len(found) < 4 {
 		t.Errorf("found %d collectors, scanners and watchers, and rules in %d files: looked in the wrong place", configs, len(found))
 	}
+}
+
+// TestVerdictWithoutWaivers: where waivers can't be read, nobody takes an app for not ready
+// that may be waived.
+func TestVerdictWithoutWaivers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		app, want string
+		broken    bool
+	}{
+		"ready":                             {"standard-1x web=2 affinity preboot", "ready", false},
+		"not ready":                         {"standard-1x web=2 affinity", "not-ready", false},
+		"ready, and waivers can't be read":  {"standard-1x web=2 affinity preboot", "ready", true},
+		"not ready, and they can't be read": {"standard-1x web=2 affinity", "unknown", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &waiverWork{now: fleettest.ReadAt, log: slog.New(slog.DiscardHandler)}
+			w.WaiverReader = &approval.WaiverReader{Store: noWaivers{broken: tt.broken}, Policy: fixed{policy.Default()}.Policy}
+			if got := w.verdict(t.Context(), fleettest.App(tt.app)); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// noWaivers is a database without waivers, or one that does not answer.
+type noWaivers struct {
+	*store.Store
+	broken bool
+}
+
+func (n noWaivers) Waivers(context.Context, approval.WaiverFilter) ([]policy.Waiver, error) {
+	if n.broken {
+		return nil, errors.New("the database is away")
+	}
+	return nil, nil
 }
