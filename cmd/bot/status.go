@@ -124,9 +124,13 @@ func withoutButtons(r commands.Reply) commands.Reply {
 		case commands.Buttons:
 			continue
 		case commands.List:
-			items := slices.Clone(p.Items)
-			for i := range items {
-				items[i].Button = nil
+			var items []commands.Item
+			for _, item := range p.Items {
+				if item.Button != nil && item.Mark == "" { // it tells what its button does, and nothing else
+					continue
+				}
+				item.Button = nil
+				items = append(items, item)
 			}
 			part = commands.List{Items: items}
 		}
