@@ -224,8 +224,8 @@ func partItems(t approval.Ticket, d detail) []Item {
 		if p.Doing != "" && !p.State.Final() {
 			item.Detail = append(item.Detail, Prose(plan.Capital(p.Doing)))
 		}
-		// How the one that ended the batch ended is in the batch's own words.
-		if p.Outcome != "" && (d == tellAll || p.State != approval.Done && !t.State.Final()) {
+		// How the one that ended the batch ended is in the batch's own words, above.
+		if ended := p.State != approval.Done && t.State.Final(); p.Outcome != "" && !ended && (d == tellAll || p.State != approval.Done) {
 			item.Detail = append(item.Detail, Prose(shortened(p.Outcome, d)))
 		}
 		if undecided(t) || d == tellAll {

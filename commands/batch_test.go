@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,10 @@ func TestBatchAndItsParts(t *testing.T) {
 	other := approval.Ticket{ID: "T-11", State: approval.Pending, Requester: "U0OTHER", Approvals: 1, Wish: whole.Parts[2].Wish, Plan: whole.Parts[2].Plan, CreatedAt: at}
 	ended := whole
 	ended.ID, ended.State, ended.Outcome, ended.EndedAt = "T-9", approval.Stopped, "`rules`, 2 of 3, stopped.", at
+	failed := ended
+	failed.ID, failed.Parts = "T-7", slices.Clone(whole.Parts)
+	failed.Parts[1].State, failed.Parts[1].Doing, failed.Parts[1].Outcome = approval.Stopped, "", "web was 1 and is 4."
+	failed.Outcome = "`rules`, 2 of 3, stopped. web was 1 and is 4. Done: `shop`. Not begun: `billing`."
 	untouched := threeApps(t)
 	untouched.ID, untouched.State = "T-8", approval.Stale
 	desk := shelf{tickets: []approval.Ticket{second, whole, other}}
@@ -182,6 +187,7 @@ func TestBatchAndItsParts(t *testing.T) {
 		desk shelf
 	}{
 		"batch-show":           {"show T-12", desk},
+		"batch-show-stopped":   {"show T-7", shelf{tickets: []approval.Ticket{failed}}},
 		"batch-show-part":      {"show T-14", desk},
 		"batch-show-ten":       {"show T-12", shelf{tickets: []approval.Ticket{tenApps(t)}}},
 		"batch-pending":        {"pending", desk},
