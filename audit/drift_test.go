@@ -506,19 +506,49 @@ func TestWatchRests(t *testing.T) {
 	}
 }
 
+// TestWatchIsSwitchedOff: what was found before is told nevertheless, as the night takes it
+// for told.
+func TestWatchIsSwitchedOff(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	shelf := &restful{state: Watching{Pending: []Drifted{{Line: Line{App: "1", Name: "shop"}, Channel: "C0OPS", Found: now}}}}
+	w := NewWatcher(WatchConfig{
+		Store: shelf, Heroku: &watchedLife{}, Now: func() time.Time { return now },
+		Policy: func() policy.Policy {
+			p := policy.Default()
+			p.Nightly.WatchEvery = 0
+			return p
+		},
+	})
+	for range 3 {
+		var until time.Time
+		if err := w.Watch(t.Context(), hand{newShelf(), nil, &until}); err == nil || !until.After(now) {
+			t.Fatalf("got %v until %v, want it to wait", err, until)
+		}
+		now = until
+	}
+	if len(shelf.made) != 1 || shelf.made[0].Channel != "C0OPS" || len(shelf.made[0].Drifts) != 1 || len(shelf.state.Pending) != 0 {
+		t.Errorf("got %+v and %d pending, want one bulletin", shelf.made, len(shelf.state.Pending))
+	}
+}
+
 // restful is a store with nights in which no app is to be looked at.
 type restful struct {
 	WatchStore
 	nights []Night
+	state  Watching
+	made   []Bulletin
 }
 
 func (r *restful) Nights(context.Context, time.Time, int) ([]Night, error) { return r.nights, nil }
-func (r *restful) Watching(context.Context) (Watching, error)              { return Watching{}, nil }
+func (r *restful) Watching(context.Context) (Watching, error)              { return r.state, nil }
 func (r *restful) LookPlan(context.Context) (LookPlan, error)              { return LookPlan{}, nil }
 func (r *restful) DueLooks(context.Context, time.Time, time.Time, int) ([]Standing, error) {
 	return nil, nil
 }
-func (r *restful) SaveWatching(context.Context, *sql.Tx, Watching, ...Bulletin) error { return nil }
+func (r *restful) SaveWatching(_ context.Context, _ *sql.Tx, w Watching, made ...Bulletin) error {
+	r.state, r.made = w, append(r.made, made...)
+	return nil
+}
 func (r *restful) Standing(context.Context, fleet.ID) (Standing, bool, error) {
 	return Standing{}, false, errors.New("not asked for")
 }

@@ -229,13 +229,17 @@ func watchInterval(every time.Duration, minutes float64) time.Duration {
 // takes one turn, and never ends.
 func (w *Watcher) Watch(ctx context.Context, job Job) error {
 	every, now := w.Every(), w.now()
-	if every == 0 {
-		return job.Later(now.Add(10*time.Minute), "the policy switches the watch off")
-	}
 	t := &watchTurn{Watcher: w, job: job, policy: w.cfg.Policy(), every: every}
 	var err error
 	if t.state, err = w.cfg.Store.Watching(ctx); err != nil {
 		return err
+	}
+	if every == 0 { // what was found before is told: the night counts on it
+		next, err := t.tell(ctx, false)
+		if err != nil {
+			return err
+		}
+		return job.Later(sooner(now.Add(10*time.Minute), next), "the policy switches the watch off")
 	}
 	if scans, err := w.scans(ctx, now); err != nil || scans {
 		if err != nil {

@@ -190,6 +190,9 @@ func driftNote(b audit.Bulletin) string {
 	if !slices.ContainsFunc(b.Drifts, func(d audit.Drifted) bool { return d.Fight != nil }) {
 		text += "Switches of features and dynos make no release on Heroku, so nobody is named. "
 	}
+	if b.Every <= 0 { // switched off since this was found
+		return text + "I look no more between the nights, as the policy has it now, and say this once; the nightly digest lists what is still so."
+	}
 	return text + "I look " + every(b.Every) + " and say this once; the nightly digest lists what is still so."
 }
 
