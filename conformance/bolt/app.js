@@ -1,6 +1,7 @@
 // A small Bolt app in Socket Mode. It does each thing once that the simulated Slack has to
 // get right for Slack's own client: a slash command, answers by acknowledgement and by
-// response URL, buttons, a modal with its errors, the Home tab, changed messages,
+// response URL, buttons, modals with errors, searches and previews, every answer to a
+// submission, a shortcut on a message, the Home tab, changed messages,
 // mentions in threads, direct messages, metadata, an upload, and look-ups.
 'use strict';
 
@@ -51,6 +52,11 @@ app.command('/zdd', async ({ command, ack, respond, client }) => {
       }
       return;
     }
+    case 'pick': {
+      await ack();
+      await client.views.open({ trigger_id: command.trigger_id, view: picker() });
+      return;
+    }
     default:
       await ack();
       await respond({
@@ -71,6 +77,61 @@ app.command('/zdd', async ({ command, ack, respond, client }) => {
         ],
       });
   }
+});
+
+// A modal with a search, a date, and a field that tells at once what was picked.
+const picker = (app) => ({
+  type: 'modal',
+  callback_id: 'picked',
+  private_metadata: app ? app.value : '',
+  title: plain('Pick'),
+  submit: plain('Go on'),
+  blocks: [
+    {
+      type: 'input',
+      block_id: 'app',
+      dispatch_action: true,
+      label: plain('App'),
+      element: { type: 'external_select', action_id: 'app', min_query_length: 0, ...(app && { initial_option: app }) },
+    },
+    { type: 'input', block_id: 'day', optional: true, label: plain('Until'), element: { type: 'datepicker', action_id: 'date' } },
+    { type: 'section', text: mrkdwn(app ? `of *${app.text.text}*` : 'nothing picked') },
+  ],
+});
+
+const option = (name) => ({ text: plain(name), value: `id-${name}`, description: plain('acme') });
+
+app.options('app', async ({ options, ack }) => {
+  const found = ['shop', 'shop-api', 'billing'].filter((name) => name.includes(options.value));
+  await (options.value === 'bill' ? ack({ options: found.map(option) }) : ack({ option_groups: [{ label: plain('Apps'), options: found.map(option) }] }));
+});
+
+app.action({ callback_id: 'picked', action_id: 'app' }, async ({ ack, action, body, client }) => {
+  await ack();
+  await client.views.update({ view_id: body.view.id, hash: body.view.hash, view: picker(action.selected_option) });
+});
+
+app.view('picked', async ({ ack, view }) => {
+  const picked = view.state.values.app.app.selected_option.text.text;
+  const day = view.state.values.day.date.selected_date;
+  const said = { type: 'modal', title: plain('Picked'), close: plain('Back'), blocks: [{ type: 'section', text: mrkdwn(`${picked} until ${day}`) }] };
+  if (picked !== view.private_metadata.slice(3)) {
+    await ack({ response_action: 'errors', errors: { app: `the preview is of ${view.private_metadata}` } });
+  } else if (!day) {
+    await ack({ response_action: 'push', view: said });
+  } else if (day === '2000-12-31') {
+    await ack({ response_action: 'clear' });
+  } else {
+    await ack({ response_action: 'update', view: said });
+  }
+});
+
+app.shortcut({ callback_id: 'zdd_check', type: 'message_action' }, async ({ ack, shortcut, client }) => {
+  await ack();
+  await client.views.open({
+    trigger_id: shortcut.trigger_id,
+    view: { type: 'modal', title: plain('Check'), blocks: [{ type: 'section', text: mrkdwn(`“${shortcut.message.text}” in <#${shortcut.channel.id}>, by <@${shortcut.message.user}>`) }] },
+  });
 });
 
 app.action('approve', async ({ ack, body, respond, client }) => {
