@@ -215,7 +215,12 @@ function composer(channel, ts) {
     state.drafts[key] = text;
     ui.open = offers(text, Boolean(ts)).length ? { id, at: -1 } : ui.open?.id === id ? null : ui.open;
   });
-  const take = (o) => { enter(o.full); document.getElementById(id)?.focus(); };
+  const take = (o) => {
+    const box = document.getElementById(id);
+    box.value = o.full; // at once, for those who type on before the page is drawn again
+    enter(o.full);
+    box.focus();
+  };
   const send = async () => {
     const text = (state.drafts[key] ?? '').trim();
     if (!text) return;
