@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -135,17 +136,19 @@ func (b *Bot) offered(ctx context.Context, r routed, at time.Time) any {
 	got := make(chan any, 1)
 	b.work.Go(func() { // whatever does not heed its context must not cost the acknowledgement
 		var offers []commands.Offer
-		defer func() {
-			if p := recover(); p != nil {
-				b.log.Error("a search panicked", "ref", newRef(), "user", r.ask.user, "err", b.api.redact(fmt.Errorf("%v", p)))
+		err := unbroken(func() error {
+			who, err := b.who(ctx, r.ask)
+			if err == nil {
+				offers, err = b.cfg.Forms.Offer(ctx, commands.OfferRequest{By: who, Typed: r.act.typed})
 			}
-			got <- offerAnswer(offers)
-		}()
-		who, err := b.who(ctx, r.ask)
-		if err == nil {
-			offers, err = b.cfg.Forms.Offer(ctx, commands.OfferRequest{By: who, Typed: r.act.typed})
-		}
-		if _, refused := errors.AsType[*commands.Refusal](err); err != nil && !refused {
+			return err
+		})
+		got <- offerAnswer(offers)
+		_, refused := errors.AsType[*commands.Refusal](err)
+		switch _, broke := errors.AsType[*panicked](err); {
+		case broke:
+			b.log.Error("a search panicked", "ref", newRef(), "user", r.ask.user, "err", b.api.redact(err))
+		case err != nil && !refused:
 			b.log.Warn("a search found nothing, because of an error", "ref", newRef(), "user", r.ask.user, "err", b.api.redact(err))
 		}
 	})
@@ -178,7 +181,7 @@ func (b *Bot) openForm(ctx context.Context, r routed, at time.Time) {
 	req := r.act.request(who, at)
 	req.Draft = true
 	state := formState{modalState: modalState{Depth: min(a.sight.above().Depth, maxModals)}, Channel: a.channel, Thread: a.thread, Key: newKey()}
-	form, err := b.cfg.Forms.Form(ctx, req)
+	form, err := b.makeForm(ctx, req)
 	if err != nil {
 		b.tell(ctx, a, b.settled(a, commands.Command{Name: "form"}, commands.Reply{}, err))
 		return
@@ -197,6 +200,25 @@ func (b *Bot) openForm(ctx context.Context, r routed, at time.Time) {
 		req.Draft = false
 		b.fillForm(ctx, a, place, "", req, state, func() bool { return true })
 	}
+}
+
+// makeForm makes a form. A panic is an error.
+func (b *Bot) makeForm(ctx context.Context, req commands.FormRequest) (form commands.Form, err error) {
+	err = unbroken(func() (err error) {
+		form, err = b.cfg.Forms.Form(ctx, req)
+		return err
+	})
+	return form, err
+}
+
+// unbroken makes an error of a panic.
+func unbroken(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicked{p, debug.Stack()}
+		}
+	}()
+	return f()
 }
 
 // insteadOfForm answers somebody before whom a form could not be opened.
@@ -236,7 +258,7 @@ func (b *Bot) changeForm(ctx context.Context, r routed, at time.Time) {
 	hash := ""
 	if r.act.kind == actChange {
 		req.Draft = true
-		form, err := b.cfg.Forms.Form(ctx, req)
+		form, err := b.makeForm(ctx, req)
 		if err != nil {
 			b.formFailed(ctx, a, place, err)
 			return
@@ -260,7 +282,7 @@ func (b *Bot) changeForm(ctx context.Context, r routed, at time.Time) {
 // fillForm reads what a form is about, and shows the whole of it, unless it is outdated by
 // then. What is sent meanwhile is read again: the draft has no plan to send.
 func (b *Bot) fillForm(ctx context.Context, a ask, place Screen, hash string, req commands.FormRequest, state formState, current func() bool) {
-	form, err := b.cfg.Forms.Form(ctx, req)
+	form, err := b.makeForm(ctx, req)
 	if err != nil {
 		b.formFailed(ctx, a, place, err)
 		return
@@ -323,7 +345,11 @@ func (b *Bot) checkApps(ctx context.Context, r routed, at time.Time) {
 		b.tell(ctx, a, b.unknown(ctx, a, err))
 		return
 	}
-	found, err := b.cfg.Forms.FindApps(ctx, commands.FoundRequest{By: who, Text: r.act.text, Now: at})
+	var found commands.Found
+	err = unbroken(func() (err error) {
+		found, err = b.cfg.Forms.FindApps(ctx, commands.FoundRequest{By: who, Text: r.act.text, Now: at})
+		return err
+	})
 	switch {
 	case err != nil:
 		b.tell(ctx, a, b.settled(a, commands.Command{Name: "status"}, commands.Reply{}, err))
