@@ -138,7 +138,11 @@ func (p Policy) LastUntil(reason Reason, now time.Time) time.Time {
 		longest = min(longest, longestWindow)
 	}
 	local := now.In(p.Nightly.Location())
-	return time.Date(local.Year(), local.Month(), local.Day()+longest+1, 0, 0, 0, 0, local.Location())
+	last := time.Date(local.Year(), local.Month(), local.Day()+longest+1, 0, 0, 0, 0, local.Location())
+	if last.Hour() > 12 { // clocks are put forward at that midnight: the date begins when they are
+		_, last = last.ZoneBounds()
+	}
+	return last
 }
 
 // DaysLeft is how many dates there are from the one of now to the last on which the

@@ -196,6 +196,13 @@ func TestLastUntil(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
 	}
+	// Where a date begins at 01:00, as clocks are put forward at midnight, the last one holds
+	// through its end nevertheless.
+	santiago := parse(t, "digest: { timezone: America/Santiago }\nwaivers: { longest: 10d }")
+	end := santiago.LastUntil(AcceptedRisk, time.Date(2026, 8, 26, 15, 0, 0, 0, time.UTC))
+	if got, want := UntilText(end, santiago.Nightly.Location()), "the end of Saturday, 5 September 2026, America/Santiago"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 	// The longest that a policy can allow is no longer than what waives at all.
 	p.Waivers.Longest = mostWaived * 24 * time.Hour
 	for hour := range 24 * 370 {
