@@ -16,9 +16,11 @@ const (
 	// driftLines is how many apps a message about drift names one by one; the others are
 	// counted there, and named in its thread.
 	driftLines = 10
-	// driftOwners is how many owners of the others are rung: a storm of two hundred apps is
-	// one event, and who reads the channel knows of it.
+	// driftOwners is how many owners of the others are rung in the message itself. Those
+	// beyond are in its thread, as the night rings nobody again for what was told.
 	driftOwners = 20
+	// driftMentions is how many of those one paragraph has.
+	driftMentions = 100
 )
 
 // DriftView is a bulletin as a message and what goes in its thread: which apps were ready
@@ -51,8 +53,12 @@ func DriftView(b audit.Bulletin, repeat bool) (parent Reply, thread []Reply) {
 	}
 	parent.Parts = append(parent.Parts, List{items})
 	if rest := drifts[len(listed):]; len(rest) > 0 {
-		parent.Parts = append(parent.Parts, Para{driftRest(rest, rung)})
+		text, owners := driftRest(rest, rung)
+		parent.Parts = append(parent.Parts, Para{text})
 		thread = driftThread(rest)
+		if len(owners) > 0 {
+			thread = append(thread, driftOthers(owners))
+		}
 	}
 	return with(parent, Note{Prose(driftNote(b))}), thread
 }
@@ -132,8 +138,9 @@ func fightInShort(f audit.Fight) Text {
 	return append(text, Prose(f.Advice)...)
 }
 
-// driftRest is how many more there are, by what fails, and whose.
-func driftRest(rest []audit.Drifted, rung map[string]bool) Text {
+// driftRest is how many more there are, by what fails, and whose. left are the owners who
+// are not named in it.
+func driftRest(rest []audit.Drifted, rung map[string]bool) (text Text, left []string) {
 	counts := map[string]int{}
 	var order []string
 	var owners []string
@@ -152,21 +159,39 @@ func driftRest(rest []audit.Drifted, rung map[string]bool) Text {
 	for i, what := range order {
 		order[i] = fmt.Sprintf("%s (%s)", what, grouped(counts[what]))
 	}
-	text := Line("And "+grouped(len(rest))+" more, named in the thread: ", plan.Join(order))
+	text = Line("And "+grouped(len(rest))+" more, named in the thread: ", plan.Join(order))
 	if len(owners) == 0 {
-		return append(text, Line(".")...)
+		return append(text, Line(".")...), nil
 	}
-	text = append(text, Line(". They are of ")...)
-	for i, owner := range owners[:min(len(owners), driftOwners)] {
+	named := min(len(owners), driftOwners)
+	text = append(append(text, Line(". They are of ")...), mentions(owners[:named])...)
+	left = owners[named:]
+	if len(left) > 0 {
+		text = append(text, Line(fmt.Sprintf(" and %d more owners, who are named in the thread", len(left)))...)
+	}
+	return append(text, Line(".")...), left
+}
+
+// mentions ring owners, one after the other.
+func mentions(owners []string) (text Text) {
+	for i, owner := range owners {
 		if i > 0 {
 			text = append(text, Line(", ")...)
 		}
 		text = append(text, mention(owner))
 	}
-	if more := len(owners) - driftOwners; more > 0 {
-		text = append(text, Line(fmt.Sprintf(" and %d more owners", more))...)
+	return text
+}
+
+// driftOthers rings the owners for whom the message has no room.
+func driftOthers(owners []string) Reply {
+	reply := Reply{Public: true, Summary: "The others whose apps were ready and are no longer"}
+	begin := "They are also of "
+	for some := range slices.Chunk(owners, driftMentions) {
+		reply.Parts = append(reply.Parts, Para{append(append(Line(begin), mentions(some)...), Line(".")...)})
+		begin = "And of "
 	}
-	return append(text, Line(".")...)
+	return reply
 }
 
 // driftThread names those that the message only counts.

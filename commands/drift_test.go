@@ -3,11 +3,13 @@ package commands_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/chat"
 	"example.com/zdd/commands"
 	"example.com/zdd/fleet"
 	"example.com/zdd/fleet/fleettest"
@@ -76,6 +78,46 @@ func TestDriftView(t *testing.T) {
 				t.Errorf("a repeat does not say so, or is private:\n%s", text)
 			}
 		})
+	}
+}
+
+// However many owners there are, each is rung once, and what rings them can be posted.
+func TestDriftRingsEachOwnerOnce(t *testing.T) {
+	for _, owners := range []int{1, 11, 30, 31, 200, 2000} {
+		b := audit.Bulletin{Channel: "C0OPS", At: seenAt(13, 34), Zone: "UTC", Every: time.Hour}
+		for i := range owners {
+			b.Drifts = append(b.Drifts, driftOf(fmt.Sprintf("app-%04d", i), fmt.Sprintf("U%08d", i), nil))
+		}
+		parent, thread := commands.DriftView(b, false)
+		rung := map[string]int{}
+		for _, reply := range append([]commands.Reply{parent}, thread...) {
+			for _, part := range reply.Parts {
+				var texts []commands.Text
+				switch p := part.(type) {
+				case commands.Para:
+					texts = append(texts, p.Text)
+				case commands.List:
+					for _, item := range p.Items {
+						texts = append(texts, item.Text)
+					}
+				}
+				for _, span := range slices.Concat(texts...) {
+					if span.Kind == commands.User {
+						rung[span.S]++
+					}
+				}
+			}
+			for _, m := range chat.Blocks(reply) {
+				if strings.Contains(fmt.Sprint(m.Blocks), "too long for Slack") {
+					t.Errorf("%d owners: %s is too long", owners, reply.Summary)
+				}
+			}
+		}
+		for i := range owners {
+			if got := rung[fmt.Sprintf("U%08d", i)]; got != 1 {
+				t.Fatalf("%d owners: number %d is rung %d times, want once", owners, i, got)
+			}
+		}
 	}
 }
 
