@@ -55,7 +55,7 @@ func helpAll(all []Command, via Via) Reply {
 	for _, c := range all {
 		items = append(items, Item{Text: Line(Code(spoken(via, c.Usage)), " — ", c.Summary)})
 	}
-	return Reply{
+	reply := Reply{
 		Summary: "I make every deploy of your Heroku apps a zero-downtime deploy. Try " + spoken(via, "status") + " and an app's name.",
 		Parts: []Part{
 			Heading{"zdd: zero-downtime deploys on Heroku"},
@@ -64,6 +64,10 @@ func helpAll(all []Command, via Via) Reply {
 			Note{Prose("Everywhere: an app can be its name, its UUID, its dashboard page or its herokuapp.com address; options are `key=value` or `--key value`. Mention me in a channel or thread, or write to me directly, with the same words.")},
 		},
 	}
+	if via != Terminal {
+		reply.Parts = append(reply.Parts, Buttons{[]Button{{Label: "Choose in a dialog…", Form: &FormCall{Name: FormStart}}}})
+	}
+	return reply
 }
 
 func helpOne(c Command, via Via) Reply {
