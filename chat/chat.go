@@ -431,9 +431,9 @@ func (b *Bot) Ready() (ok bool, why string) {
 	}
 	why = "no link to Slack is up"
 	for _, l := range b.links {
-		switch w := l.current.Load(); {
-		case w == nil || !w.greeted.Load():
-		case !w.fresh(b.patience(), time.Now()):
+		switch p := l.current.Load(); {
+		case p == nil || !p.greeted.Load():
+		case !p.fresh(b.patience(), time.Now()):
 			why = "Slack has been silent for too long"
 		default:
 			return true, ""

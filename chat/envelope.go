@@ -13,12 +13,12 @@ import (
 	"example.com/zdd/secret"
 )
 
-// envelope is one delivery on a link.
+// envelope is one delivery on a link. It is read here rather than by slack-go, which
+// knows a list of types and calls everything else a bad message.
 type envelope struct {
 	Type    string          `json:"type"`
 	ID      string          `json:"envelope_id"`
 	Payload json.RawMessage `json:"payload"`
-	Reason  string          `json:"reason"` // of a disconnect
 }
 
 // ask is a command line and all that is needed to answer it.

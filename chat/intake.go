@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/socketmode"
 
 	"example.com/zdd/commands"
 )
@@ -26,11 +27,10 @@ const (
 	outcomeMalformed = "malformed"
 )
 
-// receive takes one envelope, in the goroutine that reads the link, and there it is
-// acknowledged, unless something has to be stored before: handed to another goroutine, an
-// acknowledgement waits for whatever else that finds to do. It never waits for more than a
-// link that does not take what is written to it; the rest runs in goroutines of its own,
-// and those are bounded by the rooms.
+// receive takes one envelope off a link's event loop, which it never holds up. What only
+// reads is acknowledged here and now, unless something has to be stored before: handed to
+// another goroutine, an acknowledgement waits for whatever else that finds to do. The rest
+// runs in goroutines of its own, and those are bounded by the rooms.
 func (b *Bot) receive(ctx context.Context, l *link, env envelope, at time.Time) {
 	defer b.survive()
 	if env.Type == typeHello || env.Type == typeDisconnect {
@@ -140,11 +140,25 @@ func (b *Bot) count(env envelope, outcome string) {
 	b.metrics.envelopes.WithLabelValues(known(env.Type, typeSlash, typeInteract, typeEvents), outcome).Inc()
 }
 
-// ackNow acknowledges where Run waits for it.
+// handOver is how long the event loop waits for a place in a link's queue of
+// acknowledgements, which has one unless the link stands still: slack-go's sender takes them
+// out as fast as they are written.
+const handOver = 5 * time.Millisecond
+
+// ackNow acknowledges where Run waits for it, from the event loop: another goroutine would
+// begin only after whatever else there is to do. It never blocks the loop, which would cost
+// the link: what finds no place in the queue waits for one elsewhere.
 func (b *Bot) ackNow(l *link, env envelope, payload any, at time.Time) {
-	b.metrics.acking.Add(1)
-	defer b.metrics.acking.Add(-1)
-	b.ack(l, env, payload, at)
+	if env.ID == "" {
+		return
+	}
+	if b.ackWithin(l, env, payload, at, handOver) == nil {
+		return
+	}
+	b.spawn(func() {
+		defer b.metrics.acking.Add(-1)
+		b.ack(l, env, payload, at)
+	})
 }
 
 // turnAway answers while the bot stops. An event is left alone: Slack delivers it
@@ -321,24 +335,40 @@ func (b *Bot) written(ctx context.Context, env envelope, limit time.Duration, wr
 	return got.isNew, got.err
 }
 
-// ack writes an acknowledgement to the link that brought the envelope, or to another
-// one where that is gone: Slack's own clients do the same after a reconnect.
+// ack hands an acknowledgement to the link that brought the envelope, or to another
+// one where that is gone: Slack's own clients do the same after a reconnect. What is
+// handed over may still be lost with the link; nobody can know.
 func (b *Bot) ack(l *link, env envelope, payload any, at time.Time) {
 	if env.ID == "" {
 		return
 	}
+	if err := b.ackWithin(l, env, payload, at, b.cfg.Timing.Ack/2); err != nil { // leaves half for another link
+		b.log.Warn("an acknowledgement could not be sent, so slack tells the user that the command failed", "step", l.name, "ref", env.ID, "err", b.api.redact(err))
+	}
+}
+
+// ackWithin hands an acknowledgement to the first link that takes it, giving each so long.
+func (b *Bot) ackWithin(l *link, env envelope, payload any, at time.Time, limit time.Duration) error {
 	err := errors.New("no link is up")
 	for i, other := range append([]*link{l}, b.links...) {
-		w := other.current.Load()
-		if w == nil || !w.greeted.Load() || i > 0 && other == l {
+		client := other.client.Load()
+		if client == nil || i > 0 && other == l {
 			continue
 		}
-		if err = w.ack(env.ID, payload, b.cfg.Timing.Ack/2); err == nil { // leaves half for another link
+		if err = ackOn(client, env.ID, payload, limit); err == nil {
 			b.metrics.ack.Observe(time.Since(at).Seconds())
-			return
+			return nil
 		}
 	}
-	b.log.Warn("an acknowledgement could not be sent, so slack tells the user that the command failed", "step", l.name, "ref", env.ID, "err", b.api.redact(err))
+	return err
+}
+
+// ackOn queues an acknowledgement on a connection. The context is not that of the
+// program: what was accepted is acknowledged also while it stops.
+func ackOn(client *socketmode.Client, id string, payload any, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	return client.AckCtx(ctx, id, payload)
 }
 
 // answer runs a command line as the person who said it, and delivers what comes of it.

@@ -20,7 +20,7 @@ func TestAStalledMinuteLosesNothing(t *testing.T) {
 		for range 40 {
 			s.do("type requester #ops /zdd hold x")
 		}
-		for range 60 { // more than the rooms are
+		for range 60 { // more than the 50 slots of slack-go
 			s.do("type requester #ops /zdd status shop")
 		}
 		time.Sleep(40 * time.Second)

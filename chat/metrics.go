@@ -28,7 +28,7 @@ type metrics struct {
 // Links says how many of the bot's links to Slack are up, and how many it keeps.
 func (b *Bot) Links() (up, of int) {
 	for _, l := range b.links {
-		if w := l.current.Load(); w != nil && w.greeted.Load() && w.fresh(b.patience(), time.Now()) {
+		if p := l.current.Load(); p != nil && p.greeted.Load() && p.fresh(b.patience(), time.Now()) {
 			up++
 		}
 	}

@@ -3,141 +3,215 @@ package chat
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"sync"
+	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
 )
 
-const (
-	// maxFrame bounds a frame from Slack, in bytes: an envelope is some kilobytes, and a
-	// server's mistake must not take the memory.
-	maxFrame = 4 << 20
-	// maxAck is the size in bytes from which Slack silently drops an acknowledgement
-	// (slack-go, socket_mode_managed_conn.go).
-	maxAck = 20 << 10
-	// slowestPing bounds what is taken for a server's rhythm: after a sleep of the
-	// machine a ping may come hours late.
-	slowestPing = 2 * time.Minute
-)
-
-// wire is one Socket Mode connection. One goroutine reads it; whoever has something to
-// say writes, one after the other. It is spoken here rather than by slack-go, where three
-// goroutines, and what else they find to do, stand between an envelope and its
-// acknowledgement, and which shows neither pings nor the reason of a disconnect.
-type wire struct {
-	conn    *websocket.Conn
+// pulse is what can be told of one connection from what the server sent on it.
+// slack-go shows neither pings nor the reason of a disconnect, and gives up a
+// server that never pings; so the bytes are watched on their way to it.
+type pulse struct {
 	opened  time.Time
 	greeted atomic.Bool  // hello, or any envelope, was read
-	heard   atomic.Int64 // Unix ns of the last frame; 0: none
+	heard   atomic.Int64 // Unix ns of the last byte; 0: none
 	gap     atomic.Int64 // ns, the longest time between two pings so far, at most slowestPing; 0: unknown
-	pinged  time.Time    // when the last ping came; the reader's
-	writing sync.Mutex
+	opaque  atomic.Bool  // frames can't be read (a proxy's TLS, or no frames at all): only slack-go's own watchdog is left
+	reason  atomic.Pointer[string]
 }
 
-// open asks Slack for an address, which is good for one connection, and connects to it.
-func (b *Bot) open(ctx context.Context) (*wire, error) {
-	_, address, err := b.api.slack.StartSocketModeContext(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// Slack's own name as the origin, as slack-go says it.
-	conn, answer, err := b.cfg.dialer().DialContext(ctx, address, http.Header{"Origin": {"https://api.slack.com"}})
-	if answer != nil && err != nil {
-		return nil, fmt.Errorf("open a link: %w (HTTP %d)", err, answer.StatusCode)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open a link: %w", err)
-	}
-	w := &wire{conn: conn, opened: time.Now()}
-	conn.SetReadLimit(maxFrame)
-	conn.SetPingHandler(func(data string) error {
-		w.ping(time.Now())
-		return conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(b.cfg.Timing.Ack))
-	})
-	return w, nil
-}
-
-// dialer makes the WebSocket dialer of the links.
-func (c Config) dialer() *websocket.Dialer {
-	d := &websocket.Dialer{
-		HandshakeTimeout: c.Timing.HTTP,
-		WriteBufferSize:  32 << 10, // an acknowledgement in one frame: Slack does not join continuations (slack-go, socketmode.go)
-		TLSClientConfig:  &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.Roots, NextProtos: []string{"http/1.1"}},
-		NetDialContext:   c.Dial,
-	}
-	if c.Dial == nil {
-		d.Proxy = http.ProxyFromEnvironment
-		// TCP keep-alive finds a dead peer in about two minutes where there are no pings.
-		d.NetDialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext
-	}
-	return d
-}
-
-// ping notes a ping, which tells the server's rhythm.
-func (w *wire) ping(now time.Time) {
-	w.heard.Store(now.UnixNano())
-	if !w.pinged.IsZero() { // the first one follows the upgrade at once and tells no rhythm
-		w.gap.Store(max(w.gap.Load(), 1, int64(min(now.Sub(w.pinged), slowestPing))))
-	}
-	w.pinged = now
-}
-
-// read waits for a frame with something in it.
-func (w *wire) read() ([]byte, error) {
-	_, frame, err := w.conn.ReadMessage()
-	if err == nil {
-		w.heard.Store(time.Now().UnixNano())
-	}
-	return frame, err
-}
-
-// errTooLong is an acknowledgement that Slack would not take.
-var errTooLong = errors.New("the acknowledgement is too long")
-
-// ack writes an acknowledgement, in at most limit. It is on its way then, and may still be
-// lost with the connection; nobody can know. After a failure the connection is of no use
-// for writing, and is ended.
-func (w *wire) ack(id string, payload any, limit time.Duration) error {
-	raw, err := json.Marshal(struct {
-		ID      string `json:"envelope_id"`
-		Payload any    `json:"payload,omitempty"`
-	}{id, payload})
-	if err != nil {
-		return fmt.Errorf("encode an acknowledgement: %w", err)
-	}
-	if len(raw) >= maxAck {
-		return fmt.Errorf("%w: %d bytes", errTooLong, len(raw))
-	}
-	w.writing.Lock()
-	defer w.writing.Unlock()
-	_ = w.conn.SetWriteDeadline(time.Now().Add(limit)) // only noted, for the next line
-	if err := w.conn.WriteMessage(websocket.TextMessage, raw); err != nil {
-		w.end()
-		return fmt.Errorf("write an acknowledgement: %w", err)
-	}
-	return nil
-}
-
-// end closes the connection, which ends its reader.
-func (w *wire) end() { _ = w.conn.Close() } // what it says is that it is gone
+// slowestPing bounds what is taken for a server's rhythm: after a sleep of the
+// machine a ping may come hours late.
+const slowestPing = 2 * time.Minute
 
 // fresh says whether the connection can be believed alive: whether something came
 // within patience. No patience means that the server never pings and gives no sign
 // to miss.
-func (w *wire) fresh(patience time.Duration, now time.Time) bool {
-	return patience == 0 || now.Sub(w.lastHeard()) <= patience
+func (p *pulse) fresh(patience time.Duration, now time.Time) bool {
+	return patience == 0 || p.opaque.Load() || now.Sub(p.lastHeard()) <= patience
 }
 
-func (w *wire) lastHeard() time.Time {
-	if ns := w.heard.Load(); ns != 0 {
+func (p *pulse) lastHeard() time.Time {
+	if ns := p.heard.Load(); ns != 0 {
 		return time.Unix(0, ns)
 	}
-	return w.opened
+	return p.opened
+}
+
+// dialer makes the WebSocket dialer of one connection.
+func (c Config) dialer(p *pulse) *websocket.Dialer {
+	d := &websocket.Dialer{
+		HandshakeTimeout: c.Timing.HTTP,
+		WriteBufferSize:  32 << 10, // an acknowledgement in one frame: Slack does not join continuations (slack-go, socketmode.go)
+	}
+	dial := c.Dial
+	if dial == nil {
+		// TCP keep-alive finds a dead peer in about two minutes where there are no pings.
+		dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	}
+	if c.Dial == nil && proxied(c.APIURL) {
+		p.opaque.Store(true)
+		d.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.Roots}
+		d.Proxy = http.ProxyFromEnvironment
+		d.NetDialContext = dial
+		return d
+	}
+	d.NetDialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &tap{Conn: conn, scan: scanner{pulse: p}}, nil
+	}
+	d.NetDialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		secured := tls.Client(conn, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, RootCAs: c.Roots, NextProtos: []string{"http/1.1"}})
+		if err := secured.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return &tap{Conn: secured, scan: scanner{pulse: p}}, nil
+	}
+	return d
+}
+
+// proxied says whether the environment sends requests to that address through a
+// proxy. The links' own address is unknown until one is asked for, and is taken to
+// be treated alike.
+func proxied(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+	return err == nil && proxy != nil
+}
+
+// tap shows what is read from a connection to a scanner. It changes nothing.
+type tap struct {
+	net.Conn
+	scan scanner
+}
+
+func (t *tap) Read(b []byte) (int, error) {
+	n, err := t.Conn.Read(b)
+	if n > 0 {
+		t.scan.pulse.heard.Store(time.Now().UnixNano())
+		t.scan.feed(b[:n])
+	}
+	return n, err
+}
+
+// keptFrame bounds how much of a text frame is kept to be looked at, in bytes. A
+// disconnect takes about 200.
+const keptFrame = 1024
+
+// scanner reads the server's side of a WebSocket connection: the headers of the
+// HTTP answer, then frames (RFC 6455, section 5.2).
+type scanner struct {
+	pulse   *pulse
+	line    int // length of the HTTP header line so far
+	framed  bool
+	pinged  time.Time // when the last ping came
+	head    []byte    // of the frame so far
+	opcode  byte
+	left    uint64 // bytes of the frame's payload to come
+	payload []byte
+}
+
+const (
+	opText = 0x1
+	opPing = 0x9
+)
+
+func (s *scanner) feed(b []byte) {
+	for len(b) > 0 && !s.pulse.opaque.Load() {
+		switch {
+		case !s.framed:
+			b = s.header(b)
+		case s.left > 0:
+			n := int(min(uint64(len(b)), s.left))
+			s.payload = append(s.payload, b[:min(n, keptFrame-min(keptFrame, len(s.payload)))]...)
+			b, s.left = b[n:], s.left-uint64(n)
+			if s.left == 0 {
+				s.frame()
+			}
+		default:
+			s.head = append(s.head, b[0])
+			b = b[1:]
+			s.start()
+		}
+	}
+}
+
+// header skips the HTTP answer, whose end is an empty line.
+func (s *scanner) header(b []byte) []byte {
+	for i, c := range b {
+		switch c {
+		case '\r':
+		case '\n':
+			if s.line == 0 {
+				s.framed = true
+				return b[i+1:]
+			}
+			s.line = 0
+		default:
+			s.line++
+		}
+	}
+	return nil
+}
+
+// start reads the head of a frame once there is enough of it.
+func (s *scanner) start() {
+	if len(s.head) < 2 {
+		return
+	}
+	if s.head[0]&0x70 != 0 || s.head[1]&0x80 != 0 { // compressed or masked: not what was agreed on
+		s.pulse.opaque.Store(true)
+		return
+	}
+	length := uint64(s.head[1] & 0x7f)
+	switch {
+	case length == 126 && len(s.head) < 4, length == 127 && len(s.head) < 10:
+		return
+	case length == 126:
+		length = uint64(binary.BigEndian.Uint16(s.head[2:]))
+	case length == 127:
+		length = binary.BigEndian.Uint64(s.head[2:])
+	}
+	s.opcode, s.left, s.head, s.payload = s.head[0]&0x0f, length, s.head[:0], s.payload[:0]
+	if s.left == 0 {
+		s.frame()
+	}
+}
+
+// frame looks at a whole frame.
+func (s *scanner) frame() {
+	switch s.opcode {
+	case opPing:
+		now := time.Now()
+		if !s.pinged.IsZero() { // the first one follows the upgrade at once and tells no rhythm
+			s.pulse.gap.Store(max(s.pulse.gap.Load(), 1, int64(min(now.Sub(s.pinged), slowestPing))))
+		}
+		s.pinged = now
+	case opText:
+		var m struct{ Type, Reason string }
+		if json.Unmarshal(s.payload, &m) == nil && m.Type == "disconnect" {
+			s.pulse.reason.Store(&m.Reason)
+		}
+	}
 }

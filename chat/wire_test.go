@@ -7,7 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
+	"encoding/binary"
 	"io"
 	"log"
 	"math/big"
@@ -18,106 +18,64 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"example.com/zdd/secret"
 	"example.com/zdd/sim/play"
 	"example.com/zdd/sim/slack"
 )
 
-func TestTheRhythmOfPings(t *testing.T) {
-	begin := time.Now()
-	for _, c := range []struct {
-		name  string
-		pings []time.Duration // after the beginning
-		want  time.Duration
-	}{
-		{"none", nil, 0},
-		{"the first tells no rhythm", []time.Duration{9 * time.Second}, 0},
-		{"the longest gap", []time.Duration{0, 10 * time.Second, 35 * time.Second, 40 * time.Second}, 25 * time.Second},
-		{"the machine slept", []time.Duration{0, 10 * time.Second, 9 * time.Hour}, slowestPing},
-		{"at the same moment", []time.Duration{0, 0}, 1},
-	} {
-		w := &wire{opened: begin}
-		for _, after := range c.pings {
-			w.ping(begin.Add(after))
+const upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+
+// frame builds one frame of a server's.
+func frame(opcode byte, payload string) string {
+	head := []byte{0x80 | opcode}
+	switch n := len(payload); {
+	case n < 126:
+		head = append(head, byte(n))
+	case n < 1<<16:
+		head = binary.BigEndian.AppendUint16(append(head, 126), uint16(n))
+	default:
+		head = binary.BigEndian.AppendUint64(append(head, 127), uint64(n))
+	}
+	return string(head) + payload
+}
+
+func TestScannerReadsFramesHoweverTheyAreCut(t *testing.T) {
+	stream := upgrade + frame(opPing, "") + frame(opText, `{"type":"hello"}`) + frame(opText, strings.Repeat("x", 300)) +
+		frame(opText, strings.Repeat("y", 70_000)) + frame(opPing, "p") + frame(opText, `{"type":"disconnect","reason":"link_disabled"}`)
+	for _, size := range []int{1, 2, 3, 7, 125, 4096, len(stream)} {
+		p := &pulse{}
+		s := scanner{pulse: p}
+		for rest := stream; rest != ""; {
+			n := min(size, len(rest))
+			s.feed([]byte(rest[:n]))
+			rest = rest[n:]
 		}
-		if got := time.Duration(w.gap.Load()); got != c.want {
-			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		if p.opaque.Load() || p.gap.Load() == 0 || p.reason.Load() == nil || *p.reason.Load() != "link_disabled" {
+			t.Errorf("in pieces of %d: opaque %v, rhythm %v, reason %v", size, p.opaque.Load(), p.gap.Load(), p.reason.Load())
 		}
 	}
 }
 
-// wired is a connection to a server that does with it what serve does.
-func wired(t *testing.T, serve func(*websocket.Conn)) *wire {
-	t.Helper()
-	network := &play.Network{}
-	t.Cleanup(network.Serve("link.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := new(websocket.Upgrader).Upgrade(w, r, nil)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer conn.Close()
-		serve(conn)
-	})))
-	conn, _, err := Config{Dial: network.Dial, Timing: Timing{}.filled()}.dialer().DialContext(t.Context(), "ws://link.test/", nil)
-	if err != nil {
-		t.Fatal(err)
+func TestScannerGivesUpOnWhatItDoesNotKnow(t *testing.T) {
+	p := &pulse{}
+	s := scanner{pulse: p}
+	s.feed([]byte(upgrade + "\xc1\x05hello")) // a compressed frame
+	if !p.opaque.Load() {
+		t.Error("a compressed frame was read as if it were plain")
 	}
-	return &wire{conn: conn, opened: time.Now()}
 }
 
-func TestAcknowledgementsOnTheWire(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		heard := make(chan string, 1)
-		w := wired(t, func(conn *websocket.Conn) {
-			for {
-				_, frame, err := conn.ReadMessage()
-				if err != nil {
-					return
-				}
-				heard <- string(frame)
+func FuzzScanner(f *testing.F) {
+	f.Add([]byte(upgrade+frame(opPing, "x")), 3)
+	f.Fuzz(func(t *testing.T, stream []byte, size int) {
+		s := scanner{pulse: &pulse{}}
+		for size = max(size, 1); len(stream) > 0; {
+			n := min(size, len(stream))
+			s.feed(stream[:n])
+			stream = stream[n:]
+			if len(s.payload) > keptFrame || len(s.head) > 10 {
+				t.Fatalf("kept %d and %d bytes", len(s.payload), len(s.head))
 			}
-		})
-		defer w.end()
-		for _, c := range []struct {
-			payload any
-			want    string
-			err     error
-		}{
-			{nil, `{"envelope_id":"E1"}`, nil},
-			{map[string]string{"text": "no"}, `{"envelope_id":"E1","payload":{"text":"no"}}`, nil},
-			{strings.Repeat("x", maxAck), "", errTooLong}, // Slack would drop it silently
-			{nil, `{"envelope_id":"E1"}`, nil},            // and the connection is as good as before
-		} {
-			if err := w.ack("E1", c.payload, time.Second); !errors.Is(err, c.err) {
-				t.Fatalf("got %v, want %v", err, c.err)
-			}
-			if c.err != nil {
-				continue
-			}
-			if got := <-heard; got != c.want {
-				t.Errorf("got %s, want %s", got, c.want)
-			}
-		}
-	})
-}
-
-func TestALinkThatTakesNothingIsEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		over := make(chan struct{})
-		w := wired(t, func(*websocket.Conn) { <-over })
-		defer close(over)
-		begin := time.Now()
-		if err := w.ack("E1", nil, time.Second); err == nil {
-			t.Error("a server that does not read was believed to have heard")
-		}
-		if took := time.Since(begin); took != time.Second {
-			t.Errorf("took %s of the fake clock, want 1s", took)
-		}
-		if _, err := w.read(); err == nil {
-			t.Error("the connection is still read")
 		}
 	})
 }
