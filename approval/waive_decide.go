@@ -38,7 +38,7 @@ type waiverVoter struct {
 	mayUnread    *No
 	lapsed       string // why who asked may no longer, or the waiver is not what was asked for
 	lapsedUnread *No
-	looked       bool
+	looked       string // askedPrint of the waiver that was looked at; empty: none was
 }
 
 // look finds out what a vote depends on.
@@ -50,7 +50,9 @@ func (d *Waivers) look(ctx context.Context, v *waiverVoter, w policy.Waiver) (er
 	if v.lapsed, err = d.Proof(ctx, w); err == nil && v.lapsed == "" {
 		v.lapsed, v.lapsedUnread, err = d.desk.lapsed(ctx, v.policy, asked)
 	}
-	v.looked = err == nil
+	if err == nil {
+		v.looked = askedPrint(w)
+	}
 	return err
 }
 
@@ -78,7 +80,7 @@ func (v *waiverVoter) decide(w *policy.Waiver, now time.Time) (Change, *No) {
 	case v.lapsed != "":
 		change := v.void(w, now)
 		return change, no("%s. Nothing was waived. To ask for it anew: `/zdd %s`.", w.Why, waiveLine(*w))
-	case !v.looked: // it was not pending when it was looked at
+	case v.looked != askedPrint(*w): // it was not pending then, or somebody has altered its record since
 		return Change{}, again(nil, "I have not looked at `%s` again.", w.ID)
 	}
 	if refused := tooLong(v.policy, w.Reason, w.Until, now); refused != nil {

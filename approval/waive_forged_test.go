@@ -203,6 +203,38 @@ func TestWaiverChangedWhileItIsRead(t *testing.T) {
 	}
 }
 
+// TestWaiverAlteredUnderAClick: what is written into the database between the look and the
+// decision is not what the approver said yes to.
+func TestWaiverAlteredUnderAClick(t *testing.T) {
+	b := newCounter(t, strict)
+	w := b.waive()
+	swift := &swift{WaiverStore: b.store, alter: func() {
+		b.tamperWaiver("W-1", func(w *policy.Waiver) { w.Until = w.Until.AddDate(0, 0, 20) })
+	}}
+	desk := approval.NewWaivers(approval.WaiversConfig{Desk: b.desk(""), Store: swift, Checks: []string{"preboot"}})
+	if _, err := desk.Approve(t.Context(), "W-1", person("UYES")); err == nil || !strings.Contains(err.Error(), "I have not looked at `W-1` again") {
+		t.Errorf("got %v, want that it was not looked at", err)
+	}
+	if got := b.waiver("W-1"); got.State != policy.WaiverPending || !got.Until.After(w.Until) {
+		t.Errorf("got %s until %v, want it pending as it was altered", got.State, got.Until)
+	}
+	// Looked at again it is what nobody asked for.
+	if got, err := b.Approve(t.Context(), "W-1", person("UYES")); err == nil || got.State != policy.WaiverCancelled {
+		t.Errorf("got %s, %v, want it cancelled", got.State, err)
+	}
+}
+
+// swift is a store whose waiver is altered just before the transaction that decides on it.
+type swift struct {
+	approval.WaiverStore
+	alter func()
+}
+
+func (s *swift) Tx(ctx context.Context, do func(tx *sql.Tx) error) error {
+	s.alter()
+	return s.WaiverStore.Tx(ctx, do)
+}
+
 // stale is a store whose list was read before the last change.
 type stale struct {
 	approval.WaiverStore
