@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint demo conformance crash long bench fuzz ci
+.PHONY: help build test race lint demo pictures conformance crash long bench fuzz ci
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,11 +21,20 @@ lint: ## what .ci/run checks beside the tests
 	go -C tools mod tidy -diff
 	go tool -modfile=tools/go.mod staticcheck ./...
 
-demo: ## a fleet, a Slack and the bot on this machine, without credentials
+demo: ## a fleet, a Slack and the bot on this machine, in a browser, without credentials
 	go run ./cmd/bot demo
 
-conformance: ## hold the simulators against the real Heroku CLI and Bolt (needs node 20 and the npm registry)
+PICTURES ?= $(CURDIR)/pictures
+pictures: ## the demo's page at each step of the browser's stories, into PICTURES (pictures/), and the README's into docs/ (needs chromium)
+	mkdir -p $(PICTURES)
+	ZDD_PICTURES=$(PICTURES) go test -count=1 -timeout=20m -run='^TestBrowser$$' ./cmd/bot
+	cp $(PICTURES)/4-approval-light.png docs/demo-approval.png
+	cp $(PICTURES)/home-light.png docs/demo-home.png
+	cp $(PICTURES)/digest-fix-dark.png docs/demo-digest.png
+
+conformance: ## hold the simulators against the real Heroku CLI and Bolt, the blocks against Slack's types, the page against axe-core (needs node 20, the npm registry and chromium)
 	ZDD_CONFORMANCE=1 go test -count=1 ./conformance/...
+	ZDD_CONFORMANCE=1 go test -count=1 -timeout=20m -run='^Test(Browser|Scenarios)$$' ./cmd/bot
 
 KILLS ?= 200
 crash: ## kill the bot while people use it and nights come, KILLS (200) times in each of three set-ups, and count the harm

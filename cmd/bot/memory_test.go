@@ -53,15 +53,20 @@ func TestScenarios(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)
 	}
+	shapes := &blockShapes{blocks: map[string]string{}, views: map[string]string{}}
+	if packages := npmPackages(t); packages != "" {
+		t.Cleanup(func() { shapes.hold(t, packages) }) // after all that run beside each other
+	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			playInBubble(t, file)
+			playInBubble(t, file, func(s *simulation) { shapes.collect(filepath.Base(file), s.slack) })
 		})
 	}
 }
 
-func playInBubble(t *testing.T, file string) {
+// playInBubble plays a story, and calls look at its end, whatever it is.
+func playInBubble(t *testing.T, file string, look ...func(*simulation)) {
 	story, err := openStory(file)
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +80,11 @@ func playInBubble(t *testing.T, file string) {
 			t.Fatal(err)
 		}
 		defer noSecret(t, s)
+		defer func() {
+			for _, f := range look {
+				f(s)
+			}
+		}()
 		said := ""
 		if err := story.Run(t.Context(), s.world(sleep, func(line string) { said += line + "\n" })); err != nil {
 			t.Errorf("%v\n--- told so far:\n%s--- the bot's log:\n%s", err, said, s.botLog)

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// axeSource is axe-core, or "" where nobody asks for it: see npmPackages.
+func axeSource(t *testing.T) string {
+	t.Helper()
+	dir := npmPackages(t)
+	if dir == "" {
+		return ""
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// violation is what axe-core finds wrong: a rule, and the elements that break it.
+type violation struct {
+	ID, Impact, Help string
+	Nodes            []struct {
+		HTML           string `json:"html"`
+		FailureSummary string `json:"failureSummary"`
+	}
+}
+
+// audit holds what the page shows against the rules of axe-core. What it calls minor or
+// moderate is logged: some of that is a matter of taste.
+func (v *visitor) audit(view, colours string) {
+	v.Helper()
+	if v.axe == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(v.ctx, seenWithin)
+	defer cancel()
+	if loaded, err := eval[bool](ctx, `typeof axe === 'object'`); err != nil || !loaded {
+		if _, err := chromedp.Run(ctx, chromedp.Evaluate[chromedp.Void](v.axe+"; 0")); err != nil {
+			v.Fatalf("load axe-core: %v", err)
+		}
+	}
+	text, err := eval[string](ctx, `axe.run(document, { resultTypes: ['violations'] }).then((r) => JSON.stringify(r.violations))`)
+	var found []violation
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &found)
+	}
+	if err != nil {
+		v.Fatalf("axe-core: %v", err)
+	}
+	for _, f := range found {
+		var where strings.Builder
+		for _, n := range f.Nodes {
+			fmt.Fprintf(&where, "\n  %.300s\n  %s", n.HTML, strings.ReplaceAll(n.FailureSummary, "\n", "\n  "))
+		}
+		say := v.Logf
+		if f.Impact == "serious" || f.Impact == "critical" {
+			say = v.Errorf
+		}
+		say("%s in %s colours: %s, %s: %s%s", view, colours, f.Impact, f.ID, f.Help, &where)
+	}
+}

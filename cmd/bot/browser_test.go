@@ -1,0 +1,536 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"example.com/zdd/rollout"
+)
+
+const (
+	// seenWithin is how long something may take to appear on the page: nothing that people
+	// wait for there takes a second, on a machine that does nothing else.
+	seenWithin = 30 * time.Second
+	// browserStarts is how long a browser may take to start on a busy machine.
+	browserStarts = time.Minute
+	// still is how long a thing must stay where it is before it is clicked: nobody hits what
+	// moves, and what comes in above it moves it.
+	still = 60 * time.Millisecond
+	// pictureAfter is how long Chromium may take to draw everything in other colours.
+	pictureAfter = time.Second
+	// pageWidth and pageHeight are a small laptop's window.
+	pageWidth, pageHeight = 1280, 800
+)
+
+// chromium is a browser without a window.
+type chromium struct {
+	ctx context.Context // chromedp keeps a browser in one
+	axe string          // the source of axe-core; "": views are not audited
+}
+
+// startChromium starts the one browser of a test, for all of its stories.
+func startChromium(t *testing.T) *chromium {
+	t.Helper()
+	var path string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	switch {
+	case path == "" && os.Getenv("CI") == "true":
+		t.Fatal("chromium is needed in CI: apt-get install chromium fonts-noto-color-emoji")
+	case path == "":
+		t.Skip("Chromium or Chrome is needed to try the demo's page: apt-get install chromium")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WindowSize(pageWidth, pageHeight))
+	if os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // Chromium has none for root, and ends
+	}
+	all, end := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(end)
+	ctx, stop := chromedp.NewContext(all)
+	t.Cleanup(stop)
+	started := make(chan error, 1)
+	go func() { started <- chromedp.Do(ctx) }() // what starts it must not be given a deadline: it would end the browser too
+	select {
+	case err := <-started:
+		if err != nil {
+			t.Fatalf("%s does not start: %v", path, err)
+		}
+	case <-time.After(browserStarts):
+		t.Fatalf("%s did not start in %s", path, browserStarts)
+	}
+	return &chromium{ctx: ctx}
+}
+
+// visitor is a person at the demo's page. They find things as people do who can't see the
+// page: by their role and their name.
+type visitor struct {
+	*testing.T
+	*simulation
+	ctx     context.Context
+	axe     string
+	address string
+
+	mu     sync.Mutex
+	grumps []string // what the browser complained of
+}
+
+// visit opens the page of a demo of its own, in a window that knows nothing of others.
+func (c *chromium) visit(t *testing.T, timing rollout.Timing) *visitor {
+	t.Helper()
+	s, err := loopback()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.rollout = timing
+	t.Cleanup(func() {
+		s.close()
+		if err := os.RemoveAll(s.dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.start(context.WithoutCancel(t.Context())); err != nil { // until close: what a story left is looked at after it
+		t.Fatal(err)
+	}
+	address, stop, err := s.demoPage(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	ctx, closeTab := chromedp.NewContext(c.ctx, chromedp.WithNewBrowserContext())
+	t.Cleanup(closeTab)
+	if err := chromedp.Do(ctx); err != nil { // likewise without a deadline, which would close the window
+		t.Fatal(err)
+	}
+	v := &visitor{T: t, simulation: s, ctx: ctx, axe: c.axe, address: address}
+	v.do(chromedp.EmulateViewport(pageWidth, pageHeight))
+	go v.listen()
+	v.do(chromedp.Navigate(address))
+	v.sees("Three things to try")
+	t.Cleanup(func() {
+		if t.Failed() {
+			v.leaveEvidence()
+		}
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		for _, grump := range v.grumps {
+			t.Errorf("the browser complains: %s", grump)
+		}
+	})
+	return v
+}
+
+// listen notes what goes wrong in the page: exceptions, and what its policy keeps it from.
+func (v *visitor) listen() {
+	for m, err := range chromedp.Console(v.ctx) {
+		if err != nil {
+			return // the window is closed
+		}
+		if !m.IsException() && m.Type != "error" && m.Type != "assert" {
+			continue
+		}
+		v.mu.Lock()
+		v.grumps = append(v.grumps, m.Text+" "+m.URL)
+		v.mu.Unlock()
+	}
+}
+
+func (v *visitor) do(steps ...chromedp.Action[chromedp.Void]) {
+	v.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, seenWithin)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		v.Fatal(err)
+	}
+}
+
+// until tries something until it is so.
+func (v *visitor) until(what string, try func(ctx context.Context) (bool, error)) {
+	v.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, seenWithin)
+	defer cancel()
+	var why error
+	for {
+		ok, err := try(ctx)
+		if ok {
+			return
+		}
+		if ctx.Err() == nil {
+			why = err
+		}
+		select {
+		case <-ctx.Done():
+			v.Fatalf("%s: not within %s: %v", what, seenWithin, why)
+		case <-time.After(look):
+		}
+	}
+}
+
+// eval is the value of an expression in the page.
+func eval[T any](ctx context.Context, expression string) (T, error) {
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+}
+
+// text is all that the page shows, within the window or by scrolling.
+func (v *visitor) text(ctx context.Context) (string, error) {
+	return eval[string](ctx, `document.body.innerText`)
+}
+
+// sees waits for words on the page.
+func (v *visitor) sees(words ...string) {
+	v.Helper()
+	for _, w := range words {
+		v.until(fmt.Sprintf("the page shows %q", w), func(ctx context.Context) (bool, error) {
+			text, err := v.text(ctx)
+			return strings.Contains(text, w), err
+		})
+	}
+}
+
+// misses waits until words are on the page no more.
+func (v *visitor) misses(words string) {
+	v.Helper()
+	v.until(fmt.Sprintf("the page shows %q no more", words), func(ctx context.Context) (bool, error) {
+		text, err := v.text(ctx)
+		return err == nil && !strings.Contains(text, words), err
+	})
+}
+
+// thing is an element that the accessibility tree has: what a screen reader can reach.
+type thing struct {
+	name string
+	node cdp.BackendNodeID
+}
+
+// things are those of a role, in the page's order.
+func (v *visitor) things(ctx context.Context, role string) ([]thing, error) {
+	root, err := chromedp.Call(ctx, dom.GetDocument, dom.GetDocumentParams{Depth: new(int64(0))})
+	if err != nil {
+		return nil, err
+	}
+	tree, err := chromedp.Call(ctx, accessibility.QueryAXTree, accessibility.QueryAXTreeParams{BackendNodeID: root.Root.BackendNodeID, Role: role})
+	if err != nil {
+		return nil, err
+	}
+	var all []thing
+	for _, n := range tree.Nodes {
+		if !n.Ignored {
+			all = append(all, thing{said(n.Name), n.BackendDOMNodeID})
+		}
+	}
+	return all, nil
+}
+
+// find is the newest thing of a role whose name begins so. Where a dialog is open, Chromium
+// has nothing but the dialog in its tree.
+func (v *visitor) find(ctx context.Context, role, name string) (thing, error) {
+	all, err := v.things(ctx, role)
+	if err != nil {
+		return thing{}, err
+	}
+	var names []string
+	for _, it := range slices.Backward(all) {
+		if strings.HasPrefix(it.name, name) {
+			return it, nil
+		}
+		names = append(names, it.name)
+	}
+	return thing{}, fmt.Errorf("of role %s there are %q", role, names)
+}
+
+// spot is where an element can be clicked.
+type spot struct {
+	X, Y    float64
+	Off     bool
+	Blocker string
+}
+
+// toSpot scrolls an element into the window and says where a click hits it. What is drawn in
+// place of a radio button is its label.
+const toSpot = `function() {
+	const el = /^(radio|checkbox)$/.test(this.type) && this.labels?.length ? this.labels[0] : this;
+	const look = (block) => {
+		el.scrollIntoView({ block, inline: 'nearest', behavior: 'instant' });
+		const r = el.getBoundingClientRect();
+		const x = r.x + r.width / 2, y = r.y + r.height / 2;
+		const top = document.elementFromPoint(x, y);
+		const hit = top && (el === top || el.contains(top));
+		return { X: x, Y: y, Off: Boolean(this.disabled), Blocker: hit ? '' : top ? top.outerHTML.slice(0, 200) : 'nothing is drawn there' };
+	};
+	const near = look('nearest');
+	return near.Blocker ? look('center') : near;
+}`
+
+// clicks presses the mouse on what has that role and name, where it is seen.
+func (v *visitor) clicks(role, name string) {
+	v.Helper()
+	v.until(fmt.Sprintf("there is a %s %q to click", role, name), func(ctx context.Context) (bool, error) {
+		it, err := v.find(ctx, role, name)
+		if err != nil {
+			return false, err
+		}
+		before, _ := onNode[spot](ctx, it.node, toSpot)
+		time.Sleep(still)
+		at, err := onNode[spot](ctx, it.node, toSpot)
+		switch {
+		case err != nil:
+			return false, err // it was drawn anew meanwhile
+		case at != before:
+			return false, fmt.Errorf("it moves")
+		case at.Off:
+			return false, fmt.Errorf("it is disabled")
+		case at.Blocker != "":
+			return false, fmt.Errorf("it is covered by %s", at.Blocker)
+		}
+		return true, chromedp.Do(ctx, chromedp.MouseClickXY(at.X, at.Y))
+	})
+}
+
+// focused waits until what has that role and name has the focus.
+func (v *visitor) focused(role, name string) {
+	v.Helper()
+	v.until(fmt.Sprintf("the %s %q has the focus", role, name), func(ctx context.Context) (bool, error) {
+		r, n, err := v.focus(ctx)
+		if err == nil {
+			err = fmt.Errorf("the %s %q has it", r, n)
+		}
+		return r == role && strings.HasPrefix(n, name), err
+	})
+}
+
+// types sends a message, or a command, in the room that is open.
+func (v *visitor) types(line string) {
+	v.Helper()
+	v.clicks("textbox", "Message ")
+	v.writes(line + kb.Enter)
+}
+
+// atHeroku tells whether Heroku's own list has an app so.
+func (v *visitor) atHeroku(app string, words ...string) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		text, err := v.control(ctx, http.MethodPost, v.herokuURL+"/_control/do", "apps")
+		for line := range strings.Lines(text) {
+			has := strings.Fields(line)
+			if len(has) > 0 && has[0] == app {
+				return !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(has, w) }), fmt.Errorf("it is %s", line)
+			}
+		}
+		return false, err
+	}
+}
+
+// is holds what Heroku has against a line such as "shop web=2 preboot=on".
+func (v *visitor) is(line string) {
+	v.Helper()
+	words := strings.Fields(line)
+	ok, err := v.atHeroku(words[0], words[1:]...)(v.ctx)
+	if !ok {
+		v.Errorf("Heroku has %v, want %s", err, line)
+	}
+}
+
+// role and name of what has the focus; "" where nothing has it.
+func (v *visitor) focus(ctx context.Context) (role, name string, err error) {
+	object, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: "document.activeElement"})
+	if err != nil {
+		return "", "", err
+	}
+	tree, err := chromedp.Call(ctx, accessibility.GetPartialAXTree, accessibility.GetPartialAXTreeParams{ObjectID: object.Result.ObjectID, FetchRelatives: new(false)})
+	if err != nil || len(tree.Nodes) == 0 || tree.Nodes[0].Ignored {
+		return "", "", err
+	}
+	n := tree.Nodes[0]
+	return said(n.Role), said(n.Name), nil
+}
+
+// said is a value of the accessibility tree; "" where there is none.
+func said(v *accessibility.Value) (text string) {
+	if v != nil {
+		_ = json.Unmarshal(v.Value, &text) // roles and names are strings
+	}
+	return text
+}
+
+// tabs is how often a person may have to press Tab until they are where they want to be.
+const tabs = 150
+
+// reaches goes to what has that role and name by the Tab key, as people do who use no mouse.
+func (v *visitor) reaches(role, name string) {
+	v.Helper()
+	v.until(fmt.Sprintf("there is a %s %q", role, name), func(ctx context.Context) (bool, error) {
+		_, err := v.find(ctx, role, name)
+		return err == nil, err
+	})
+	var passed []string
+	for range tabs {
+		v.writes(kb.Tab)
+		r, n, err := v.focus(v.ctx)
+		if err != nil {
+			v.Fatal(err)
+		}
+		if r == role && strings.HasPrefix(n, name) {
+			return
+		}
+		passed = append(passed, r+" "+n)
+	}
+	v.Fatalf("the %s %q is not reached by Tab, but %q", role, name, passed)
+}
+
+// onNode calls a function in the page with an element as this.
+func onNode[T any](ctx context.Context, node cdp.BackendNodeID, function string) (T, error) {
+	var value T
+	object, err := chromedp.Call(ctx, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: node})
+	if err != nil {
+		return value, err
+	}
+	res, err := chromedp.Call(ctx, runtime.CallFunctionOn, runtime.CallFunctionOnParams{FunctionDeclaration: function, ObjectID: object.Object.ObjectID, ReturnByValue: new(true)})
+	switch {
+	case err != nil:
+		return value, err
+	case res.ExceptionDetails != nil:
+		return value, fmt.Errorf("%s", res.ExceptionDetails.Text)
+	case len(res.Result.Value) == 0:
+		return value, nil // undefined
+	}
+	return value, json.Unmarshal(res.Result.Value, &value)
+}
+
+// writes types text, as it comes from a keyboard, into whatever has the focus.
+func (v *visitor) writes(text string) {
+	v.Helper()
+	v.do(chromedp.KeyEvent(text, func(p *input.DispatchKeyEventParams) {
+		if p.Type == input.DispatchKeyEventTypeKeyDown {
+			p.Type = input.DispatchKeyEventTypeRawKeyDown // as keyboards do: a key whose way down was taken writes no letter
+		}
+	}))
+}
+
+// scheme has the page's colours be light or dark, as a system would.
+func (v *visitor) scheme(colours string) {
+	v.Helper()
+	_, err := chromedp.Call(v.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: colours}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+	if err != nil {
+		v.Fatal(err)
+	}
+}
+
+// view is a moment of a story that is worth looking at: pictures are taken of it where they
+// are asked for, and it is audited where there is axe-core.
+func (v *visitor) view(name string) {
+	v.Helper()
+	dir := os.Getenv("ZDD_PICTURES")
+	if dir == "" && v.axe == "" {
+		return
+	}
+	for _, colours := range []string{"light", "dark"} {
+		v.scheme(colours)
+		if dir != "" {
+			v.picture(filepath.Join(dir, name+"-"+colours+".png"))
+		}
+		v.audit(name, colours)
+	}
+	v.scheme("light")
+}
+
+// picture takes one of what the window shows.
+func (v *visitor) picture(file string) {
+	v.Helper()
+	time.Sleep(pictureAfter)
+	shot, err := chromedp.Run(v.ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		shot, err = inFewColours(shot)
+	}
+	if err == nil {
+		err = os.WriteFile(file, shot, 0o644)
+	}
+	if err != nil {
+		v.Fatal(err)
+	}
+}
+
+// inFewColours makes a picture of a page small: its 256 most frequent colours are nearly all
+// that it has, and the rest are shades at the edges of letters.
+func inFewColours(shot []byte) ([]byte, error) {
+	full, err := png.Decode(bytes.NewReader(shot))
+	if err != nil {
+		return nil, err
+	}
+	often := map[color.RGBA]int{}
+	area := full.Bounds()
+	for y := area.Min.Y; y < area.Max.Y; y++ {
+		for x := area.Min.X; x < area.Max.X; x++ {
+			often[color.RGBAModel.Convert(full.At(x, y)).(color.RGBA)]++
+		}
+	}
+	by := slices.SortedFunc(maps.Keys(often), func(a, b color.RGBA) int {
+		return cmp.Or(often[b]-often[a], cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)))
+	})
+	var palette color.Palette
+	for _, c := range by[:min(len(by), 256)] {
+		palette = append(palette, c)
+	}
+	nearest := map[color.RGBA]uint8{}
+	few := image.NewPaletted(area, palette)
+	for y := area.Min.Y; y < area.Max.Y; y++ {
+		for x := area.Min.X; x < area.Max.X; x++ {
+			c := color.RGBAModel.Convert(full.At(x, y)).(color.RGBA)
+			i, known := nearest[c]
+			if !known {
+				i = uint8(palette.Index(c))
+				nearest[c] = i
+			}
+			few.SetColorIndex(x, y, i)
+		}
+	}
+	var out bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, few)
+	return out.Bytes(), err
+}
+
+// leaveEvidence says what the page showed when the story failed.
+func (v *visitor) leaveEvidence() {
+	ctx, cancel := context.WithTimeout(v.ctx, seenWithin)
+	defer cancel()
+	if text, err := eval[string](ctx, `document.querySelector('.middle').innerText`); err == nil {
+		v.Logf("in the middle of the page:\n%s", text)
+	}
+	if seen := v.slack.Events(); len(seen) > 0 {
+		last := seen[len(seen)-1]
+		v.Logf("the last that appeared in Slack: %s by %s for %q in #%s: %s", last.Kind, last.By, last.To, last.ChannelName, last.Text)
+	}
+	if dir := os.Getenv("ZDD_PICTURES"); dir != "" {
+		if shot, err := chromedp.Run(ctx, chromedp.CaptureScreenshot()); err == nil {
+			_ = os.WriteFile(filepath.Join(dir, "failed-"+filepath.Base(v.Name())+".png"), shot, 0o644)
+		}
+	}
+}
