@@ -41,8 +41,8 @@ const (
 	// still is how long a thing must stay where it is before it is clicked: nobody hits what
 	// moves, and what comes in above it moves it.
 	still = 60 * time.Millisecond
-	// pictureAfter is how long Chromium may take to draw everything in other colours.
-	pictureAfter = time.Second
+	// drawnAfter is how long Chromium may take to draw everything in other colours.
+	drawnAfter = time.Second
 	// pageWidth and pageHeight are a small laptop's window.
 	pageWidth, pageHeight = 1280, 800
 )
@@ -442,6 +442,12 @@ func (v *visitor) scheme(colours string) {
 	if err != nil {
 		v.Fatal(err)
 	}
+	// Chromium works out the colours of what did not change otherwise when it gets to it; a
+	// property that everything inherits has it do so now.
+	if _, err := eval[int](v.ctx, `(document.documentElement.style.setProperty('--colours', '`+colours+`'), document.body.offsetHeight)`); err != nil {
+		v.Fatal(err)
+	}
+	time.Sleep(drawnAfter)
 }
 
 // view is a moment of a story that is worth looking at: pictures are taken of it where they
@@ -465,7 +471,6 @@ func (v *visitor) view(name string) {
 // picture takes one of what the window shows.
 func (v *visitor) picture(file string) {
 	v.Helper()
-	time.Sleep(pictureAfter)
 	shot, err := chromedp.Run(v.ctx, chromedp.CaptureScreenshot())
 	if err == nil {
 		shot, err = inFewColours(shot)
