@@ -53,20 +53,22 @@ func TestScenarios(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)
 	}
-	shapes := &blockShapes{blocks: map[string]string{}, views: map[string]string{}}
+	var look []func(*testing.T, *simulation)
 	if packages := npmPackages(t); packages != "" {
+		shapes := &blockShapes{blocks: map[string]string{}, views: map[string]string{}}
+		look = append(look, func(t *testing.T, s *simulation) { shapes.collect(filepath.Base(t.Name()), s.slack) })
 		t.Cleanup(func() { shapes.hold(t, packages) }) // after all that run beside each other
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			playInBubble(t, file, func(s *simulation) { shapes.collect(filepath.Base(file), s.slack) })
+			playInBubble(t, file, look...)
 		})
 	}
 }
 
 // playInBubble plays a story, and calls look at its end, whatever it is.
-func playInBubble(t *testing.T, file string, look ...func(*simulation)) {
+func playInBubble(t *testing.T, file string, look ...func(*testing.T, *simulation)) {
 	story, err := openStory(file)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +84,7 @@ func playInBubble(t *testing.T, file string, look ...func(*simulation)) {
 		defer noSecret(t, s)
 		defer func() {
 			for _, f := range look {
-				f(s)
+				f(t, s)
 			}
 		}()
 		said := ""
