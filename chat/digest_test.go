@@ -98,8 +98,11 @@ func playDigests(t *testing.T, opts slack.Options, d *desk, f func(*stage)) {
 				}
 				return parent, d.thread
 			},
-			Channels: func(audit.Digest) []string { return d.channels },
-			CSV:      func(context.Context, audit.Night, string) ([]byte, error) { return []byte(d.csv), nil },
+			Channels: func(audit.Digest) (all []string) {
+				m.set(func(*memory) { all = slices.Clone(d.channels) })
+				return all
+			},
+			CSV: func(context.Context, audit.Night, string) ([]byte, error) { return []byte(d.csv), nil },
 			Posted: func(_ context.Context, _ *sql.Tx, n audit.Night) error {
 				m.set(func(m *memory) { m.ledger = append(m.ledger, "posted "+n.ID) })
 				return nil
@@ -263,7 +266,7 @@ func TestADigestsFilesComeLater(t *testing.T) {
 						t.Errorf("without its files: the night is %s, posted %v, the ledger says %q", n.State, n.Posted, m.ledger)
 					}
 				})
-				d.channels = append(d.channels, "C0GENERAL") // named since then: it is told of the next one
+				s.memory.set(func(*memory) { d.channels = append(d.channels, "C0GENERAL") }) // named since then: it is told of the next one
 				time.Sleep(tt.away)
 				s.do("faults clear")
 				time.Sleep(10 * time.Minute)
