@@ -80,7 +80,7 @@ export function guide() {
     },
     {
       id: 'approve', title: 'Have it fixed, by two people',
-      text: pending ? `The request waits in #ops. ${firstName(decider.name)} decides: somebody else than who asked.` : ['Press “Fix it” below the answer and ask for it. Then be ', firstName(decider.name), ' and approve it in #ops.'],
+      text: pending ? `The request waits in #ops. ${firstName(decider.name)} decides: somebody else than who asked.` : ['Press “Fix it” below the answer: that asks for it. Then be ', firstName(decider.name), ' and approve it in #ops.'],
       label: pending ? `Be ${firstName(decider.name)} in #ops` : 'Ask for it',
       run: () => {
         if (pending) { goTo(ops.id); become(decider.name); return; }
