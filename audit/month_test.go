@@ -386,9 +386,9 @@ func (m *month) ring(ctx context.Context, p *program, j *jobs.Job) error {
 // which drift happens, and much that looks like it: deploys with preboot off, what we do
 // ourselves, a switch that is off for a moment, more dynos for a while. Each drift that
 // lasts is told once, within the interval in which all apps are looked at once, and nothing
-// else is. In short of 100 apps over two days; with ZDD_LONG=1 of 2,000 over a month.
+// else is. In short of 30 apps over two days; with ZDD_LONG=1 of 2,000 over a month.
 func TestMonth(t *testing.T) {
-	apps, days, seed := 100, 2, uint64(1)
+	apps, days, seed := 30, 2, uint64(1)
 	if os.Getenv("ZDD_LONG") != "" {
 		apps, days = 2000, 30
 	}

@@ -43,7 +43,7 @@ func blank() *memory {
 // holds each digest against the truth.
 func TestNights(t *testing.T) {
 	const nights = 40
-	fleets := uint64(20) // a few seconds
+	fleets := uint64(8) // a few seconds
 	if os.Getenv("ZDD_LONG") != "" {
 		fleets = 2000
 	}
