@@ -51,6 +51,20 @@ func at(numbers []time.Time, then time.Time) int {
 	return n
 }
 
+// count is how many pages were made.
+func (b *board) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.made
+}
+
+// numbers are those that were current, the person's own and everybody's, in order.
+func (b *board) numbers(user string) (own, common []time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.own[user]), slices.Clone(b.common)
+}
+
 func (b *board) Home(_ context.Context, req commands.HomeRequest) (commands.Home, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -223,11 +237,12 @@ func TestNoHomeIsAMinuteOld(t *testing.T) {
 				}
 				own, all := both(t, page.Text)
 				looks++
+				mine, common := b.numbers(id)
 				for _, n := range []struct {
 					what    string
 					shown   int
 					numbers []time.Time
-				}{{"own", own, b.own[id]}, {"common", all, b.common}} {
+				}{{"own", own, mine}, {"common", all, common}} {
 					if n.shown == len(n.numbers) {
 						continue
 					}
@@ -242,7 +257,7 @@ func TestNoHomeIsAMinuteOld(t *testing.T) {
 		if looks < 10_000 {
 			t.Errorf("only %d looks at pages", looks)
 		}
-		t.Logf("%d looks; the oldest thing seen had not been so for %s; %d pages made", looks, oldest, b.made)
+		t.Logf("%d looks; the oldest thing seen had not been so for %s; %d pages made", looks, oldest, b.count())
 		s.wantLog("slack wants fewer home tabs", 0)
 	})
 }
@@ -288,10 +303,10 @@ func TestHomesAreNotPublishedForNothing(t *testing.T) {
 		if n := s.counted("zdd_slack_home_lookers"); n != 0 {
 			t.Errorf("got %v people who look, want none", n)
 		}
-		made := b.made
+		made := b.count()
 		time.Sleep(time.Hour)
-		if b.made != made {
-			t.Errorf("%d pages were made for nobody", b.made-made)
+		if now := b.count(); now != made {
+			t.Errorf("%d pages were made for nobody", now-made)
 		}
 	})
 }
