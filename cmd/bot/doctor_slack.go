@@ -232,6 +232,11 @@ func (v *slackVisit) openLink(ctx context.Context, address string) (link slackLi
 	}
 	defer conn.Close()
 	deadline, _ := ctx.Deadline()
+	// What Slack says right after its hello comes before its pong: a link closed on the
+	// hello alone never hears that Socket Mode is switched off.
+	conn.SetPongHandler(func(string) error {
+		return conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), deadline)
+	})
 	for {
 		if err := conn.SetReadDeadline(deadline); err != nil {
 			return link, err
@@ -256,7 +261,7 @@ func (v *slackVisit) openLink(ctx context.Context, address string) (link slackLi
 		switch frame.Type {
 		case "hello":
 			link.App, link.Connections = frame.Info.App, frame.Connections
-			_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), deadline) // if it is lost, conn.Close ends the link
+			_ = conn.WriteControl(websocket.PingMessage, nil, deadline) // if it is lost, the deadline ends the wait
 			deadline = time.Now().Add(closePatience)
 		case "disconnect":
 			link.Reason = frame.Reason
