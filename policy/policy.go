@@ -25,6 +25,7 @@ type Policy struct {
 	Prices       Prices
 	Rollout      Rollout
 	Waivers      Waivers
+	Watch        Watching
 	Nightly      Nightly // the `digest` section; Digest is the method that hashes the policy
 	Heroku       Heroku
 
@@ -81,6 +82,7 @@ type Override struct {
 	Warmup          Warmup
 	Owner           string // Slack user or user group id
 	Channel         string // Slack channel id
+	Probe           Probe  // key by key, as all else
 }
 
 // Warmup is a person's word on whether an app warms itself up before it takes
@@ -174,6 +176,7 @@ func Default() Policy {
 		Limits:       Limits{WebDynos: 10, MonthlyIncrease: 1000_00},
 		Rollout:      Rollout{AffinitySoak: 10 * time.Minute, Settle: 6 * time.Minute, Pause: 2 * time.Minute},
 		Waivers:      Waivers{Longest: 90 * 24 * time.Hour, Approval: WaiverNeedsNone},
+		Watch:        Watching{Releases: WatchNone, Lasts: 10 * time.Minute, AtOnce: 10, PerSecond: 40},
 		Nightly:      Nightly{Schedule: "30 3 * * *", PostAt: "09:00", Timezone: "UTC", WatchEvery: 30 * time.Minute, Keep: 365 * 24 * time.Hour},
 		Heroku:       Heroku{Reserve: 500, Parallel: 16},
 	}
@@ -191,6 +194,7 @@ type Rules struct {
 	Prices          Prices
 	Limits          Limits
 	Rollout         Rollout
+	Probe           Probe  // whole: every key has its default
 	Policy          string // the digest of the policy that these rules come from
 
 	// Waivers are the app's, as whoever made the rules read them; For sets none. They are

@@ -53,6 +53,7 @@ func (p Policy) rules(app fleet.App, supposed string) Rules {
 		Prices:          p.Prices,
 		Limits:          p.Limits,
 		Rollout:         p.Rollout,
+		Probe:           DefaultProbe(),
 	}
 	for _, o := range p.Apps { // from wide to narrow
 		if !o.matches(app) && o.Match != supposed {
@@ -65,6 +66,7 @@ func (p Policy) rules(app fleet.App, supposed string) Rules {
 		r.JVMWarmup = cmp.Or(o.JVMWarmup, r.JVMWarmup)
 		r.Owner = cmp.Or(o.Owner, r.Owner)
 		r.Channel = cmp.Or(o.Channel, r.Channel)
+		r.Probe = r.Probe.with(o.Probe)
 		switch o.Warmup {
 		case Attested:
 			r.WarmupAttested, r.AttestedBy = true, o.Match

@@ -34,7 +34,7 @@ func allowed() map[string][]string {
 		"approval": {"plan", "policy", "ledger", "fleet", "secret"},
 		// policy: the wish is planned again by the rules of today before anything is done.
 		"rollout": {"plan", "fleet", "approval", "ledger", "policy"},
-		"watch":   {"fleet", "policy", "ledger"},
+		"watch":   {"fleet", "policy", "ledger", "jobs"},
 		// The interfaces that it implements are declared where they are used.
 		// fleet: what is kept of apps is kept by their ids.
 		// policy: what a waiver is is said there.
@@ -42,8 +42,8 @@ func allowed() map[string][]string {
 
 		// What people talk to. commands does not import heroku, chat does not
 		// import either of them: they meet in cmd/bot.
-		"commands": {"fleet", "policy", "plan", "audit", "approval", "ledger", "until"},
-		"chat":     {"commands", "secret", "fleet", "plan", "policy", "audit", "approval"},
+		"commands": {"fleet", "policy", "plan", "audit", "approval", "ledger", "until", "watch"},
+		"chat":     {"commands", "secret", "fleet", "plan", "policy", "audit", "approval", "watch"},
 	}
 }
 
