@@ -174,7 +174,8 @@ func (s *Server) interaction(kind string, p *Person) object {
 type control struct {
 	m       *message
 	v       *view
-	blocks  []any // those that the element is among
+	was     *viewVersion // of the view, where it is that one's; nil: it is there now
+	blocks  []any        // those that the element is among
 	blockID string
 	el      object
 	seq     int
@@ -213,11 +214,16 @@ func (s *Server) controls(p *Person, stale string) []control {
 			}
 		}
 	}
-	if v := s.homes[p.ID]; v != nil {
+	for _, v := range []*view{s.homes[p.ID], s.top(p.ID)} {
+		if v == nil {
+			continue
+		}
 		add(control{v: v, seq: v.seq}, v.blocks())
-	}
-	if v := s.top(p.ID); v != nil {
-		add(control{v: v, seq: v.seq}, v.blocks())
+		for i := range v.past {
+			if was := &v.past[i]; stale == "stale" {
+				add(control{v: v, was: was, seq: was.seq}, v.as(was).blocks())
+			}
+		}
 	}
 	slices.SortStableFunc(found, func(a, b control) int { return b.seq - a.seq })
 	return found
@@ -336,7 +342,7 @@ func (s *Server) shows(c control, on string) bool {
 	text := ""
 	switch {
 	case c.v != nil:
-		text = s.renderView(c.v)
+		text = s.renderView(c.v.as(c.was))
 	default:
 		text = s.renderMessage(c.m) + "\n" + strings.Join(s.renderBlocks(c.blocks), "\n")
 	}
@@ -356,7 +362,7 @@ func (s *Server) act(p *Person, c control, action object) string {
 	payload["actions"] = []object{action}
 	if c.v != nil {
 		payload["trigger_id"] = s.newTrigger(p.ID, c.v.id)
-		payload["view"] = s.viewJSON(c.v)
+		payload["view"] = s.viewJSON(c.v.as(c.was)) // as the person had it
 		payload["container"] = object{"type": "view", "view_id": c.v.id}
 	} else {
 		m := c.m

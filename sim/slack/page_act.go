@@ -12,14 +12,15 @@ import (
 // pageAct is what a person does on the page. Which fields count depends on the act:
 //
 //	type      channel, thread, text
-//	press     channel and ts, or view; block_id, action_id, values; of a view, its state
+//	press     channel, ts and seq, or view and hash; block_id, action_id, values; of a view, its state
 //	suggest   the same, and text: what was typed into the search
 //	submit    view, state
 //	close     view
 //	home      nothing
 //	shortcut  callback, channel, ts
 //
-// Values are those of the chosen options, a date as 2006-01-02, or what was typed; State
+// Seq and Hash say which version of a message or a view the person had before them; without
+// one, the newest that has the control is meant. Values are those of the chosen options, a date as 2006-01-02, or what was typed; State
 // is the same for each input of a view, by block id and action id.
 type pageAct struct {
 	Act      string                         `json:"act"`
@@ -27,7 +28,9 @@ type pageAct struct {
 	Thread   string                         `json:"thread"`
 	TS       string                         `json:"ts"`
 	Text     string                         `json:"text"`
+	Seq      int                            `json:"seq"`
 	View     string                         `json:"view"`
+	Hash     string                         `json:"hash"`
 	BlockID  string                         `json:"block_id"`
 	ActionID string                         `json:"action_id"`
 	Values   []string                       `json:"values"`
@@ -132,16 +135,31 @@ func (s *Server) actOnPage(p *Person, act pageAct) (string, error) {
 	return "", fmt.Errorf("nobody can %q", act.Act)
 }
 
-// controlAt finds the control that an act is about. One that was replaced a moment ago is
-// found too: a press can cross an update, as it does in Slack.
+// controlAt finds the control that an act is about, in the version that the person had. One
+// that was replaced a moment ago is found too: a press can cross an update, as it does in
+// Slack, and the same ids may be another button's now.
 func (s *Server) controlAt(p *Person, act pageAct) (control, error) {
+	var found []control
 	for _, c := range s.controls(p, "stale") {
-		here := c.v != nil && act.View != "" && c.v.id == act.View || c.m != nil && act.View == "" && c.m.ts == act.TS && c.m.channel == act.Channel
-		if here && c.blockID == act.BlockID && c.el["action_id"] == act.ActionID {
+		here, had := false, false
+		switch {
+		case c.v != nil:
+			here, had = c.v.id == act.View, c.v.as(c.was).hash == act.Hash
+		case act.View == "":
+			here, had = c.m.ts == act.TS && c.m.channel == act.Channel, c.seq == act.Seq
+		}
+		switch {
+		case !here || c.blockID != act.BlockID || c.el["action_id"] != act.ActionID:
+		case had:
 			return c, nil
+		default:
+			found = append(found, c)
 		}
 	}
-	return control{}, errGone
+	if len(found) == 0 {
+		return control{}, errGone
+	}
+	return found[0], nil
 }
 
 // chosen is what a person chose or entered in a control, as the app is told.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -265,6 +266,59 @@ func TestPressesOnAPage(t *testing.T) {
 		}
 		if got, said := d.bubble.act("requester", args{"act": "dance"}); got != 400 {
 			t.Errorf("an unknown act: got %d %v, want 400", got, said)
+		}
+	})
+}
+
+// A press that crosses an update is what the person pressed, even where the same ids are
+// another button's by now.
+func TestAPressThatCrossesAnUpdate(t *testing.T) {
+	atDesk(t, slack.Options{NoRateLimits: true}, func(d *desk) {
+		home := func(block, value string) args {
+			row := actions(button("Approve", "run:0", value))
+			row["block_id"] = block
+			return args{"type": "home", "blocks": []any{row}}
+		}
+		publish := func(block, value string) (id, hash any) {
+			view := d.call("views.publish", args{"user_id": "U0REQUESTER", "view": home(block, value)})["view"]
+			return dig(view, "id"), dig(view, "hash")
+		}
+		post := func(value string) []any { return home("row", value)["blocks"].([]any) }
+		id, first := publish("row", "approve T-1")
+		_, second := publish("row", "approve T-2")
+		publish("other", "approve T-3")
+		ts := d.call("chat.postMessage", args{"channel": "C0OPS", "text": "T-1", "blocks": post("approve T-1")})["ts"].(string)
+		r := d.read("/_control/page/requester", "")
+		seq := dig(r.one("snapshot"), "messages", 0, "seq")
+		r.stop()
+		d.call("chat.update", args{"channel": "C0OPS", "ts": ts, "text": "T-2", "blocks": post("approve T-2")})
+
+		for _, tt := range []struct {
+			name string
+			at   args
+			want string
+		}{
+			{"the first page", args{"view": id, "hash": first}, "approve T-1"},
+			{"the second page", args{"view": id, "hash": second}, "approve T-2"},
+			{"a page that nobody remembers", args{"view": id, "hash": "0.gone"}, "approve T-2"},
+			{"the first message", args{"channel": "C0OPS", "ts": ts, "seq": seq}, "approve T-1"},
+			{"a message of which no version is said", args{"channel": "C0OPS", "ts": ts}, "approve T-2"},
+		} {
+			press := args{"act": "press", "block_id": "row", "action_id": "run:0"}
+			maps.Copy(press, tt.at)
+			status, said := d.bubble.act("requester", press)
+			if got := d.lastAct(); status != 200 || got.ActionCallback.BlockActions[0].Value != tt.want {
+				t.Errorf("%s: got %d %v and %s, want %s", tt.name, status, said, got.ActionCallback.BlockActions[0].Value, tt.want)
+			}
+			if tt.at["hash"] == first && d.lastAct().View.Hash != first {
+				t.Errorf("%s: the app is shown the view %s, want the one that was pressed", tt.name, d.lastAct().View.Hash)
+			}
+		}
+		for i := range 8 {
+			publish("other", fmt.Sprint(i))
+		}
+		if status, said := d.bubble.act("requester", args{"act": "press", "view": id, "hash": first, "block_id": "row", "action_id": "run:0"}); status != 409 {
+			t.Errorf("a page of long ago: got %d %v, want 409", status, said)
 		}
 	})
 }

@@ -27,6 +27,28 @@ type view struct {
 	state    map[string]any    // block id → action id → value
 	errors   map[string]string // what the app said of the last submission, by block id
 	seq      int
+	past     []viewVersion // what it was before, the newest last
+}
+
+// pastViews bounds the versions that a view remembers: what is older is on no screen any more.
+const pastViews = 8
+
+// viewVersion is what a view was, until the app put something else in its place.
+type viewVersion struct {
+	body object
+	hash string
+	seq  int
+}
+
+// as is the view as it was in a version; nil: as it is.
+func (v *view) as(was *viewVersion) *view {
+	if was == nil {
+		return v
+	}
+	old := *v
+	old.body, old.hash, old.seq = was.body, was.hash, was.seq
+	old.state = stateOf(old.blocks(), v.state)
+	return &old
 }
 
 // readView reads and judges a view. Home says which kind is wanted.
@@ -209,6 +231,8 @@ func (s *Server) viewsUpdate(q *request) (object, error) {
 }
 
 func (s *Server) updateView(v *view, body object) {
+	v.past = append(v.past, viewVersion{body: v.body, hash: v.hash, seq: v.seq})
+	v.past = v.past[max(0, len(v.past)-pastViews):]
 	v.body, v.errors = body, nil
 	v.state = stateOf(v.blocks(), v.state)
 	s.rehash(v)
