@@ -41,6 +41,9 @@ func Compare(before Standing, r Reading, scan Scan) (Standing, []Turn) {
 	if !before.Gone.IsZero() {
 		before = returned(before)
 	}
+	if scan.Baseline && before.Night != scan.Night { // it was only looked at quietly
+		before = untold(before)
+	}
 	s := Standing{
 		App: app.ID, Name: app.Name, Team: app.Team, Stage: stageOf(app), Owner: r.Rules.Owner, Channel: r.Rules.Channel,
 		Verdict: r.Report.Verdict, Unread: r.Unread, ReadAt: at, Night: scan.Night,
@@ -270,7 +273,15 @@ func Left(before Standing, why string, at time.Time, scan Scan) Standing {
 // returned is a standing as it is compared with once its app is back: what was told as
 // gone is told anew, and what was known stays so.
 func returned(s Standing) Standing {
-	s.Gone, s.Failing, s.Fresh, s.Marks, s.Watch = time.Time{}, false, false, slices.Clone(s.Marks), Watch{}
+	s = untold(s)
+	s.Gone, s.Fresh, s.Watch = time.Time{}, false, Watch{}
+	return s
+}
+
+// untold is a standing as it is compared with where nobody was told how it is: what fails is
+// listed as on a first night.
+func untold(s Standing) Standing {
+	s.Failing, s.Marks = false, slices.Clone(s.Marks)
 	for i := range s.Marks {
 		s.Marks[i].Failing, s.Marks[i].Told = time.Time{}, ""
 	}

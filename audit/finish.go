@@ -128,11 +128,16 @@ func (u *scan) digest(ctx context.Context) error {
 			}
 		}
 		n.State, n.Coverage, n.Counts, n.Digest = Scanned, d.Coverage, d.Counts, &d
+		if n.Quiet {
+			n.State = Told // there is nobody to tell
+		}
 		return nil
 	}, func(ctx context.Context, tx *sql.Tx) error {
-		return u.cfg.Store.SaveNight(ctx, tx, n,
-			Work{Kind: WorkDigest, Key: n.ID, At: later(n.Post, n.Finished)},
-			Work{Kind: WorkStale, Key: n.ID, At: StaleAt(n)})
+		stale := Work{Kind: WorkStale, Key: n.ID, At: StaleAt(n)}
+		if n.Quiet {
+			return u.cfg.Store.SaveNight(ctx, tx, n, stale)
+		}
+		return u.cfg.Store.SaveNight(ctx, tx, n, Work{Kind: WorkDigest, Key: n.ID, At: later(n.Post, n.Finished)}, stale)
 	})
 	if err == nil {
 		u.log.InfoContext(ctx, "the fleet was scanned", "ref", n.ID)

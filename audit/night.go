@@ -22,7 +22,8 @@ type Night struct {
 	// Missed are the scheduled dates before this one for which nobody ran: this scan is
 	// the one that catches up for them. The oldest first, and at most the newest 31.
 	Missed   []string  `json:"missed,omitzero"`
-	Baseline bool      `json:"baseline,omitzero"` // the first ever: nothing to compare with, and nobody is mentioned
+	Baseline bool      `json:"baseline,omitzero"` // the first ever that is told, or quiet: nothing to compare with, and nobody is mentioned
+	Quiet    bool      `json:"quiet,omitzero"`    // no digest is posted: it is a first look, and the first night is told as if it had not been
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"` // of the scan
 	Posted   time.Time `json:"posted,omitzero"`   // of the digest, everywhere; zero also where there is no channel

@@ -244,6 +244,25 @@ func (n *Nightly) BeginNow(ctx context.Context) (Night, error) {
 	return Night{}, fmt.Errorf("begin a scan out of turn: %w: %d", errOutOfTurn, mostOutOfTurn)
 }
 
+// firstLook is what the id of a first look has behind its date: those that are asked for
+// out of turn begin with 2.
+const firstLook = "#0"
+
+// BeginQuiet begins a first look at the fleet now, of which nobody is told: there is
+// something to say of all apps then, and to watch, before the first night comes, which is told
+// as if it had not been. Where there is a night already it does nothing.
+func (n *Nightly) BeginQuiet(ctx context.Context) error {
+	nights, err := n.Store.Nights(ctx, time.Time{}, 1)
+	if err != nil || len(nights) > 0 {
+		return err
+	}
+	now := n.now()
+	night := n.night(n.Schedule.Date(now)+firstLook, now, now)
+	night.Post, night.Quiet = now, true
+	_, err = n.begin(ctx, &night)
+	return err
+}
+
 // StaleAt is when last, the newest night whose scan has ended, is so old that nobody may
 // rely on it: 26 hours after its end, or later by as much as the schedule lets more than a
 // day pass. Of a night whose scan has not ended, it is told from when it was due.

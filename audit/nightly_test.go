@@ -221,6 +221,35 @@ func TestNightlyOutOfTurn(t *testing.T) {
 	})
 }
 
+// TestNightlyQuiet looks at the fleet before the first night, once, and keeps no night from
+// coming.
+func TestNightlyQuiet(t *testing.T) {
+	inBubble(t, func(b *nightBench) {
+		b.until("2026-11-20 12:00")
+		n := b.nightly("30 3 * * *")
+		b.run(n)
+		for range 2 {
+			if err := n.BeginQuiet(b.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.heard("20 12:00:00 2026-11-20#0")
+		if night, err := b.store.Night(b.Context(), "2026-11-20#0"); err != nil || !night.Quiet || !night.OutOfTurn() {
+			t.Errorf("got %+v, %v, want a quiet one out of turn", night, err)
+		}
+		if night, err := n.BeginNow(b.Context()); err != nil || night.Quiet {
+			t.Errorf("got %+v, %v, want one that is told", night, err)
+		}
+		b.heard("20 12:00:00 2026-11-20#2")
+		b.until("2026-11-21 02:30")
+		b.heard("21 02:30:00 2026-11-21")
+		if err := n.BeginQuiet(b.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.heard()
+	})
+}
+
 // troubled is a database that is away for a while.
 type troubled struct {
 	audit.Calendar

@@ -124,11 +124,12 @@ func (s *Scanner) Scan(ctx context.Context, night string, job Job) error {
 	if u.apps, err = u.stand(ctx); err != nil {
 		return err
 	}
-	if u.since, err = u.before(ctx); err != nil {
+	quietly, err := u.before(ctx)
+	if err != nil {
 		return err
 	}
 	if n.Started.IsZero() {
-		u.n.Started, u.n.Baseline = s.now(), len(u.apps) == 0
+		u.n.Started, u.n.Baseline = s.now(), len(u.apps) == 0 || quietly
 		if err := u.save(ctx); err != nil {
 			return err
 		}
@@ -188,18 +189,21 @@ func (u *scan) stand(ctx context.Context) (map[fleet.ID]state, error) {
 	return apps, nil
 }
 
-// before is when the last of the other scans that ended began.
-func (u *scan) before(ctx context.Context) (began time.Time, err error) {
+// before finds out when the last of the other scans that ended began. quietly says that
+// there were some, and nobody was told of any.
+func (u *scan) before(ctx context.Context) (quietly bool, err error) {
 	nights, err := u.cfg.Store.Nights(ctx, time.Time{}, nightsBack)
 	if err != nil {
-		return time.Time{}, err
+		return false, err
 	}
+	ended, told := false, false
 	for _, n := range nights {
 		if n.ID != u.n.ID && !n.Finished.IsZero() {
-			began = later(began, n.Started)
+			u.since = later(u.since, n.Started)
+			ended, told = true, told || !n.Quiet
 		}
 	}
-	return began, nil
+	return ended && !told, nil
 }
 
 func (u *scan) run(ctx context.Context) error {

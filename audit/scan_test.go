@@ -91,13 +91,19 @@ func newDesk(t *testing.T, w *town) *desk {
 // night scans, and returns the digest.
 func (d *desk) night(slot time.Time) Digest {
 	d.Helper()
-	id := slot.Format(time.DateOnly)
 	post := time.Date(slot.Year(), slot.Month(), slot.Day(), 9, 0, 0, 0, time.UTC)
+	return d.scan(Night{ID: slot.Format(time.DateOnly), Slot: slot, Post: post, State: Scanning})
+}
+
+// scan scans for that night, and returns the digest.
+func (d *desk) scan(n Night) Digest {
+	d.Helper()
+	id := n.ID
 	d.waits = nil
-	if d.now.Before(slot) {
-		d.now = slot
+	if d.now.Before(n.Slot) {
+		d.now = n.Slot
 	}
-	if made, err := d.store.BeginNight(d.Context(), Night{ID: id, Slot: slot, Post: post, State: Scanning}); err != nil || !made {
+	if made, err := d.store.BeginNight(d.Context(), n); err != nil || !made {
 		d.Fatal(made, err)
 	}
 	scanner := NewScanner(ScanConfig{Store: d.store, Heroku: d.heroku, Policy: func() policy.Policy { return d.heroku.policy }, Now: func() time.Time { return d.now }})
@@ -504,6 +510,42 @@ func TestScanFirstLook(t *testing.T) {
 				t.Errorf("made meanwhile: got %+v, mention %t; want it new, and its owner mentioned", line, got.Groups[0].Mention)
 			}
 		})
+	}
+}
+
+// A first look tells nobody, and the first night is told as if it had not been: all that
+// fails is new. What passed then and fails now has regressed nevertheless, and what was mended
+// between the two is not told of.
+func TestScanQuietly(t *testing.T) {
+	w := hamlet(4)
+	named := func(name string) *house {
+		for _, h := range w.apps {
+			if h.name == name {
+				return h
+			}
+		}
+		t.Fatal(name)
+		return nil
+	}
+	named("app-03").on["preboot"] = true
+	d := newDesk(t, w)
+	look := slotOf(0).Add(-time.Hour)
+	quiet := d.scan(Night{ID: look.Format(time.DateOnly) + firstLook, Slot: look, Post: look, State: Scanning, Quiet: true})
+	if n := d.store.nights["2026-03-02#0"]; !quiet.Baseline || n.State != Told || !n.Posted.IsZero() || n.Counts.Ready != 1 || n.Counts.NotReady != 3 {
+		t.Errorf("the first look: %+v, %+v", n, quiet)
+	}
+	d.wantWork("stale:2026-03-02#0 at 3 05:30")
+
+	named("app-02").on["preboot"], named("app-03").on["preboot"] = true, false
+	d.store.work = nil
+	first := d.night(slotOf(0))
+	d.wantWork("digest:2026-03-02 at 2 09:00", "stale:2026-03-02 at 3 05:30")
+	if !first.Baseline || first.Changes != (Changes{New: 2, Regressed: 1}) || first.Groups[0].Mention || len(first.Trend) != 1 {
+		t.Errorf("the first night: %+v, want a baseline with 2 new and 1 regressed", first)
+	}
+	second := d.night(slotOf(1))
+	if second.Baseline || second.Changes != (Changes{Still: 3}) || len(second.Trend) != 2 {
+		t.Errorf("the second night: %+v, want all as before", second)
 	}
 }
 

@@ -53,6 +53,7 @@ func demoProgram(ctx context.Context, args []string, o outside) error {
 	defer os.RemoveAll(s.dir)
 	defer s.close()
 	tale.set(s)
+	s.look = *script == "" // a story tells of its own first night
 	if err := s.start(ctx); err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ type outside struct {
 	Rollout rollout.Timing                                                    // of rollouts; the zero value is production's, and only the demo shortens some
 	Queue   jobs.Timing                                                       // of the job queue; likewise, and only tests shorten any
 	Night   <-chan struct{}                                                   // begins a nightly scan out of turn; nil: never, and only the demo does
+	Look    bool                                                              // looks at the fleet once when it starts for the first time, and tells nobody; likewise
 	Chat    chat.Timing                                                       // of the talk with Slack; likewise
 	Scan    audit.ScanTiming                                                  // of the nightly scan; likewise
 	Watch   audit.WatchTiming                                                 // of the looks between the nights; likewise, and the demo shortens them

@@ -105,6 +105,11 @@ func serve(ctx context.Context, cfg config, o outside) error {
 				return err
 			}
 			defer engine.watches.Wake()
+			if o.Look {
+				if err := engine.nights.nightly.BeginQuiet(ctx); err != nil {
+					return err
+				}
+			}
 			if o.Started != nil {
 				defer o.Started()
 			}

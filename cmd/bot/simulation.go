@@ -33,6 +33,7 @@ type simulation struct {
 	policies            map[string]string // what the policy may become, by name
 	rollout             rollout.Timing
 	nights              chan struct{} // has the bot run a night now
+	look                bool          // the bot looks at the fleet when it starts
 	queue               jobs.Timing
 	watch               audit.WatchTiming
 	env                 map[string]string // wins over what the simulation sets
@@ -103,7 +104,7 @@ func (s *simulation) start(ctx context.Context) error {
 	s.mu.Unlock()
 	go func() {
 		defer close(bot.done)
-		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout, Queue: s.queue, Night: s.nights, Watch: s.watch})
+		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout, Queue: s.queue, Night: s.nights, Look: s.look, Watch: s.watch})
 	}()
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
