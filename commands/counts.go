@@ -132,11 +132,18 @@ func reasons(by map[string]int) string {
 	return plan.Join(said)
 }
 
-// took is how long a scan took, and was to take where that is another time.
+// tellExpected is how long a scan was to take at the least where that is worth a word: below
+// it nobody waits, and a second more or less says nothing.
+const tellExpected = 10 * time.Second
+
+// took is how long a scan took, and was to take where that is worth a word.
 func took(real, expected time.Duration, calls int) string {
 	text := "took " + spell(real)
+	if real < time.Second {
+		text = "took less than a second"
+	}
 	switch {
-	case expected == 0:
+	case expected < tellExpected:
 	case spell(real) == spell(expected):
 		text += " as expected"
 	default:

@@ -84,11 +84,11 @@ func (m *digestMessage) narrow() {
 func (m digestMessage) parent() Reply {
 	footer := Note{m.footer()}
 	if m.allWell() {
-		text := Line(Bold(day(m.Night)), ": "+allReady(m.Counts, m.whose())+" "+m.unchanged()+waivedToo(m.Counts)+".")
+		text := Line(Bold(m.day()), ": "+allReady(m.Counts, m.whose())+" "+m.unchanged()+waivedToo(m.Counts)+".")
 		return Reply{Summary: text.String(), Parts: append(m.copied(), Para{text}, footer)}
 	}
-	reply := Reply{Summary: day(m.Night) + ": " + readyOf(m.Counts) + m.inShort()}
-	reply.Parts = append(m.copied(), Heading{day(m.Night) + ": " + readyOf(m.Counts)})
+	reply := Reply{Summary: m.day() + ": " + readyOf(m.Counts) + m.inShort()}
+	reply.Parts = append(m.copied(), Heading{m.day() + ": " + readyOf(m.Counts)})
 	if doubts := doubts(m.Coverage, m.Missed); len(doubts) > 0 {
 		reply.Parts = append(reply.Parts, List{doubts})
 	}
@@ -106,6 +106,15 @@ func (m digestMessage) parent() Reply {
 		}
 	}
 	return with(reply, footer)
+}
+
+// day is the night in words. The first has no number: there is no other to tell it from.
+func (m digestMessage) day() string {
+	if m.Baseline {
+		date, _, _ := strings.Cut(m.Night, "#")
+		return day(date)
+	}
+	return day(m.Night)
 }
 
 // copied begins a message that was posted before, or may have been.
