@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"example.com/zdd/fleet"
 )
 
 // fewDrifts is how many drifts are told without waiting for more of them, and storm how
@@ -34,6 +36,34 @@ type Bulletin struct {
 	Zone    string        `json:"timezone"` // IANA name
 	Every   time.Duration `json:"every"`    // how long it takes to look at every app once
 	Drifts  []Drifted     `json:"drifts"`   // by name
+}
+
+// stillSo says whether what looks found of the app is still to be told, by how it stands
+// now: it is there, and one of the checks fails, or nothing was found out of it since. A
+// night may have read the app meanwhile, or a ticket made it ready.
+func (s *Standing) stillSo(d Drifted) bool {
+	return s.Gone.IsZero() && slices.ContainsFunc(d.Checks, func(check string) bool {
+		was, at := s.last(check)
+		waived := !s.mark(check).Waived.IsZero() && s.ReadAt.After(d.Found)
+		return !waived && (was == Fail || !at.After(d.Found))
+	})
+}
+
+// pend has a drift wait to be told. What waits of the same app is part of it, and it waits
+// no longer for that.
+func (s *Watching) pend(d Drifted) {
+	for _, waits := range s.Pending {
+		if waits.App == d.App {
+			d.Found = earlier(d.Found, waits.Found)
+		}
+	}
+	s.drop(d.App)
+	s.Pending = append(s.Pending, d)
+}
+
+// drop forgets what waits to be told of an app.
+func (s *Watching) drop(app fleet.ID) {
+	s.Pending = slices.DeleteFunc(slices.Clone(s.Pending), func(d Drifted) bool { return d.App == app })
 }
 
 // noticing is what decides when a bulletin is due.

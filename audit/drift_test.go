@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -510,7 +509,10 @@ func TestWatchRests(t *testing.T) {
 // for told.
 func TestWatchIsSwitchedOff(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	shelf := &restful{state: Watching{Pending: []Drifted{{Line: Line{App: "1", Name: "shop"}, Channel: "C0OPS", Found: now}}}}
+	shelf := &restful{state: Watching{Pending: []Drifted{driftOf("1", now), driftOf("2", now)}}, stands: map[fleet.ID]Standing{
+		"1": {App: "1", Marks: []Mark{{Check: "preboot", Required: true, Known: Fail, KnownAt: now}}},
+		"2": {App: "2", Marks: []Mark{{Check: "preboot", Required: true, Known: Pass, KnownAt: now.Add(time.Minute)}}}, // a night has found it well since
+	}}
 	w := NewWatcher(WatchConfig{
 		Store: shelf, Heroku: &watchedLife{}, Now: func() time.Time { return now },
 		Policy: func() policy.Policy {
@@ -531,10 +533,63 @@ func TestWatchIsSwitchedOff(t *testing.T) {
 	}
 }
 
+func driftOf(app fleet.ID, found time.Time) Drifted {
+	return Drifted{Line: Line{App: app, Name: "app-" + string(app), Checks: []string{"preboot"}}, Channel: "C0OPS", Found: found}
+}
+
+// TestStillSo: what is found and waits to be told is told if it is still so by then.
+func TestStillSo(t *testing.T) {
+	const ready, off = "standard-1x web=2 affinity preboot", "standard-1x web=2 affinity"
+	for name, tt := range map[string]struct {
+		then []string
+		want bool
+	}{
+		"nothing since":                  {nil, true},
+		"the night found it so":          {[]string{"02 03:30 night " + off}, true},
+		"and a look after it":            {[]string{"02 03:30 night " + off, "02 04:00 look " + off}, true},
+		"the night found it well":        {[]string{"02 03:30 night " + ready}, false},
+		"a look after the night did":     {[]string{"02 03:30 night " + off, "02 04:00 look " + ready}, false},
+		"a look did":                     {[]string{"01 15:00 look " + ready}, false},
+		"the night could not read it":    {[]string{"02 03:30 night standard-1x web=2 features=?"}, true},
+		"it was stopped":                 {[]string{"02 03:30 night standard-1x web=0"}, false},
+		"of two checks the other passes": {[]string{"02 03:30 night standard-1x web=1 affinity preboot"}, false},
+	} {
+		l := &watchedLife{}
+		for _, line := range append([]string{"01 03:30 night " + ready, "01 14:30 look " + off, "01 14:31 look " + off}, tt.then...) {
+			l.play(t, line)
+		}
+		found := time.Date(2026, 3, 1, 14, 31, 0, 0, time.UTC)
+		if got := l.standing.stillSo(driftOf(fleettest.ID, found)); got != tt.want {
+			t.Errorf("%s: got %v, want %v", name, got, tt.want)
+		}
+		l.standing.Gone = found
+		if l.standing.stillSo(driftOf(fleettest.ID, found)) {
+			t.Errorf("%s: it is to be told of an app that is gone", name)
+		}
+	}
+}
+
+// TestAnAppIsToldOfOnce, however often something was found of it before that.
+func TestAnAppIsToldOfOnce(t *testing.T) {
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	before := Watching{Pending: []Drifted{driftOf("1", noon), driftOf("2", noon)}}
+	after := before
+	again := driftOf("1", noon.Add(time.Minute))
+	again.Checks = []string{"preboot", "web-dynos"}
+	after.pend(again)
+	if got := after.Pending; len(got) != 2 || got[0].App != "2" || len(got[1].Checks) != 2 || !got[1].Found.Equal(noon) {
+		t.Errorf("got %+v, want each app once, with both checks, since noon", got)
+	}
+	if before.Pending[0].App != "1" || len(before.Pending) != 2 {
+		t.Errorf("what was before is now %+v", before.Pending)
+	}
+}
+
 // restful is a store with nights in which no app is to be looked at.
 type restful struct {
 	WatchStore
 	nights []Night
+	stands map[fleet.ID]Standing
 	state  Watching
 	made   []Bulletin
 }
@@ -549,6 +604,7 @@ func (r *restful) SaveWatching(_ context.Context, _ *sql.Tx, w Watching, made ..
 	r.state, r.made = w, append(r.made, made...)
 	return nil
 }
-func (r *restful) Standing(context.Context, fleet.ID) (Standing, bool, error) {
-	return Standing{}, false, errors.New("not asked for")
+func (r *restful) Standing(_ context.Context, app fleet.ID) (Standing, bool, error) {
+	s, found := r.stands[app]
+	return s, found, nil
 }

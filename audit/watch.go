@@ -348,24 +348,38 @@ func (t *watchTurn) save(ctx context.Context, next Watching, made []Bulletin, lo
 	return err
 }
 
-// tell makes the bulletins that are due, and says when the next one is; zero: none is to
-// come. busy says that there are apps to look at, so that more may be found.
+// tell makes the bulletins that are due, of what is still so, and says when the next one
+// is; zero: none is to come. busy says that there are apps to look at, so that more may be found.
 func (t *watchTurn) tell(ctx context.Context, busy bool) (next time.Time, err error) {
+	if len(t.state.Pending) == 0 {
+		return time.Time{}, nil
+	}
+	state := t.state
+	for _, d := range t.state.Pending {
+		s, found, err := t.cfg.Store.Standing(ctx, d.App)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if !found || !s.stillSo(d) {
+			state.drop(d.App)
+		}
+	}
+	over := len(t.state.Pending) - len(state.Pending)
 	plan, err := t.cfg.Store.LookPlan(ctx)
-	if err != nil || len(t.state.Pending) == 0 {
+	if err != nil {
 		return time.Time{}, err
 	}
-	state, made, next := t.state.bulletins(noticing{
+	state, made, next := state.bulletins(noticing{
 		now: t.now(), every: t.every, gather: t.timing.Gather, busy: busy,
 		zone: t.policy.Nightly.Timezone, round: t.Interval(plan.Apps, t.state.Calls),
 	})
-	if len(made) == 0 {
+	if len(made) == 0 && over == 0 {
 		return next, nil
 	}
 	if err := t.save(ctx, state, made); err != nil {
 		return time.Time{}, err
 	}
-	if t.cfg.Told != nil {
+	if t.cfg.Told != nil && len(made) > 0 {
 		t.cfg.Told()
 	}
 	return next, nil
@@ -436,7 +450,6 @@ func (t *watchTurn) next(begun time.Time, seen []concluded, calls int) Watching 
 
 // record writes down what a turn came to.
 func (t *watchTurn) record(ctx context.Context, tx *sql.Tx, next Watching, seen []concluded) error {
-	next.Pending = slices.Clone(next.Pending)
 	for _, c := range seen {
 		saved, err := t.cfg.Store.SaveLook(ctx, tx, c.Look)
 		if err != nil {
@@ -449,13 +462,13 @@ func (t *watchTurn) record(ctx context.Context, tx *sql.Tx, next Watching, seen 
 			return err
 		}
 		if c.Watch.Ready && c.Watch.ReadAt.Equal(c.At) { // it has come back before it was told of
-			next.Pending = slices.DeleteFunc(next.Pending, func(d Drifted) bool { return d.App == c.App })
+			next.drop(c.App)
 		}
 		if c.found {
 			next.Found++
 		}
 		if c.drifted != nil {
-			next.Pending = append(next.Pending, *c.drifted)
+			next.pend(*c.drifted)
 		}
 	}
 	return t.cfg.Store.SaveWatching(ctx, tx, next)
