@@ -40,12 +40,14 @@ const (
 // Watch is one watch, whole: what is stored, what is told, and what `--json` prints. Times
 // are of this machine's clock unless said otherwise, to the millisecond.
 type Watch struct {
-	ID      string   `json:"id"` // such as W-12; empty on a terminal
+	ID      string   `json:"id"` // such as D-12 (W-12 is a waiver); empty on a terminal
+	Rev     int64    `json:"-"`  // raised by each change that is stored; messages follow it
 	App     fleet.ID `json:"app"`
-	Name    string   `json:"name"`             // of the app, as it was when the watch began
-	By      string   `json:"by,omitzero"`      // Slack user id; empty: the policy asked, or a terminal
-	Channel string   `json:"channel,omitzero"` // where it was asked for, or where the app's reports go
-	Origin  string   `json:"-"`                // the delivery that asked; the same one makes no second watch
+	Name    string   `json:"name"`                // of the app, as it was when the watch began
+	By      string   `json:"by,omitzero"`         // Slack user id; empty: the policy asked, or a terminal
+	Channel string   `json:"channel,omitzero"`    // where it was asked for, or where the app's reports go
+	Origin  string   `json:"-"`                   // the delivery or the release that asked; the same one makes no second watch
+	StopBy  string   `json:"stopped_by,omitzero"` // Slack user id of who wanted it to end early; empty: nobody
 
 	URL   string       `json:"url"` // what is asked for, without the part that defeats caches
 	Probe policy.Probe `json:"probe"`
@@ -239,4 +241,5 @@ type Proof struct {
 	At      time.Time `json:"at"`
 	Failed  int       `json:"failed"`
 	Sent    int       `json:"sent"`
+	Proved  *Proof    `json:"proved,omitzero"` // the last one that proved a release, where this one did not; nil: none
 }
