@@ -27,6 +27,13 @@ var demoPolicy string
 
 const demoUsage = "demo [--terminal | --port N | --play FILE]"
 
+// demoHelp is what demo's flags do, and what can be typed at its prompt.
+const demoHelp = `  --terminal    the prompt alone: no page, no browser
+  --port N      the page's port on 127.0.0.1; without it, any that is free
+  --play FILE   tell a story, such as cmd/bot/testdata/scenarios/status.txt, and end
+
+There is a prompt beside the page, too. ` + promptHelp
+
 // demoProgram runs the bot against simulated services on loopback: no credentials,
 // and nothing leaves the machine. There is a page for a browser and a prompt beside it,
 // the prompt alone, or a story that is told.
@@ -69,7 +76,7 @@ func demoProgram(ctx context.Context, args []string, o outside) error {
 		defer stop()
 		show(address, o)
 	}
-	typed, err := prompt(ctx, s, o)
+	typed, err := prompt(ctx, &prompter{simulation: s, out: o.Stdout, person: "requester", paged: !*terminal}, o)
 	if err == nil && !typed && !*terminal {
 		<-ctx.Done() // nobody types, as in a container: the page is still there
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -83,4 +84,58 @@ func TestDemoInTheTerminalAlone(t *testing.T) {
 	if !strings.Contains(out.String(), "checkout web=2") || strings.Contains(out.String(), "http://") {
 		t.Errorf("got\n%s\nwant the apps, and no address", &out)
 	}
+}
+
+func TestDemoHelp(t *testing.T) {
+	for line, wants := range map[string][]string{
+		"demo --help": {"--play FILE", "--port N", "--terminal", "wait 30s", "as Ada"},
+		"--help":      {"bot without a word is bot serve"},
+	} {
+		var out bytes.Buffer
+		if code := run(t.Context(), strings.Fields(line), outside{Getenv: func(string) string { return "" }, Stdout: &out, Stderr: &out}); code != exitGood {
+			t.Errorf("%s: got status %d", line, code)
+		}
+		for _, want := range wants {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: got\n%s\nwant %q", line, &out, want)
+			}
+		}
+	}
+}
+
+// The demo's bot looks at the fleet when it starts and tells nobody, so that a drift is told,
+// to who owns the app, before the first night; which is told as the first.
+func TestDemoDriftBeforeTheFirstNight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemory(t)
+		defer s.close()
+		s.policy, s.look, s.watch, s.nights = demoPolicy, true, demoWatch(), make(chan struct{}, 1)
+		if err := s.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		p := &prompter{simulation: s, out: &out, person: "requester"}
+		obey := func(line string) string {
+			out.Reset()
+			p.obey(t.Context(), line)
+			return out.String()
+		}
+		time.Sleep(time.Minute)
+		if got := obey("/zdd status"); !strings.HasPrefix(got, "── zdd, only requester sees ──\nThe fleet: 9 of 26 apps ready\n") {
+			t.Fatalf("got\n%s\nwant the fleet as the first look found it, and nothing told before", got)
+		}
+		obey("heroku set checkout preboot=off")
+		if got := obey("watch"); !strings.Contains(got, "── zdd, #ops ──\ncheckout was ready and is no longer: preboot.\n❌ fail · @requester:") {
+			t.Fatalf("got\n%s\nwant the drift told to its owner", got)
+		}
+		got := obey("night")
+		for _, want := range []string{": 8 of 26 apps ready\n", "This is the first scan", "checkout    regressed: Preboot", "shop        new: Session affinity, Web dynos, Preboot"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("the first night: got\n%s\nwant %q", got, want)
+			}
+		}
+		if strings.Contains(got, ", scan ") {
+			t.Errorf("the first night has a number:\n%s", got)
+		}
+	})
 }

@@ -85,20 +85,21 @@ type program struct {
 	Name    string
 	Usage   string
 	Summary string
+	More    string // what its --help says beyond that; may be empty
 	Run     func(ctx context.Context, args []string, o outside) error
 }
 
 // programs are all of them, in the order of help. The first is what a bare "bot" runs.
 func programs() []program {
 	return []program{
-		{"serve", "serve", "connect to Slack and answer; what Procfile runs", serveProgram},
-		{"demo", demoUsage, "try it in a browser: a simulated Slack and Heroku, no credentials, nothing leaves this machine; --terminal: without the browser", demoProgram},
-		{"status", "status APP [--json]", "say whether an app's deploys are zero-downtime; needs only HEROKU_API_KEY", statusProgram},
-		{"report", reportUsage, "read the whole fleet now and say which apps are ready; needs only HEROKU_API_KEY", reportProgram},
-		{"history", "history [APP]", "who did what, from the ledger, and when an app's checks turned, newest first", historyProgram},
-		{"ledger", "ledger verify|export", "prove that the record of who did what is whole, or write it out", ledgerProgram},
-		{"doctor", "doctor [--json]", "check tokens, scopes, clock, database, policy and channels, and say how to mend each", doctorProgram},
-		{"version", "version", "print the version", versionProgram},
+		{"serve", "serve", "connect to Slack and answer; what Procfile runs, and bot without a word", "", serveProgram},
+		{"demo", demoUsage, "try it in a browser: a simulated Slack and Heroku, no credentials, nothing leaves this machine; --terminal: without the browser", demoHelp, demoProgram},
+		{"status", "status APP [--json]", "say whether an app's deploys are zero-downtime; needs only HEROKU_API_KEY", "", statusProgram},
+		{"report", reportUsage, "read the whole fleet now and say which apps are ready; needs only HEROKU_API_KEY", "", reportProgram},
+		{"history", "history [APP]", "who did what, from the ledger, and when an app's checks turned, newest first", "", historyProgram},
+		{"ledger", "ledger verify|export", "prove that the record of who did what is whole, or write it out", "", ledgerProgram},
+		{"doctor", "doctor [--json]", "check tokens, scopes, clock, database, policy and channels, and say how to mend each", "", doctorProgram},
+		{"version", "version", "print the version", "", versionProgram},
 	}
 }
 
@@ -122,6 +123,9 @@ func run(ctx context.Context, args []string, o outside) int {
 		}
 		if len(args) > 0 && (args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
 			fmt.Fprintf(o.Stdout, "bot %s\n\n  %s\n", p.Usage, p.Summary)
+			if p.More != "" {
+				fmt.Fprintln(o.Stdout, "\n"+p.More)
+			}
 			return exitGood
 		}
 		return report(p.Run(ctx, args, o), o)
@@ -155,7 +159,7 @@ func printUsage(w io.Writer, all []program) {
 		}
 		fmt.Fprintf(w, "  bot %-22s %s\n", p.Usage, p.Summary)
 	}
-	fmt.Fprintln(w, "\nExit codes: 0 good, 1 error, 2 usage, 3 findings, 4 could not tell.\nThe environment is described in docs/configuration.md; the policy file in zdd.example.yml.")
+	fmt.Fprintln(w, "\nbot without a word is bot serve. bot PROGRAM --help says more of one, as bot demo --help does.\nExit codes: 0 good, 1 error, 2 usage, 3 findings, 4 could not tell.\nThe environment is described in docs/configuration.md; the policy file in zdd.example.yml.")
 }
 
 func usage(p string) error { return &exit{exitUsage, "usage: bot " + p} }

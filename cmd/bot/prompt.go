@@ -15,6 +15,7 @@ import (
 	"github.com/peterh/liner"
 
 	"example.com/zdd/commands"
+	simslack "example.com/zdd/sim/slack"
 )
 
 const (
@@ -29,17 +30,24 @@ const (
 	// driftWithin is the same for what is found between the nights: two looks at each app, one
 	// of which may just be over, and the message.
 	driftWithin = 2*demoWatchEvery + 20*time.Second
+	// waitWithin is how long `wait` waits unless it is told, and waitMost the longest that it
+	// can be told: nobody means to wait longer at a prompt that hears nothing meanwhile.
+	waitWithin = time.Minute
+	waitMost   = time.Hour
 )
 
 const promptHelp = `Type as a person in Slack types:
   /zdd status shop            a slash command (the answer is for you alone)
   @zdd status shop            a mention in the channel
   click Share to channel      press a button of the newest message that has it
-  as approver                 be somebody else: requester, approver, approver2, guest, stranger
+  as Ada                      be somebody else: Robin asks, Ada asks and approves, Alan approves,
+                              Gil is a guest, Sam is of another workspace
+What comes while you type nothing is on the page or, with --terminal, shown before your next line is obeyed:
+  wait, wait 30s              wait until something comes, for a minute at most, or for as long as you say
 Let the night come:
   night                       the bot reads the whole fleet and posts its digest in #ops, now
   watch                       what it says between the nights of apps that were ready: spoil one first
-                              (after a night: heroku set checkout preboot=off)
+                              (heroku set checkout preboot=off)
 Look behind the curtain:
   apps                        the simulated Heroku's own list of its apps
   heroku COMMAND              command it: heroku set shop web=2 · heroku fault GET /apps/shop/features 503html · heroku help
@@ -53,6 +61,7 @@ type seen struct {
 	Kind        string `json:"kind"`
 	ChannelName string `json:"channel_name"`
 	To          string `json:"to"`
+	TS          string `json:"ts"`
 	By          string `json:"by"`
 	Text        string `json:"text"`
 	ThreadTS    string `json:"thread_ts"`
@@ -62,8 +71,9 @@ type seen struct {
 type prompter struct {
 	*simulation
 	out    io.Writer
-	person string
-	shown  int // the last event that was looked at
+	person string // whom scripts call so
+	shown  int    // the last event that was looked at
+	paged  bool   // a page shows what happens while nobody types
 }
 
 // lineReader is a prompt: a terminal's, or a plain one for scripts and tests.
@@ -73,8 +83,7 @@ type lineReader interface {
 }
 
 // prompt obeys what is typed until it ends. Typed tells whether anything was.
-func prompt(ctx context.Context, s *simulation, o outside) (typed bool, err error) {
-	p := &prompter{simulation: s, out: o.Stdout, person: "requester"}
+func prompt(ctx context.Context, p *prompter, o outside) (typed bool, err error) {
 	fmt.Fprint(o.Stdout, "Try:  /zdd status shop   ·   apps   ·   /zdd enable shop   ·   night   ·   help   ·   quit\n(Waits of ten minutes take ten seconds here; in production they take ten minutes.)\n\n")
 	var lines lineReader = &plainLines{scanner: bufio.NewScanner(o.Stdin)}
 	if o.Prompt {
@@ -88,7 +97,7 @@ func prompt(ctx context.Context, s *simulation, o outside) (typed bool, err erro
 	for {
 		answered := make(chan answer, 1)
 		go func() { // reading a terminal can't be interrupted; the process ends soon after
-			line, err := lines.ReadLine(p.person + "> ")
+			line, err := lines.ReadLine(p.called() + "> ")
 			answered <- answer{line, err}
 		}()
 		select {
@@ -115,8 +124,12 @@ func prompt(ctx context.Context, s *simulation, o outside) (typed bool, err erro
 func (p *prompter) obey(ctx context.Context, line string) (quit bool) {
 	verb, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)
+	verb = strings.ToLower(verb)
 	var err error
-	switch strings.ToLower(verb) {
+	if !slices.Contains([]string{"", "quit", "exit", "wait", "watch"}, verb) { // the last two show it themselves
+		p.meanwhile(ctx)
+	}
+	switch verb {
 	case "":
 	case "quit", "exit":
 		return true
@@ -128,8 +141,10 @@ func (p *prompter) obey(ctx context.Context, line string) (quit bool) {
 		err = p.night(ctx)
 	case "watch":
 		err = p.drift(ctx)
+	case "wait":
+		err = p.wait(ctx, rest)
 	case "as":
-		err = p.become(ctx, rest)
+		err = p.become(rest)
 	case "apps":
 		err = p.print(ctx, http.MethodPost, p.herokuURL+"/_control/do", "apps")
 	case "heroku":
@@ -150,12 +165,37 @@ func (p *prompter) obey(ctx context.Context, line string) (quit bool) {
 	return false
 }
 
-func (p *prompter) become(ctx context.Context, name string) error {
-	if _, err := p.control(ctx, http.MethodGet, p.slackURL+"/_control/see/"+name, ""); err != nil {
-		return fmt.Errorf("nobody here is called %q: there are requester, approver, approver2, guest and stranger", name)
+// become makes the person at the prompt somebody else, by a name that scripts, the page or
+// Slack has for them.
+func (p *prompter) become(name string) error {
+	name = strings.TrimPrefix(name, "@")
+	var known []string
+	for _, one := range simslack.DefaultWorkspace().People {
+		if one.Bot || one.Deleted {
+			continue
+		}
+		first, _, _ := strings.Cut(one.RealName, " ")
+		for _, called := range []string{one.Name, one.ID, one.RealName, first} {
+			if strings.EqualFold(called, name) {
+				p.person = one.Name
+				fmt.Fprintf(p.out, "(you are %s now, whom scripts call %s)\n", one.RealName, one.Name)
+				return nil
+			}
+		}
+		known = append(known, first+" ("+one.Name+")")
 	}
-	p.person = name
-	return nil
+	return fmt.Errorf("nobody here is called %q: there are %s", name, strings.Join(known, ", "))
+}
+
+// called is what the person at the prompt is called on the page.
+func (p *prompter) called() string {
+	for _, one := range simslack.DefaultWorkspace().People {
+		if one.Name == p.person {
+			first, _, _ := strings.Cut(one.RealName, " ")
+			return first
+		}
+	}
+	return p.person
 }
 
 // channelOf is a channel that the person is in: guests and strangers are not everywhere.
@@ -179,66 +219,102 @@ func (p *prompter) print(ctx context.Context, method, url, body string) error {
 
 // say does something in the simulated Slack and shows what people see of it.
 func (p *prompter) say(ctx context.Context, line string) error {
-	if err := p.skip(ctx); err != nil {
-		return err
-	}
 	if _, err := p.control(ctx, http.MethodPost, p.slackURL+"/_control/do", line); err != nil {
 		return err
 	}
-	return p.watch(ctx, answerWithin, answerQuiet)
+	return p.hear(ctx, hearing{within: answerWithin, quiet: answerQuiet, nothing: "no answer came"})
 }
 
 // night has the bot scan the fleet and post its digest now, as it does each night.
 func (p *prompter) night(ctx context.Context) error {
-	if err := p.skip(ctx); err != nil {
-		return err
-	}
 	select {
 	case p.nights <- struct{}{}:
 	default: // one is about to begin
 	}
 	fmt.Fprintln(p.out, "(the bot reads the fleet and posts its digest, a message a second as Slack allows)")
-	return p.watch(ctx, nightWithin, nightQuiet)
+	return p.hear(ctx, hearing{within: nightWithin, quiet: nightQuiet, nothing: "no digest came"})
 }
 
 // drift shows what the bot said since the last line was typed, or says within two looks at
 // each app, of apps that are ready no more.
 func (p *prompter) drift(ctx context.Context) error {
-	fmt.Fprintf(p.out, "(the bot looks every %s here, twice before it says anything; in production every half hour. It knows what was ready from the last night)\n", demoWatchEvery)
-	return p.watch(ctx, driftWithin, answerQuiet)
+	fmt.Fprintf(p.out, "(the bot looks every %s here, twice before it says anything; in production every half hour. It knows what was ready from its last scan)\n", demoWatchEvery)
+	return p.hear(ctx, hearing{within: driftWithin, quiet: answerQuiet, nothing: "nothing came"})
 }
 
-// watch shows what people see until nothing more came for quiet, or nothing at all did
-// within that time.
-func (p *prompter) watch(ctx context.Context, within, quiet time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
+// wait waits until something comes, or for that long.
+func (p *prompter) wait(ctx context.Context, how string) error {
+	within := waitWithin
+	if how != "" {
+		d, err := time.ParseDuration(strings.ReplaceAll(how, " ", ""))
+		if err != nil || d <= 0 || d > waitMost {
+			return fmt.Errorf("wait how long? For example: wait 30s, wait 2m; at most an hour. Or wait alone: until something comes, at most a minute")
+		}
+		within = d
+	}
+	return p.hear(ctx, hearing{within: within, quiet: answerQuiet, nothing: "nothing came"})
+}
+
+// hearing is how long to listen, and what to say where nothing was heard.
+type hearing struct {
+	within, quiet time.Duration // for the first that comes; after it, without any more
+	nothing       string
+}
+
+// hear shows what people see until nothing more came for as long as h says, or nothing at
+// all did.
+func (p *prompter) hear(ctx context.Context, h hearing) error {
+	ctx, cancel := context.WithTimeout(ctx, h.within)
 	defer cancel()
 	answered := false
 	for {
-		wait := within
+		wait := h.within
 		if answered {
-			wait = quiet
+			wait = h.quiet
 		}
 		news, err := p.news(ctx, wait)
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
-		for _, e := range news {
+		for _, e := range newest(news) {
 			answered = p.show(e) || answered
 		}
 		if len(news) == 0 {
 			if !answered {
-				fmt.Fprintln(p.out, "(no answer came)")
+				fmt.Fprintln(p.out, "("+h.nothing+")")
 			}
 			return nil
 		}
 	}
 }
 
-// skip passes over what happened before.
-func (p *prompter) skip(ctx context.Context) error {
-	_, err := p.news(ctx, 0)
-	return err
+// meanwhile shows what came since the last line, before the next one is obeyed.
+func (p *prompter) meanwhile(ctx context.Context) {
+	news, err := p.news(ctx, 0)
+	switch {
+	case err != nil:
+		fmt.Fprintln(p.out, "! "+err.Error())
+	case !p.paged:
+		for _, e := range newest(news) {
+			p.show(e)
+		}
+	}
+}
+
+// newest are the events without those whose message was edited after them.
+func newest(all []seen) []seen {
+	var out []seen
+	for _, e := range all {
+		same := func(was seen) bool {
+			return e.Kind == "update" && e.TS != "" && was.TS == e.TS && was.ChannelName == e.ChannelName
+		}
+		if i := slices.IndexFunc(out, same); i >= 0 {
+			e.Kind = out[i].Kind // who has not seen it need not know that it was another
+			out = slices.Delete(out, i, i+1)
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 // news is what appeared since the last look, waiting for something up to the given time.
@@ -271,6 +347,9 @@ func (p *prompter) show(e seen) (answer bool) {
 		if e.ChannelName == "dm" || e.ChannelName == "" {
 			where = "to " + e.To + " directly"
 		}
+		if e.ThreadTS != "" && e.ThreadTS != e.TS {
+			where += ", in a thread"
+		}
 		if e.Kind == "update" {
 			where += " (edited)"
 		}
@@ -284,7 +363,7 @@ func (p *prompter) show(e seen) (answer bool) {
 // completions are the lines that a person may mean, and the names of all apps.
 func (p *prompter) completions(ctx context.Context) completions {
 	c := completions{commands: commands.New(commands.Deps{}).Commands()}
-	c.lines = []string{"apps", "as approver", "as requester", "as guest", "click Share to channel", "help", "heroku help", "log", "night", "quit", "slack help", "watch"}
+	c.lines = []string{"apps", "as Ada", "as Alan", "as Gil", "as Robin", "as Sam", "click Share to channel", "help", "heroku help", "log", "night", "quit", "slack help", "wait", "watch"}
 	for _, command := range c.commands {
 		c.lines = append(c.lines, "/zdd "+command.Name, "@zdd "+command.Name)
 	}

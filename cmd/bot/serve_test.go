@@ -212,7 +212,7 @@ func TestDemo(t *testing.T) {
 	if code := run(t.Context(), []string{"demo"}, outside{Getenv: func(string) string { return "" }, Stdin: typed, Stdout: &out, Stderr: &errs}); code != exitGood {
 		t.Fatalf("got status %d, want %d\n%s%s", code, exitGood, &out, &errs)
 	}
-	for _, want := range []string{"shop: not ready", "checkout web=2", "You are a guest in this workspace", `nobody here is called "nobody"`, "Look behind the curtain", "! nonsense: unknown command", "connected to slack as a bot"} {
+	for _, want := range []string{"shop: not ready", "checkout web=2", "You are a guest in this workspace", `nobody here is called "nobody": there are Robin (requester), Ada (approver)`, "Look behind the curtain", "! nonsense: unknown command", "connected to slack as a bot"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("lacks %q", want)
 		}
@@ -247,9 +247,7 @@ func TestReadersByGroup(t *testing.T) {
 			t.Helper()
 			var out strings.Builder
 			p := &prompter{simulation: s, out: &out, person: person}
-			if err := p.say(t.Context(), "type "+person+" #general /zdd status shop"); err != nil {
-				t.Fatal(err)
-			}
+			p.obey(t.Context(), "/zdd status shop")
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("%s: got %q, want %q", person, out.String(), want)
 			}
