@@ -62,14 +62,15 @@ type Watch struct {
 	Release  fleet.Release `json:"release,omitzero"`  // the one that is watched, the last of Releases; zero: none was made
 	Releases []int         `json:"releases,omitzero"` // versions of all that were made meanwhile
 	Window   Span          `json:"window,omitzero"`   // in which the hand-over to Release may drop something: from its making until the last old dyno must be gone
+	Windows  []Span        `json:"windows,omitzero"`  // those of all Releases, in their order; the last one is Window
 	Switch   time.Time     `json:"switch,omitzero"`   // when the app first told the new version; zero: not seen
 	Old      time.Time     `json:"old,omitzero"`      // when it last told the old one
 	Versions bool          `json:"versions"`          // the app tells its version at all
 	Setup    Setup         `json:"setup"`             // what the app was like when the watch began
 
 	Counts   Counts    `json:"counts"`           // over the whole watch
-	In       Counts    `json:"in_window"`        // of Window alone
-	Latency  Latency   `json:"latency"`          // of those that were answered, over the whole watch
+	In       Counts    `json:"in_window"`        // of the requests that were due in one of Windows
+	Latency  Latency   `json:"latency"`          // of those that were answered well, over the whole watch
 	Seconds  []Second  `json:"seconds,omitzero"` // one for each second in which something was due, in order
 	Episodes []Episode `json:"episodes,omitzero"`
 	Visits   *Visits   `json:"visits,omitzero"`  // nil: no visitors were asked for
@@ -143,14 +144,18 @@ type Sample struct {
 
 // Counts are of requests.
 type Counts struct {
-	Due    int             `json:"due"` // how many the rate asked for
-	Sent   int             `json:"sent"`
+	Due    int             `json:"due"`  // how many the rate asked for
+	Sent   int             `json:"sent"` // of which say something of the app: good, bad or in maintenance
 	OK     int             `json:"ok"`
 	Bad    map[Outcome]int `json:"bad,omitzero"`
 	Own    int             `json:"own_network"`
-	Codes  map[string]int  `json:"codes,omitzero"` // H-codes
+	Codes  map[string]int  `json:"codes,omitzero"` // H-codes of the bad ones
 	Fresh  int             `json:"fresh"`          // of Sent, on a connection of their own
 	Reused int             `json:"reused"`
+
+	// Maintenance is how many of Sent were answered with Heroku's page of maintenance mode.
+	// Somebody wanted that page, so they are neither good nor bad.
+	Maintenance int `json:"maintenance,omitzero"`
 }
 
 // Failed is how many count against the app.
@@ -175,7 +180,7 @@ type Second struct {
 	OK      int           `json:"ok"`
 	Bad     int           `json:"bad,omitzero"`
 	Own     int           `json:"own,omitzero"`
-	Slowest time.Duration `json:"slowest"`
+	Slowest time.Duration `json:"slowest"` // of those that were answered well
 }
 
 // Episode is requests that failed one after the other, with no more than [Merge] between.
@@ -203,7 +208,9 @@ type Visits struct {
 	Failed   int       `json:"failed"`  // no page: these are in no Counts
 	Unbegun  int       `json:"unbegun"` // could not log in at all
 	First    time.Time `json:"first_lost,omitzero"`
+	KeptIn   int       `json:"kept_in_window"` // these three in one of Windows
 	LostIn   int       `json:"lost_in_window"`
+	FailedIn int       `json:"failed_in_window"`
 }
 
 // Event is something on the time line.
@@ -229,8 +236,10 @@ const (
 
 // Reason is why the verdict is what it is.
 type Reason struct {
-	Text  string `json:"text"`           // a sentence
-	Check string `json:"check,omitzero"` // id of the check that has to do with it; empty: none
+	Text  string    `json:"text"`           // a sentence or two, without a time of day: who shows it puts From and To into the reader's own zone
+	Check string    `json:"check,omitzero"` // id of the check that has to do with it; empty: none
+	From  time.Time `json:"from,omitzero"`  // the first moment that it is about; zero: none in particular
+	To    time.Time `json:"to,omitzero"`    // and the last
 }
 
 // Proof is the last verdict on an app, as status and the digest show it.
