@@ -92,7 +92,7 @@ func (s Watching) bulletins(t noticing) (after Watching, made []Bulletin, next t
 	after = s
 	after.Pending, after.Told = nil, map[string]time.Time{}
 	for channel, at := range s.Told {
-		if at.Add(t.every).After(t.now) {
+		if at.Add(t.every).After(t.now) && !at.After(t.now.Add(t.every)) { // not of a clock that was set back
 			after.Told[channel] = at
 		}
 	}
@@ -107,8 +107,10 @@ func (s Watching) bulletins(t noticing) (after Watching, made []Bulletin, next t
 		case t.busy:
 			at = first.Add(max(t.every, t.gather))
 		}
-		at = later(at, s.Told[channel].Add(t.every))
-		if at.After(t.now) {
+		if told, known := after.Told[channel]; known {
+			at = later(at, told.Add(t.every))
+		}
+		if at.After(t.now) && !at.After(t.now.Add(2*t.every+t.gather)) { // nor this
 			after.Pending = append(after.Pending, drifts...)
 			if next.IsZero() || at.Before(next) {
 				next = at

@@ -127,7 +127,7 @@ func (s *Standing) last(check string) (Outcome, time.Time) {
 	if s.Watch.Night != s.Night {
 		return was, at
 	}
-	if i := slices.IndexFunc(s.Watch.Seen, func(seen Seen) bool { return seen.Check == check }); i >= 0 && !s.Watch.Seen[i].At.Before(at) {
+	if i := slices.IndexFunc(s.Watch.Seen, func(seen Seen) bool { return seen.Check == check }); i >= 0 { // it came after the night's, whatever the clock says
 		was, at = s.Watch.Seen[i].Outcome, s.Watch.Seen[i].At
 	}
 	if s.Watch.Left.After(at) && m.Required && m.Waived.IsZero() && (was == Fail || was == Pass) {
@@ -312,7 +312,7 @@ func (w *Watch) count(app fleet.App, at time.Time, ours []Ours) {
 // doubt notes what a look found to fail, until another one finds the same.
 func (s *Standing) doubt(r Reading, fallen []Finding) Watch {
 	w, at := s.goesOn(), stamp(r.Report.App.ReadAt)
-	if len(w.Doubts) == 0 {
+	if len(w.Doubts) == 0 || w.Since.After(at) { // the clock was set back
 		w.Since = at
 	}
 	var doubts []Seen

@@ -203,6 +203,15 @@ func TestWatchedLives(t *testing.T) {
 			"01 14:31 look " + ready,
 			"01 15:00 look " + ready,
 		},
+		"over a clock that was set back": {
+			"02 03:30 night " + ready,
+			"02 14:30 look " + off + " | again 02 14:31",
+			"01 14:31 look " + off + " | again 01 14:32",
+			"01 14:32 look " + off + " | told of preboot 02 03:30–02 14:30; preboot pass→fail 02 03:30–02 14:30",
+			"01 15:00 look " + off,
+			"01 15:30 look " + ready + " | preboot fail→pass 01 15:00–01 15:30",
+			"01 16:00 look " + ready,
+		},
 		"a second look that comes too soon counts for nothing": {
 			"01 03:30 night " + ready,
 			"01 14:30 look " + off + " | again 01 14:31",
@@ -404,6 +413,8 @@ func TestBulletins(t *testing.T) {
 		"and then it is told":               {pending: found("C1", slices.Repeat([]int{8}, 20)...), now: 68, busy: true, want: "C1:20"},
 		"a channel is told once in between": {pending: found("C1", 8), told: map[string]time.Time{"C1": at(-10)}, now: 10, want: "", next: 20},
 		"and again after that":              {pending: found("C1", 8), told: map[string]time.Time{"C1": at(-10)}, now: 20, want: "C1:1"},
+		"told by a clock set back":          {pending: found("C1", 8), told: map[string]time.Time{"C1": at(190)}, now: 10, want: "C1:1"},
+		"found by a clock set back":         {pending: found("C1", 190), now: 10, want: "C1:1"},
 		"each channel by itself":            {pending: append(found("C2", 8), found("C1", 8, 9)...), told: map[string]time.Time{"C2": at(0)}, now: 10, want: "C1:2", next: 30},
 	} {
 		before := Watching{Pending: tt.pending, Told: tt.told, Bulletins: 7}
@@ -479,15 +490,19 @@ func TestWatchRests(t *testing.T) {
 		every  time.Duration
 		nights []Night
 		want   string
+		rest   time.Duration
 	}{
-		"switched off":                     {0, nil, "switches the watch off"},
-		"a scan is under way":              {time.Hour, []Night{{ID: "1", Slot: now.Add(-time.Hour), Post: now.Add(time.Hour), State: Scanning}}, "scan of the whole fleet"},
-		"one that never ended":             {time.Hour, []Night{{ID: "1", Slot: now.Add(-20 * time.Hour), Post: now.Add(-14 * time.Hour), State: Scanning}}, "to be looked at again"},
-		"one of a clock that was wrong":    {time.Hour, []Night{{ID: "1", Slot: now.Add(20 * time.Hour), Post: now.Add(24 * time.Hour), State: Scanning}}, "to be looked at again"},
-		"one that has ended":               {time.Hour, []Night{{ID: "1", Slot: now.Add(-time.Hour), Post: now.Add(time.Hour), State: Scanned}}, "to be looked at again"},
-		"one that was started late by far": {time.Hour, []Night{{ID: "1", Slot: now.Add(-20 * time.Hour), Post: now.Add(-14 * time.Hour), Started: now.Add(-time.Hour), State: Scanning}}, "scan of the whole fleet"},
+		"after many calls":                 {time.Hour, nil, "to leave others their share", time.Minute},
+		"before the clock was set back":    {time.Hour, nil, "to be looked at again", 3 * time.Hour},
+		"switched off":                     {0, nil, "switches the watch off", 0},
+		"a scan is under way":              {time.Hour, []Night{{ID: "1", Slot: now.Add(-time.Hour), Post: now.Add(time.Hour), State: Scanning}}, "scan of the whole fleet", 0},
+		"one that never ended":             {time.Hour, []Night{{ID: "1", Slot: now.Add(-20 * time.Hour), Post: now.Add(-14 * time.Hour), State: Scanning}}, "to be looked at again", 0},
+		"one of a clock that was wrong":    {time.Hour, []Night{{ID: "1", Slot: now.Add(20 * time.Hour), Post: now.Add(24 * time.Hour), State: Scanning}}, "to be looked at again", 0},
+		"one that has ended":               {time.Hour, []Night{{ID: "1", Slot: now.Add(-time.Hour), Post: now.Add(time.Hour), State: Scanned}}, "to be looked at again", 0},
+		"one that was started late by far": {time.Hour, []Night{{ID: "1", Slot: now.Add(-20 * time.Hour), Post: now.Add(-14 * time.Hour), Started: now.Add(-time.Hour), State: Scanning}}, "scan of the whole fleet", 0},
 	} {
-		shelf := &restful{nights: tt.nights}
+		shelf := &restful{nights: tt.nights, state: Watching{Rest: now.Add(tt.rest), Tickets: now.Add(tt.rest)}}
+		var since time.Time
 		w := NewWatcher(WatchConfig{
 			Store: shelf, Heroku: &watchedLife{}, Now: func() time.Time { return now },
 			Policy: func() policy.Policy {
@@ -495,12 +510,18 @@ func TestWatchRests(t *testing.T) {
 				p.Nightly.WatchEvery = tt.every
 				return p
 			},
-			Ours: func(context.Context, fleet.ID, time.Time) ([]Ours, error) { return nil, nil },
+			Ours: func(_ context.Context, _ fleet.ID, at time.Time) ([]Ours, error) {
+				since = at
+				return nil, nil
+			},
 		})
 		var until time.Time
 		err := w.Watch(t.Context(), hand{newShelf(), nil, &until})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !until.After(now) {
 			t.Errorf("%s: got %v until %v, want it to wait: %s", name, err, until, tt.want)
+		}
+		if since.After(now) {
+			t.Errorf("%s: tickets are asked for from %v on", name, since)
 		}
 	}
 }
@@ -597,7 +618,7 @@ type restful struct {
 func (r *restful) Nights(context.Context, time.Time, int) ([]Night, error) { return r.nights, nil }
 func (r *restful) Watching(context.Context) (Watching, error)              { return r.state, nil }
 func (r *restful) LookPlan(context.Context) (LookPlan, error)              { return LookPlan{}, nil }
-func (r *restful) DueLooks(context.Context, time.Time, time.Time, int) ([]Standing, error) {
+func (r *restful) DueLooks(context.Context, time.Time, time.Time, time.Time, int) ([]Standing, error) {
 	return nil, nil
 }
 func (r *restful) SaveWatching(_ context.Context, _ *sql.Tx, w Watching, made ...Bulletin) error {

@@ -43,6 +43,10 @@ const (
 	longestRollout = 7 * 24 * time.Hour
 	// scanSlack is how long after its time a scan that has not ended keeps the watch waiting.
 	scanSlack = time.Hour
+	// WatchPutsOff is the longest that a turn puts anything off, but for apps, which are put
+	// off for an interval. What is further ahead was put off before the clock was set back,
+	// and is due now: else nothing would be looked at until the clock is there again.
+	WatchPutsOff = 30 * time.Minute
 	// foreseen is what a look costs as long as nobody knows better: formation and features.
 	foreseen = 2.0
 )
@@ -101,8 +105,9 @@ type WatchStore interface {
 	// WatchedApps are all that are watched.
 	WatchedApps(ctx context.Context) ([]fleet.ID, error)
 	// DueLooks are watched apps that are to be looked at again now, and then those that were
-	// looked at not after before, the longest ago first; at most limit.
-	DueLooks(ctx context.Context, now, before time.Time, limit int) ([]Standing, error)
+	// looked at not after before, the longest ago first; at most limit. Those whose time is
+	// after beyond count as due: see WatchPutsOff.
+	DueLooks(ctx context.Context, now, before, beyond time.Time, limit int) ([]Standing, error)
 	// SaveLook stores l.Watch as part of tx, where l's standing is still of the same night
 	// and its app in scope; else saved is false, and nothing is stored.
 	SaveLook(ctx context.Context, tx *sql.Tx, l Look) (saved bool, err error)
@@ -239,7 +244,7 @@ func (w *Watcher) Watch(ctx context.Context, job Job) error {
 		if err != nil {
 			return err
 		}
-		return job.Later(sooner(now.Add(10*time.Minute), next), "the policy switches the watch off")
+		return t.later(sooner(now.Add(10*time.Minute), next), "the policy switches the watch off")
 	}
 	if scans, err := w.scans(ctx, now); err != nil || scans {
 		if err != nil {
@@ -249,12 +254,13 @@ func (w *Watcher) Watch(ctx context.Context, job Job) error {
 		if err != nil {
 			return err
 		}
-		return job.Later(sooner(now.Add(w.timing.Rest), next), "a scan of the whole fleet is under way")
+		return t.later(sooner(now.Add(w.timing.Rest), next), "a scan of the whole fleet is under way")
 	}
+	beyond := now.Add(max(every, WatchPutsOff))
 	if err := t.adopt(ctx); err != nil {
 		return err
 	}
-	due, err := w.cfg.Store.DueLooks(ctx, now, now.Add(-every), looksAtOnce)
+	due, err := w.cfg.Store.DueLooks(ctx, now, now.Add(-every), beyond, looksAtOnce)
 	if err != nil {
 		return err
 	}
@@ -262,8 +268,8 @@ func (w *Watcher) Watch(ctx context.Context, job Job) error {
 	if err != nil {
 		return err
 	}
-	if now.Before(t.state.Rest) {
-		return job.Later(sooner(t.state.Rest, next), "to leave others their share of the API's limit")
+	if now.Before(t.state.Rest) && !t.state.Rest.After(beyond) {
+		return t.later(sooner(t.state.Rest, next), "to leave others their share of the API's limit")
 	}
 	if len(due) == 0 {
 		return t.idle(ctx, next)
@@ -294,11 +300,16 @@ type watchTurn struct {
 	state  Watching
 }
 
+// later ends the turn until then.
+func (t *watchTurn) later(at time.Time, why string) error {
+	return t.job.Later(earlier(at, t.now().Add(WatchPutsOff)), why)
+}
+
 // adopt takes note of apps that a ticket of ours has made ready since the night.
 func (t *watchTurn) adopt(ctx context.Context) error {
 	now := t.now()
 	since := t.state.Tickets
-	if since.IsZero() {
+	if since.IsZero() || since.After(now) { // the clock was set back
 		since = now.Add(-longestRollout)
 	}
 	ours, err := t.cfg.Ours(ctx, "", since)
@@ -322,7 +333,7 @@ func (t *watchTurn) adopt(ctx context.Context) error {
 		s.Watch.Left, s.Watch.Drifts = ended, nil
 		looks = append(looks, Look{Standing: s, At: ended})
 	}
-	if len(looks) == 0 && now.Sub(t.state.Tickets) < t.timing.Idle {
+	if len(looks) == 0 && since.Equal(t.state.Tickets) && now.Sub(since) < t.timing.Idle {
 		return nil // not worth a write: what is asked for twice is harmless
 	}
 	next := t.state
@@ -395,7 +406,7 @@ func (t *watchTurn) idle(ctx context.Context, next time.Time) error {
 	if !plan.Oldest.IsZero() {
 		at = sooner(at, plan.Oldest.Add(t.every))
 	}
-	return t.job.Later(sooner(at, plan.Again), "until an app is to be looked at again")
+	return t.later(sooner(at, plan.Again), "until an app is to be looked at again")
 }
 
 // turn looks at the apps that are due, and writes down what that came to.
@@ -404,7 +415,7 @@ func (t *watchTurn) turn(ctx context.Context, due []Standing) error {
 	apps, calls, err := t.listed(ctx, due)
 	if p, ok := errors.AsType[*fleet.Problem](err); ok {
 		t.log.WarnContext(ctx, "the watch could not list the apps", "err", err)
-		return t.job.Later(t.now().Add(max(p.RetryAfter, t.timing.Retry)), "because no app could be listed: "+p.Reason().Text)
+		return t.later(t.now().Add(max(p.RetryAfter, t.timing.Retry)), "because no app could be listed: "+p.Reason().Text)
 	}
 	if err != nil {
 		return err
@@ -423,9 +434,9 @@ func (t *watchTurn) turn(ctx context.Context, due []Standing) error {
 		return err
 	}
 	if cut != nil {
-		return t.job.Later(t.now().Add(max(cut.RetryAfter, t.timing.Rest)), "because "+cut.Reason().Text)
+		return t.later(t.now().Add(max(cut.RetryAfter, t.timing.Rest)), "because "+cut.Reason().Text)
 	}
-	return t.job.Later(later(t.now(), next.Rest), "to leave others their share of the API's limit")
+	return t.later(later(t.now(), next.Rest), "to leave others their share of the API's limit")
 }
 
 // next is the state after a turn, but for what was found.

@@ -81,6 +81,9 @@ type Claim struct {
 	Kinds []string // none: nothing is found
 	Now   time.Time
 	Until time.Time // the end of the lease
+	// Beyond is after when no job can be meant to wait: one that does is due now. Zero: any
+	// may wait as long as it likes.
+	Beyond time.Time
 }
 
 // Claimed is a job as it was when it was claimed.

@@ -81,12 +81,15 @@ type Config struct {
 	// ever. Most handlers do better to look at Job.FailingSince themselves, and tell
 	// somebody.
 	GiveUpAfter map[string]time.Duration
-	Owner       string              // for people who look at the table; default: random, new with each start
-	Workers     int                 // jobs that run at once; default 4
-	Timing      Timing              //
-	Redact      func(string) string // takes secrets out of errors and panics before they are stored or logged; default: leaves them as they are
-	Log         *slog.Logger        // default: none
-	Now         func() time.Time    // default time.Now
+	// Farthest is how long a job of this queue waits at the most. One that would wait longer
+	// was put off before the clock was set back, and is due now. 0: any wait is meant.
+	Farthest time.Duration
+	Owner    string              // for people who look at the table; default: random, new with each start
+	Workers  int                 // jobs that run at once; default 4
+	Timing   Timing              //
+	Redact   func(string) string // takes secrets out of errors and panics before they are stored or logged; default: leaves them as they are
+	Log      *slog.Logger        // default: none
+	Now      func() time.Time    // default time.Now
 }
 
 // Queue runs the jobs of a store. Any number of queues may share one.
@@ -95,6 +98,7 @@ type Queue struct {
 	handlers map[string]Handler
 	kinds    []string
 	limits   map[string]time.Duration
+	farthest time.Duration
 	owner    string
 	workers  int
 	timing   Timing
@@ -107,7 +111,7 @@ type Queue struct {
 // New makes a queue that does nothing before Run.
 func New(c Config) *Queue {
 	q := &Queue{
-		store: c.Store, handlers: maps.Clone(c.Handlers), kinds: slices.Sorted(maps.Keys(c.Handlers)), limits: maps.Clone(c.GiveUpAfter),
+		store: c.Store, handlers: maps.Clone(c.Handlers), kinds: slices.Sorted(maps.Keys(c.Handlers)), limits: maps.Clone(c.GiveUpAfter), farthest: c.Farthest,
 		owner: cmp.Or(c.Owner, rand.Text()), workers: cmp.Or(max(c.Workers, 0), defaultWorkers), timing: c.Timing.withDefaults(),
 		redact: c.Redact, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), now: c.Now, wake: make(chan struct{}, 1),
 	}
@@ -190,7 +194,11 @@ func (q *Queue) Run(ctx context.Context) error {
 func (q *Queue) claim(ctx context.Context, asked time.Time) (Claimed, bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	return q.store.ClaimJob(ctx, Claim{Owner: q.owner, Kinds: q.kinds, Now: asked, Until: asked.Add(q.timing.Lease)})
+	c := Claim{Owner: q.owner, Kinds: q.kinds, Now: asked, Until: asked.Add(q.timing.Lease)}
+	if q.farthest > 0 {
+		c.Beyond = asked.Add(q.farthest)
+	}
+	return q.store.ClaimJob(ctx, c)
 }
 
 // untilNext is how long to sleep when nothing is due.

@@ -497,6 +497,22 @@ func TestDatabaseAway(t *testing.T) {
 	})
 }
 
+// TestClockSetBack: what was put off by the clock of before does not wait until the clock is
+// there again, where nothing waits that long.
+func TestClockSetBack(t *testing.T) {
+	for farthest, want := range map[time.Duration][]string{0: nil, 4 * time.Hour: nil, time.Hour: {"30s fleet"}} {
+		bubble(t, func(t *testing.T, b *bench) {
+			_, _ = b.run(jobs.Config{Farthest: farthest, Handlers: map[string]jobs.Handler{"watch": func(_ context.Context, j *jobs.Job) error {
+				b.say("%s", j.Key)
+				return nil
+			}}})
+			b.enqueue("watch", "fleet", 3*time.Hour, "")
+			b.after(time.Minute)
+			b.heard(want...)
+		})
+	}
+}
+
 // TestMovedClock has the queue follow a clock that somebody moves, as in the demo.
 func TestMovedClock(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {

@@ -57,13 +57,13 @@ func (s *Store) LookPlan(ctx context.Context) (audit.LookPlan, error) {
 }
 
 // DueLooks are the apps to be looked at now; see audit.WatchStore.
-func (s *Store) DueLooks(ctx context.Context, now, before time.Time, limit int) ([]audit.Standing, error) {
+func (s *Store) DueLooks(ctx context.Context, now, before, beyond time.Time, limit int) ([]audit.Standing, error) {
 	if limit <= 0 {
 		limit = math.MaxInt32
 	}
-	query := `SELECT body, watch` + watchedApps + ` AND (again > 0 AND again <= $1 OR again = 0 AND looked <= $2)
-		ORDER BY CASE WHEN again > 0 THEN 0 ELSE 1 END, looked, app LIMIT $3`
-	due, err := list(ctx, s.db, query, []any{now.UnixMilli(), before.UnixMilli(), limit}, readStanding)
+	query := `SELECT body, watch` + watchedApps + ` AND (again > 0 AND again <= $1 OR again = 0 AND looked <= $2 OR again > $3 OR looked > $3)
+		ORDER BY CASE WHEN again > 0 THEN 0 ELSE 1 END, looked, app LIMIT $4`
+	due, err := list(ctx, s.db, query, []any{now.UnixMilli(), before.UnixMilli(), beyond.UnixMilli(), limit}, readStanding)
 	if err != nil {
 		return nil, fmt.Errorf("read which apps to look at: %w", withContext(ctx, err))
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -58,15 +59,19 @@ func (s *Store) ClaimJob(ctx context.Context, c jobs.Claim) (jobs.Claimed, bool,
 	if len(c.Kinds) == 0 {
 		return jobs.Claimed{}, false, nil
 	}
-	condition, args := runnable(c.Kinds, 4)
+	condition, args := runnable(c.Kinds, 5)
+	beyond := int64(math.MaxInt64)
+	if !c.Beyond.IsZero() {
+		beyond = c.Beyond.UnixMilli()
+	}
 	query := `UPDATE jobs SET owner = $1, lease_until = $2, fence = fence + 1, attempt = attempt + 1, held = CASE WHEN serial = '' THEN 0 ELSE 1 END
-		WHERE id = (SELECT j.id FROM jobs j WHERE ` + condition + ` AND j.run_at <= $3 AND j.lease_until <= $3 ORDER BY j.run_at, j.id LIMIT 1`
+		WHERE id = (SELECT j.id FROM jobs j WHERE ` + condition + ` AND (j.run_at <= $3 OR j.run_at > $4) AND j.lease_until <= $3 ORDER BY j.run_at, j.id LIMIT 1`
 	if s.dialect == Postgres {
 		// Who finds the row locked goes on to the next one, instead of waiting.
 		query += ` FOR UPDATE OF j SKIP LOCKED`
 	}
 	query += `) RETURNING id, serial, run_at, fence, attempt, failures, failing_since`
-	args = append([]any{c.Owner, c.Until.UnixMilli(), c.Now.UnixMilli()}, args...)
+	args = append([]any{c.Owner, c.Until.UnixMilli(), c.Now.UnixMilli(), beyond}, args...)
 	for try := 1; ; try++ {
 		var j jobs.Claimed
 		var id string

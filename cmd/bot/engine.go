@@ -70,8 +70,8 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		ReadOnly: cfg.readOnly(),
 		Log:      log,
 	})
-	queue := func(workers int, handlers map[string]jobs.Handler) *jobs.Queue {
-		return jobs.New(jobs.Config{
+	queueOf := func(workers int, handlers map[string]jobs.Handler) jobs.Config {
+		return jobs.Config{
 			Store:    state,
 			Owner:    rand.Text()[:8], // never DYNO: during a preboot hand-over two dynos have the same
 			Redact:   cfg.redact,
@@ -81,7 +81,10 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 			Handlers: handlers,
 			// The nights after it wait for it.
 			GiveUpAfter: map[string]time.Duration{audit.WorkScan: scanGivenUp},
-		})
+		}
+	}
+	queue := func(workers int, handlers map[string]jobs.Handler) *jobs.Queue {
+		return jobs.New(queueOf(workers, handlers))
 	}
 	apply := func(ctx context.Context, j *jobs.Job) error {
 		defer e.telling.Wake()
@@ -112,9 +115,11 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	e.reports = queue(reportWorkers, map[string]jobs.Handler{
 		chat.WorkReport: func(ctx context.Context, j *jobs.Job) error { return e.bot.Report(heroku.Background(ctx), j) },
 	})
-	e.watches = queue(watchWorkers, map[string]jobs.Handler{
+	watches := queueOf(watchWorkers, map[string]jobs.Handler{
 		audit.WorkWatch: func(ctx context.Context, j *jobs.Job) error { return e.watch.watch(ctx, j) },
 	})
+	watches.Farthest = 2 * audit.WatchPutsOff
+	e.watches = jobs.New(watches)
 	e.about = selfView{
 		version: version(), started: o.now(), readOnly: cfg.readOnly(), policy: pol.Digest(), state: state, kinds: allWork(), now: o.now,
 		links: func() (up, of int) { return e.bot.Links() }, next: func() time.Time { return e.nights.next(o.now()) },

@@ -205,6 +205,16 @@ func testJobsOrder(t *testing.T, o store.Options) {
 	if err != nil || !found || j.Key != "x" || j.Attempt != 1 {
 		t.Errorf("got %+v, %v, %v, want the job that was left alone", j, found, err)
 	}
+
+	// One that was put off by a clock that was set back since.
+	enqueue(t, s, jobs.Spec{Kind: "apply", Key: "ahead", At: at.Add(3 * time.Hour)})
+	claim(t, s, at, "")
+	for _, beyond := range []time.Duration{3 * time.Hour, time.Hour} {
+		c := jobs.Claim{Owner: "test", Kinds: []string{"apply"}, Now: at, Until: at.Add(time.Minute), Beyond: at.Add(beyond)}
+		if _, found, err := s.ClaimJob(t.Context(), c); found != (beyond < 3*time.Hour) || err != nil {
+			t.Errorf("nothing waits beyond %v: got %v, %v", beyond, found, err)
+		}
+	}
 }
 
 // testJobsGroup checks that the jobs of one group run one after the other.

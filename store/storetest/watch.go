@@ -114,9 +114,10 @@ func testLooks(t *testing.T, o store.Options) {
 // testDueLooks is about which apps are looked at, and which first.
 func testDueLooks(t *testing.T, o store.Options) {
 	s := open(t, o)
+	far := noon.Add(48 * time.Hour)
 	want := func(at time.Time, before time.Time, limit int, names ...string) {
 		t.Helper()
-		due, err := s.DueLooks(t.Context(), at, before, limit)
+		due, err := s.DueLooks(t.Context(), at, before, far, limit)
 		var got []string
 		for _, d := range due {
 			got = append(got, d.Name)
@@ -190,6 +191,16 @@ func testDueLooks(t *testing.T, o store.Options) {
 	}
 	want(noon, noon, 0, "unread")
 	want(noon, noon.Add(24*time.Hour), 0, "unread", "a", "b", "c", "d")
+
+	// So does what was looked at, or put off, by a clock that was set back since.
+	far = noon.Add(24 * time.Hour)
+	want(noon, noon, 0, "unread")
+	far = far.Add(-time.Millisecond)
+	want(noon, noon, 0, "unread", "a", "b", "c", "d")
+	if !saveLook(t, s, audit.Look{Standing: all[2], At: read, Again: far.Add(time.Millisecond)}) {
+		t.Fatal("not saved")
+	}
+	want(noon, noon, 1, "b")
 }
 
 func testWatching(t *testing.T, o store.Options) {
