@@ -47,6 +47,9 @@ func (p Policy) Describe() []Line {
 				add(key+set[0], set[1])
 			}
 		}
+		for _, set := range o.Probe.set() {
+			add(key+"probe."+set[0], set[1])
+		}
 	}
 	add("people.readers", list(p.People.Readers))
 	add("people.operators", list(p.People.Operators))
@@ -69,6 +72,10 @@ func (p Policy) Describe() []Line {
 	add("rollout.pause", Span(p.Rollout.Pause))
 	add("waivers.longest", dayText(p.Waivers.Longest))
 	add("waivers.approval", string(p.Waivers.Approval))
+	add("watch.releases", string(p.Watch.Releases))
+	add("watch.lasts", Span(p.Watch.Lasts))
+	add("watch.at_once", strconv.Itoa(p.Watch.AtOnce))
+	add("watch.per_second", strconv.Itoa(p.Watch.PerSecond))
 	add("digest.channel", p.Nightly.Channel)
 	add("digest.schedule", p.Nightly.Schedule)
 	add("digest.post_at", p.Nightly.PostAt)
@@ -124,6 +131,9 @@ func (p Policy) Hints() []string {
 	}
 	if p.Nightly.Channel == "" {
 		hint("`digest.channel` is not set: no nightly digest is posted")
+	}
+	if p.Watch.Releases != WatchNone && p.Nightly.Channel == "" {
+		hint("`watch.releases` is on and `digest.channel` is not set: what a watch of an app without a `channel` of its own finds is told nowhere")
 	}
 	if _, priced := p.Prices["eco"]; priced {
 		hint("`prices.eco` is taken for each Eco dyno, and Heroku bills one flat subscription for all of an account's: leave it out, or costs of Eco apps come out too high")

@@ -222,6 +222,7 @@ func (r *reader) policy(root ast.Node, p *Policy) {
 				}},
 			})
 		}},
+		{"watch", func(n ast.Node, key string) { r.watch(n, key, &p.Watch) }},
 		{"digest", func(n ast.Node, key string) { r.nightly(n, key, &p.Nightly) }},
 		{"heroku", func(n ast.Node, key string) {
 			r.section(n, key, []field{
@@ -246,6 +247,10 @@ func (r *reader) agree(p Policy) {
 	for _, o := range p.Apps {
 		if o.WebDynos != nil {
 			tooMany("apps."+o.Match+".web_dynos", *o.WebDynos)
+		}
+		if asks := DefaultProbe().with(o.Probe).PerSecond(); o.Probe != (Probe{}) && asks > p.Watch.PerSecond {
+			key := "apps." + o.Match + ".probe"
+			r.wrong(r.lines[key], key, "%d requests a second, visits with them, are more than watch.per_second lets all watches send together, %d", asks, p.Watch.PerSecond)
 		}
 	}
 }

@@ -104,13 +104,14 @@ func TestDigest(t *testing.T) {
 		t.Fatalf("got %q, want 64 hex digits", got)
 	}
 	same := map[string]string{
-		"comments":             string(full(t)) + "# more\n",
-		"Windows line ends":    strings.ReplaceAll(string(full(t)), "\n", "\r\n"),
-		"order of a list":      strings.Replace(string(full(t)), "[U0REQUESTER, S0PLATFORM]", "[S0PLATFORM, U0REQUESTER]", 1),
-		"twice in a list":      strings.Replace(string(full(t)), "[U0REQUESTER, S0PLATFORM]", "[U0REQUESTER, S0PLATFORM, U0REQUESTER]", 1),
-		"a default left out":   strings.Replace(string(full(t)), "heroku: { reserve: 500, parallel: 16 }", "", 1),
-		"a duration by itself": strings.Replace(string(full(t)), "expires_after: 24h", "expires_after: 1d", 1),
-		"a price by itself":    strings.Replace(string(full(t)), "21.50", "21.5", 1),
+		"comments":               string(full(t)) + "# more\n",
+		"Windows line ends":      strings.ReplaceAll(string(full(t)), "\n", "\r\n"),
+		"order of a list":        strings.Replace(string(full(t)), "[U0REQUESTER, S0PLATFORM]", "[S0PLATFORM, U0REQUESTER]", 1),
+		"twice in a list":        strings.Replace(string(full(t)), "[U0REQUESTER, S0PLATFORM]", "[U0REQUESTER, S0PLATFORM, U0REQUESTER]", 1),
+		"a default left out":     strings.Replace(string(full(t)), "heroku: { reserve: 500, parallel: 16 }", "", 1),
+		"a duration by itself":   strings.Replace(string(full(t)), "expires_after: 24h", "expires_after: 1d", 1),
+		"statuses by themselves": strings.Replace(string(full(t)), "200, 3xx", "200,3XX,200", 1),
+		"a price by itself":      strings.Replace(string(full(t)), "21.50", "21.5", 1),
 	}
 	for name, text := range same {
 		if got := parse(t, text).Digest(); got != base.Digest() {
@@ -122,6 +123,9 @@ func TestDigest(t *testing.T) {
 		{"web_dynos: 2", "web_dynos: 3"}, {"jvm_warmup: advice", "jvm_warmup: required"}, {"warmup: attested", "warmup: unattested"}, {"owner: U0123", "owner: U0124"},
 		{"operators: [U0REQUESTER, S0PLATFORM]", "operators: [U0REQUESTER]"}, {"self_approval: false", "self_approval: true"}, {"above: 500", "above: 400"},
 		{"monthly_increase: 1000", "monthly_increase: 1001"}, {"standard-1x: 21.50", "standard-1x: 21.51"}, {"affinity_soak: 10m", "affinity_soak: 11m"}, {"pause: 3m", "pause: 4m"},
+		{"releases: production", "releases: scope"}, {"lasts: 15m", "lasts: 16m"}, {"at_once: 5", "at_once: 6"}, {"per_second: 60", "per_second: 61"},
+		{"path: /health", "path: /healthz"}, {"timeout: 3s", "timeout: 4s"}, {"domain: shop.example.com", "domain: shop.example.org"}, {"rate: 10", "rate: 11"}, {"200, 3xx", "200"}, {"contains: Welcome", "contains: Hello"},
+		{"version_header: X-Release", "version_path: /version"}, {"visitors: 3", "visitors: 4"}, {"/demo-login", "/login"}, {"visitor_path: /account", "visitor_path: /me"}, {"signed in as", "logged in as"},
 		{"longest: 30d", "longest: 31d"}, {"approval: required", "approval: none"},
 		{`post_at: "09:00"`, `post_at: "09:01"`}, {"Europe/Berlin", "Europe/Paris"}, {"reserve: 500", "reserve: 501"},
 	} {
@@ -152,6 +156,49 @@ func TestWatchEvery(t *testing.T) {
 	for _, text := range []string{"on", "true", "1", "4m", "25h", "-5m", "[off]", ""} {
 		if p, err := Parse("zdd.yml", []byte("digest: { watch_every: "+text+" }")); err == nil {
 			t.Errorf("%q: got %v, want an error", text, p.Nightly.WatchEvery)
+		}
+	}
+}
+
+// TestProbe is how one app is asked: key by key the word of the narrowest entry that says
+// anything of it, version and visitors each as a whole.
+func TestProbe(t *testing.T) {
+	p := parse(t, `
+apps:
+  "team:acme": { probe: { path: /up, rate: 2, version_path: /version, visitors: 2, visitor_start: /login, visitor_path: /me, visitor_marker: hello } }
+  "sh*": { probe: { timeout: 9s, version_header: X-Release } }
+  shop: { probe: { rate: 8, expect: 200, domain: shop.example.com, contains: "<h1>", visitors: 5, visitor_path: /account, visitor_marker: signed in } }
+`)
+	team := Probe{Path: "/up", Rate: 2, Timeout: 5 * time.Second, Expect: "2xx,3xx", VersionPath: "/version", Visitors: 2, VisitorStart: "/login", VisitorPath: "/me", VisitorMarker: "hello"}
+	glob := team
+	glob.Timeout, glob.VersionHeader, glob.VersionPath = 9*time.Second, "X-Release", ""
+	for name, want := range map[string]Probe{
+		"api":  team,
+		"ship": glob,
+		"shop": {Path: "/up", Domain: "shop.example.com", Rate: 8, Timeout: 9 * time.Second, Expect: "200", Contains: "<h1>", VersionHeader: "X-Release", Visitors: 5, VisitorPath: "/account", VisitorMarker: "signed in"},
+	} {
+		app := fleettest.App("standard-1x web=1")
+		app.Name = name
+		if got := p.For(app).Probe; got != want {
+			t.Errorf("%s:\ngot  %+v\nwant %+v", name, got, want)
+		}
+	}
+	if got, want := Default().For(fleettest.App("standard-1x web=1")).Probe, DefaultProbe(); got != want {
+		t.Errorf("no entry: got %+v, want %+v", got, want)
+	}
+}
+
+func TestExpects(t *testing.T) {
+	for expect, want := range map[string]map[int]bool{
+		"2xx,3xx": {200: true, 204: true, 302: true, 399: true, 404: false, 500: false, 199: false},
+		"200":     {200: true, 201: false},
+		"200,401": {401: true, 403: false},
+		"4xx":     {404: true, 200: false},
+	} {
+		for status, want := range want {
+			if got := (Probe{Expect: expect}).Expects(status); got != want {
+				t.Errorf("%s of %d: got %t, want %t", expect, status, got, want)
+			}
 		}
 	}
 }
@@ -438,6 +485,13 @@ func FuzzParse(f *testing.F) {
 		r := p.For(app)
 		if r.WebDynos < 1 || r.WebDynos > p.Limits.WebDynos || r.SessionAffinity == "" || r.JVMWarmup == "" {
 			t.Errorf("got rules %+v", r)
+		}
+		if probe := r.Probe; !strings.HasPrefix(probe.Path, "/") || strings.HasPrefix(probe.Path, "//") || probe.Rate < 1 || probe.Rate > min(mostRate, p.Watch.PerSecond) ||
+			probe.Timeout < leastTimeout || probe.Timeout > mostTimeout || probe.Expect == "" || probe.Expects(500) || probe.Visitors > 0 && probe.VisitorMarker == "" {
+			t.Errorf("got the probe %+v", probe)
+		}
+		if w := p.Watch; w.Lasts < leastWatched || w.Lasts > mostWatched || w.AtOnce < 1 || w.PerSecond < 1 || w.Releases == "" {
+			t.Errorf("got %+v", w)
 		}
 		if got := p.InScope(app); got.Why == "" || got.In != (got.Out == "") {
 			t.Errorf("InScope says %+v, which is no reason", got)

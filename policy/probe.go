@@ -68,6 +68,16 @@ func (p Probe) with(o Probe) Probe {
 	return p
 }
 
+// VisitEvery is the least time between two visits of one visitor.
+const VisitEvery = 5 * time.Second
+
+// PerSecond is how many requests a second the probe takes of what all watches may send
+// together, visits with them.
+func (p Probe) PerSecond() int {
+	const every = int(VisitEvery / time.Second)
+	return p.Rate + (p.Visitors+every-1)/every
+}
+
 // Expects says whether an answer of that status is a good one.
 func (p Probe) Expects(status int) bool {
 	for want := range strings.SplitSeq(p.Expect, ",") {

@@ -131,10 +131,11 @@ func (r *reader) apps(n ast.Node, key string, apps *[]Override) {
 			{"warmup", func(n ast.Node, key string) { oneOf(r, n, key, &o.Warmup, Attested, Unattested) }},
 			{"owner", func(n ast.Node, key string) { r.owner(n, key, &o.Owner) }},
 			{"channel", func(n ast.Node, key string) { r.channel(n, key, &o.Channel) }},
+			{"probe", func(n ast.Node, key string) { r.probe(n, key, match, &o.Probe) }},
 		})
 		if o == (Override{Match: match}) {
 			if len(r.mistakes) == before {
-				r.wrong(lineOf(entry.Key), full, "says nothing about the app; take the entry out, or set one of owner, channel, web_dynos, session_affinity, jvm_warmup, warmup")
+				r.wrong(lineOf(entry.Key), full, "says nothing about the app; take the entry out, or set one of owner, channel, web_dynos, session_affinity, jvm_warmup, warmup, probe")
 			}
 			continue
 		}
