@@ -49,6 +49,50 @@ func (s *Standing) stillSo(d Drifted) bool {
 	})
 }
 
+// toldWithin is how long it takes at the most to post a bulletin, unless Slack is away: then
+// a night that reads an app tells of it, its owner's name included.
+const toldWithin = 10 * time.Minute
+
+// unheard is a standing as a night compares an app with that nobody was told of, because
+// none of the bulletins about it was posted by then; unposted are those that were not.
+func (s Standing) unheard(unposted []Bulletin, at time.Time) Standing {
+	if !slices.ContainsFunc(unposted, func(b Bulletin) bool { return b.late(at) && b.names(s.App) }) {
+		return s
+	}
+	s.Watch.Drifts = slices.Clone(s.Watch.Drifts)
+	for i := range s.Watch.Drifts {
+		s.Watch.Drifts[i].Told = false
+	}
+	return s
+}
+
+func (b Bulletin) late(now time.Time) bool { return now.After(b.At.Add(toldWithin)) }
+
+func (b Bulletin) names(app fleet.ID) bool {
+	return slices.ContainsFunc(b.Drifts, func(d Drifted) bool { return d.App == app })
+}
+
+// Overtaken says that a bulletin that could not be posted need not be any more: of each app,
+// a night has told since, or it is well by now. standing is that of an app, as WatchStore
+// has it.
+func (b Bulletin) Overtaken(now time.Time, standing func(app fleet.ID) (s Standing, found bool, err error)) (bool, error) {
+	if !b.late(now) {
+		return false, nil
+	}
+	for _, d := range b.Drifts {
+		s, found, err := standing(d.App)
+		if err != nil {
+			return false, err
+		}
+		fails := func(check string) bool { m := s.mark(check); return m.Fails() }
+		told := b.late(s.ReadAt) && slices.ContainsFunc(d.Checks, fails)
+		if found && s.stillSo(d) && !told {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // pend has a drift wait to be told. What waits of the same app is part of it, and it waits
 // no longer for that.
 func (s *Watching) pend(d Drifted) {

@@ -23,6 +23,7 @@ type watchedLife struct {
 	turns    []Turn
 	ours     []Ours
 	releases []fleet.Release
+	unposted []Bulletin
 	away     bool // releases can't be read
 }
 
@@ -80,7 +81,7 @@ func (l *watchedLife) play(t *testing.T, line string) string {
 	rest := strings.Join(fields[3:], " ")
 	switch fields[2] {
 	case "night":
-		s, turns := Compare(l.standing, lifeReading(t, at, rest), Scan{Night: "night " + fields[0], Zone: time.UTC})
+		s, turns := Compare(l.standing.unheard(l.unposted, at), lifeReading(t, at, rest), Scan{Night: "night " + fields[0], Zone: time.UTC})
 		s.Watch = l.standing.Watch // a night does not write it
 		l.standing, l.turns = s, append(slices.Clone(turns), l.turns...)
 		said := []string{}
@@ -98,6 +99,9 @@ func (l *watchedLife) play(t *testing.T, line string) string {
 			said = append(said, text)
 		}
 		return strings.Join(append(said, turnWords(turns, clock)...), "; ")
+	case "unposted":
+		l.unposted = []Bulletin{{At: at, Drifts: []Drifted{driftOf(fleettest.ID, at)}}}
+		return ""
 	case "ours":
 		o := Ours{Ticket: "T-1", App: fleettest.ID, Ended: at, Ready: rest == "ready"}
 		if rest == "runs" {
@@ -182,6 +186,21 @@ func TestWatchedLives(t *testing.T) {
 			"01 14:30 look " + off + " | again 01 14:31",
 			"01 14:31 look " + off + " | told of preboot 01 03:30–01 14:30; preboot pass→fail 01 03:30–01 14:30",
 			"02 03:30 night standard-1x web=2 affinity @U0BERT | regressed, fine 01 03:30, told 01 14:30, mentioned",
+		},
+		"told by the night, because Slack was away": {
+			"01 03:30 night " + ready,
+			"01 14:30 look " + off + " | again 01 14:31",
+			"01 14:31 look " + off + " | told of preboot 01 03:30–01 14:30; preboot pass→fail 01 03:30–01 14:30",
+			"01 14:33 unposted",
+			"02 03:30 night " + off + " | regressed, fine 01 03:30, mentioned",
+			"03 03:30 night " + off,
+		},
+		"a bulletin that is just being posted": {
+			"01 03:30 night " + ready,
+			"02 03:20 look " + off + " | again 02 03:21",
+			"02 03:21 look " + off + " | told of preboot 01 03:30–02 03:20; preboot pass→fail 01 03:30–02 03:20",
+			"02 03:23 unposted",
+			"02 03:30 night " + off + " | regressed, fine 01 03:30, told 02 03:20",
 		},
 		"mended before the night": {
 			"01 03:30 night " + ready,
@@ -586,6 +605,29 @@ func TestStillSo(t *testing.T) {
 		l.standing.Gone = found
 		if l.standing.stillSo(driftOf(fleettest.ID, found)) {
 			t.Errorf("%s: it is to be told of an app that is gone", name)
+		}
+	}
+}
+
+// TestScanTellsWhatCouldNotBeTold: of a drift whose message was not posted the digest
+// mentions the owner, and of one whose message was it does not.
+func TestScanTellsWhatCouldNotBeTold(t *testing.T) {
+	for name, away := range map[string]bool{"it was posted": false, "Slack was away": true} {
+		l, kept := &watchedLife{}, newShelf()
+		for _, line := range []string{"01 03:30 night standard-1x web=2 affinity preboot @U0ANNA", "01 14:30 look standard-1x web=2 affinity @U0ANNA", "01 14:31 look standard-1x web=2 affinity @U0ANNA"} {
+			l.play(t, line)
+		}
+		kept.standings[fleettest.ID] = l.standing
+		if away {
+			kept.unposted = []Bulletin{{At: l.standing.Watch.ReadAt, Drifts: []Drifted{driftOf(fleettest.ID, l.standing.Watch.ReadAt)}}}
+		}
+		u := &scan{Scanner: NewScanner(ScanConfig{Store: kept}), n: Night{ID: "2"}}
+		var c chunk
+		if err := u.compare(t.Context(), lifeReading(t, time.Date(2026, 3, 2, 3, 30, 0, 0, time.UTC), "standard-1x web=2 affinity @U0ANNA"), &c); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.standings[0].News; got.Kind != LineRegressed || got.Mention != away || got.Since.IsZero() != away {
+			t.Errorf("%s: got %+v", name, got)
 		}
 	}
 }

@@ -128,6 +128,9 @@ type Store interface {
 	Standing(ctx context.Context, app fleet.ID) (s Standing, found bool, err error)
 	// SaveStandings replaces the standings of those apps and adds the turns, as part of tx.
 	SaveStandings(ctx context.Context, tx *sql.Tx, standings []Standing, turns []Turn) error
+	// Unposted are the bulletins made after since of which no message is there, as far as is
+	// known.
+	Unposted(ctx context.Context, since time.Time) ([]Bulletin, error)
 	// Turns are those of one app, the newest first, at most limit.
 	Turns(ctx context.Context, app fleet.ID, limit int) ([]Turn, error)
 	// Prune forgets turns, nights and apps gone from before that time, as part of tx, and

@@ -467,6 +467,13 @@ func (u *scan) compare(ctx context.Context, r Reading, c *chunk) error {
 	if err != nil {
 		return err
 	}
+	if before.Watch.Drifting() {
+		unposted, err := u.cfg.Store.Unposted(ctx, before.ReadAt)
+		if err != nil {
+			return err
+		}
+		before = before.unheard(unposted, r.Report.App.ReadAt)
+	}
 	standing, turns := Compare(before, r, u.scan())
 	c.standings = append(c.standings, standing)
 	c.turns = append(c.turns, turns...)

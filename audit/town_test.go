@@ -292,6 +292,7 @@ type shelf struct {
 	standings map[fleet.ID]Standing
 	turns     []Turn
 	work      []Work
+	unposted  []Bulletin
 }
 
 func newShelf() *shelf {
@@ -374,6 +375,8 @@ func (s *shelf) SaveStandings(_ context.Context, _ *sql.Tx, standings []Standing
 	s.turns = append(s.turns, turns...)
 	return nil
 }
+
+func (s *shelf) Unposted(context.Context, time.Time) ([]Bulletin, error) { return s.unposted, nil }
 
 func (s *shelf) Turns(_ context.Context, app fleet.ID, limit int) ([]Turn, error) {
 	var found []Turn

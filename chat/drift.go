@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/zdd/audit"
 	"example.com/zdd/commands"
+	"example.com/zdd/fleet"
 )
 
 // AboutDrift begins what the records of messages about drift are about; see AboutDigest.
@@ -27,15 +29,13 @@ type Drifts struct {
 // bulletins is what telling of drift needs of audit.WatchStore.
 type bulletins interface {
 	Bulletin(ctx context.Context, id string) (audit.Bulletin, error) // audit.ErrNoBulletin
+	Standing(ctx context.Context, app fleet.ID) (s audit.Standing, found bool, err error)
 }
 
-// driftFor is for how long a bulletin is tried: after that the next night's digest has
-// told what is still so.
-const driftFor = 24 * time.Hour
-
 // Drift is the handler of audit.WorkDrift, whose key is a bulletin: it posts it in its
-// channel, a message and then its thread, once, over crashes and while Slack is away. Where
-// that channel can't be posted in for good, the one of the digests is told.
+// channel, a message and then its thread, once, over crashes and while Slack is away, unless
+// the night's digest has told of it all meanwhile, or nothing of it is so any more. Where that
+// channel can't be posted in for good, the one of the digests is told.
 func (b *Bot) Drift(ctx context.Context, job Job) error {
 	c := b.cfg.Drifts
 	if c.Bulletins == nil || c.Posts == nil || c.Render == nil {
@@ -64,9 +64,15 @@ func (b *Bot) Drift(ctx context.Context, job Job) error {
 		parent, _ := c.Render(of, true)
 		return parent
 	}
-	if late := time.Since(of.At) > driftFor; late && !round.there(toChannel+of.Channel) {
-		b.log.Error("drift could not be told for a day, and is left to the digest", "ref", id, "step", of.Channel)
-		return nil
+	if !slices.ContainsFunc(all, func(p Post) bool { return p.TS != "" }) {
+		over, err := of.Overtaken(time.Now(), func(app fleet.ID) (audit.Standing, bool, error) { return c.Bulletins.Standing(ctx, app) })
+		if err != nil {
+			return fmt.Errorf("look what is still so of the bulletin %s: %w", id, err)
+		}
+		if over {
+			b.log.Warn("drift could not be told in time, and is left to the digest", "ref", id, "step", of.Channel)
+			return nil
+		}
 	}
 	channel := of.Channel
 	if round.posts[toChannel+channel].Lost == "" {

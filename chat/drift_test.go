@@ -7,6 +7,7 @@ import (
 
 	"example.com/zdd/audit"
 	"example.com/zdd/commands"
+	"example.com/zdd/fleet"
 	"example.com/zdd/sim/slack"
 )
 
@@ -21,6 +22,16 @@ func (m *memory) Bulletin(ctx context.Context, id string) (audit.Bulletin, error
 		return b, audit.ErrNoBulletin
 	}
 	return b, nil
+}
+
+func (m *memory) Standing(ctx context.Context, app fleet.ID) (s audit.Standing, found bool, err error) {
+	if err := m.away(ctx); err != nil {
+		return audit.Standing{}, false, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, found = m.standings[app]
+	return s, found, nil
 }
 
 // playDrifts runs a story in which people are told of drift.
@@ -46,9 +57,13 @@ func playDrifts(t *testing.T, opts slack.Options, f func(*stage)) {
 }
 
 // bulletin stores one, and the job that posts it.
-func (s *stage) bulletin(id, channel string, age time.Duration) {
+func (s *stage) bulletin(id, channel string, age time.Duration, apps ...fleet.ID) {
+	b := audit.Bulletin{ID: id, Channel: channel, At: time.Now().Add(-age)}
+	for _, app := range apps {
+		b.Drifts = append(b.Drifts, audit.Drifted{Line: audit.Line{App: app, Checks: []string{"preboot"}}, Channel: channel, Found: b.At})
+	}
 	s.memory.set(func(m *memory) {
-		m.bulletins[id] = audit.Bulletin{ID: id, Channel: channel, At: time.Now().Add(-age)}
+		m.bulletins[id] = b
 		m.jobs["drift:"+id] = &task{id: "drift:" + id, at: time.Now()}
 	})
 	s.queue.Wake()
@@ -104,14 +119,26 @@ func TestDriftOfALostChannelIsToldByThatOfTheDigests(t *testing.T) {
 	})
 }
 
-func TestDriftThatIsOldIsLeftToTheDigest(t *testing.T) {
+// TestDriftThatIsLateIsLeftToTheDigest where a night has told of it, or it is well by now,
+// and is told else, however late.
+func TestDriftThatIsLateIsLeftToTheDigest(t *testing.T) {
 	playDrifts(t, slack.Options{}, func(s *stage) {
-		s.bulletin("1", "C0SHOP", driftFor+time.Minute)
-		s.bulletin("2", "C0SHOP", driftFor-time.Minute)
+		now := time.Now()
+		stands := func(read time.Time, is audit.Outcome) audit.Standing {
+			return audit.Standing{ReadAt: read, Marks: []audit.Mark{{Check: "preboot", Required: true, Outcome: is, Known: is, KnownAt: read}}}
+		}
+		s.memory.set(func(m *memory) {
+			m.standings = map[fleet.ID]audit.Standing{
+				"told": stands(now.Add(-time.Hour), audit.Fail), "well": stands(now.Add(-time.Hour), audit.Pass), "still": stands(now.Add(-30*time.Hour), audit.Pass),
+			}
+		})
+		s.bulletin("1", "C0SHOP", 25*time.Hour, "told", "well", "gone")
+		s.bulletin("2", "C0SHOP", 25*time.Hour, "told", "still")
+		s.bulletin("3", "C0SHOP", time.Minute, "gone")
 		time.Sleep(10 * time.Minute)
 		s.wantDone()
-		s.wantShown("shop", "drift 2 / [Fix…]", "  the others")
-		s.wantLog("drift could not be told for a day", 1)
+		s.wantShown("shop", "drift 2 / [Fix…]", "  the others", "drift 3 / [Fix…]", "  the others")
+		s.wantLog("drift could not be told in time", 1)
 	})
 }
 

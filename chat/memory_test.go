@@ -15,6 +15,7 @@ import (
 	"example.com/zdd/approval"
 	"example.com/zdd/audit"
 	"example.com/zdd/commands"
+	"example.com/zdd/fleet"
 )
 
 // memory is what a database keeps: deliveries, requests, jobs, tickets and the records
@@ -28,6 +29,7 @@ type memory struct {
 	posts     map[string]Post // by ticket and target
 	nights    map[string]audit.Night
 	bulletins map[string]audit.Bulletin
+	standings map[fleet.ID]audit.Standing
 	ledger    []string // what was recorded of digests
 	fuse      *fuse
 	gone      error

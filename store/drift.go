@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/chat"
 	"example.com/zdd/fleet"
 	"example.com/zdd/jobs"
 )
@@ -155,6 +156,22 @@ func (s *Store) saveBulletin(ctx context.Context, tx *sql.Tx, b audit.Bulletin) 
 		return withContext(ctx, err)
 	}
 	return s.EnqueueJob(ctx, tx, jobs.Spec{Kind: audit.WorkDrift, Key: b.ID, At: b.At})
+}
+
+// Unposted are bulletins that nobody has seen; see audit.Store.
+func (s *Store) Unposted(ctx context.Context, since time.Time) ([]audit.Bulletin, error) {
+	const query = `SELECT body FROM bulletins WHERE at > $1 AND NOT EXISTS (SELECT 1 FROM posts WHERE ticket = '` + chat.AboutDrift + `' || id AND ts > '')`
+	all, err := list(ctx, s.db, query, []any{toMillis(since)}, func(scan func(...any) error) (b audit.Bulletin, err error) {
+		var body string
+		if err := scan(&body); err != nil {
+			return b, err
+		}
+		return b, json.Unmarshal([]byte(body), &b)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read which bulletins were not posted: %w", withContext(ctx, err))
+	}
+	return all, nil
 }
 
 // Bulletin is what a channel was told; see audit.WatchStore.

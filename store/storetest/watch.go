@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/chat"
 	"example.com/zdd/fleet"
 	"example.com/zdd/store"
 )
@@ -230,6 +231,28 @@ func testWatching(t *testing.T, o store.Options) {
 	}
 	if got, want := jobsOf(t, s), []string{`drift:1 in "" at 22 12:00`}; len(got) != 1 || got[0][:11] != want[0][:11] {
 		t.Errorf("got jobs %q, want %q", got, want)
+	}
+
+	// Until its message is there, nobody was told.
+	unposted := func(since time.Time, want ...audit.Bulletin) {
+		t.Helper()
+		if got, err := s.Unposted(t.Context(), since); err != nil || len(got) != len(want) || len(want) > 0 && !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
+	unposted(time.Time{}, b)
+	unposted(at)
+	post := chat.Post{Ticket: chat.AboutDrift + "1", Target: "channel:C1", Channel: "C1"}
+	for version, ts := range []string{"", "1774792800.000100"} { // it is tried, and then it is there
+		post.TS, post.Version = ts, int64(version)
+		if err := s.Tx(t.Context(), func(tx *sql.Tx) error { return s.SavePost(t.Context(), tx, post) }); err != nil {
+			t.Fatal(err)
+		}
+		if ts == "" {
+			unposted(time.Time{}, b)
+		} else {
+			unposted(time.Time{})
+		}
 	}
 
 	// Neither is kept without the other, and what somebody else has written stays.
