@@ -146,7 +146,10 @@ func batchSummary(t approval.Ticket) string {
 
 // differenceText is what a plan adds, in words.
 func differenceText(c plan.Cost) string {
+	all, allKnown := c.Then.Get()
 	switch more, known := c.Difference.Get(); {
+	case !known && allKnown:
+		return "comes to " + all.String() + " a month in all"
 	case !known:
 		return "price unknown"
 	case more == 0:

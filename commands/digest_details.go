@@ -239,12 +239,17 @@ func kindWord(l audit.Line) string {
 // remedyText is what getting ready takes.
 func remedyText(l audit.Line) Text {
 	text := Line("Getting ready ")
+	more, known := l.Increase.Get()
 	if l.Size != "" {
-		text = append(text, Line("takes "+l.Size+" dynos and ")...)
+		text = append(text, Line("takes "+l.Size+" dynos")...)
+		if !known {
+			return append(text, Line("; how much more that costs is not known: "+brief(l.Increase.Why().Text, 120)+".")...)
+		}
+		text = append(text, Line(" and ")...)
 	}
-	switch more, known := l.Increase.Get(); {
+	switch {
 	case !known:
-		return append(text, Line("costs an unknown amount: "+brief(l.Increase.Why().Text, 120)+".")...)
+		return Line("How much more it costs to get ready is not known: " + brief(l.Increase.Why().Text, 120) + ".")
 	case more == 0:
 		return append(text, Line("costs nothing more.")...)
 	case more < 0:

@@ -33,7 +33,7 @@ func newEnable(p proposer) Command {
 		Desk:    true,
 		Run: func(ctx context.Context, req Request) (Reply, error) {
 			size := strings.ToLower(strings.TrimSpace(req.Args.Options["size"]))
-			req.Args.Words = eachOnce(req.Args.Words)
+			req.Args.Words = p.withoutAnd(ctx, eachOnce(req.Args.Words))
 			switch n := len(req.Args.Words); {
 			case n > approval.MostParts:
 				return Reply{}, tooMany(req.Args.Words, size)
@@ -60,6 +60,21 @@ func eachOnce(in []string) []string {
 		}
 	}
 	return out
+}
+
+// withoutAnd are the apps of a list in which people may write "and" between two. Heroku lets
+// an app be called `and`: where there is one, or that can't be told, the word is kept, and
+// the reader of apps says what it is.
+func (p proposer) withoutAnd(ctx context.Context, in []string) []string {
+	joins := func(word string) bool { return word == "&" || word == "+" || strings.EqualFold(word, "and") }
+	if len(in) < 2 || !slices.ContainsFunc(in, joins) {
+		return in
+	}
+	names, err := p.apps.ReadNames(ctx)
+	if kept := err != nil || slices.Contains(names, "and"); kept {
+		joins = func(word string) bool { return word == "&" || word == "+" }
+	}
+	return slices.DeleteFunc(slices.Clone(in), joins)
 }
 
 // enableLine is the line that asks for all of these apps.

@@ -130,6 +130,10 @@ func TestEnableSeveral(t *testing.T) {
 		"two":                    {line: "shop billing", asked: "enable shop + enable billing", says: []string{"T-1 · enable shop and 1 more: awaits approval", "You asked for enable shop billing.", "shop is the canary"}},
 		"the order is kept":      {line: "billing shop accounts", asked: "enable billing + enable shop + enable accounts", says: []string{"billing is the canary"}},
 		"commas":                 {line: "shop, billing,accounts", asked: "enable shop + enable billing + enable accounts"},
+		"and":                    {line: "shop, billing and accounts", asked: "enable shop + enable billing + enable accounts"},
+		"and, with commas":       {line: "shop, billing, AND accounts", asked: "enable shop + enable billing + enable accounts"},
+		"and, as a sign":         {line: "shop &amp; billing", asked: "enable shop + enable billing"},
+		"and alone":              {line: "and", says: []string{"and is not among the apps"}},
 		"twice the same":         {line: "shop shop SHOP " + id("shop") + " billing", asked: "enable shop + enable billing"},
 		"one, named twice":       {line: "shop " + id("shop"), asked: "enable shop", says: []string{"enable shop: awaits approval"}},
 		"one is ready":           {line: "shop ready billing fine", asked: "enable shop + enable billing", says: []string{"Left out, because they are so already: ready, fine."}},
@@ -216,6 +220,18 @@ func TestEnableSeveral(t *testing.T) {
 				t.Errorf("its buttons run %q, want %q", runs, tt.runs)
 			}
 		})
+	}
+}
+
+// An app that is called `and` is one, also between two others.
+func TestEnableAnAppCalledAnd(t *testing.T) {
+	d := &asking{}
+	table := New(Deps{Apps: &town{lines: map[string]string{"shop": "standard-1x web=1", "and": "standard-1x web=1", "billing": "standard-1x web=1"}}, Policies: anyPolicy{}, Desk: d})
+	if _, err := table.Run(t.Context(), "enable shop and billing", Request{By: member, Via: Slash, Now: fleettest.ReadAt(), Origin: "E1"}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"enable shop + enable and + enable billing"}; !slices.Equal(d.asked, want) {
+		t.Errorf("asked for %q, want %q", d.asked, want)
 	}
 }
 

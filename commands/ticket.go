@@ -334,7 +334,11 @@ func spend(t approval.Ticket) Button {
 	b := Button{Label: "Do it", Run: decideOn("approve", t), Primary: true, Confirm: &Confirm{
 		Title: "Do it?", Text: wishLine(t) + " adds nothing to what the app costs. You approve it alone: that is written down.", Yes: "Do it",
 	}}
+	all, allKnown := t.Plan.Cost.Then.Get()
 	switch more, known := t.Plan.Cost.Difference.Get(); {
+	case !known && allKnown:
+		b.Label, b.Confirm.Title, b.Confirm.Yes = "Spend "+inAll(all), "Spend "+inAll(all)+"?", "Spend it"
+		b.Confirm.Text = wishLine(t) + inAllText(all) + " You approve it alone: that is written down."
 	case !known:
 		b.Label, b.Confirm.Title, b.Confirm.Yes = "Spend, price unknown", "Spend an unknown amount?", "Spend it"
 		b.Confirm.Text = wishLine(t) + " may cost more than today; Heroku tells no price. You approve it alone: that is written down."
@@ -346,6 +350,15 @@ func spend(t approval.Ticket) Button {
 		b.Confirm.Text = strings.Replace(b.Confirm.Text, "You approve it alone: that is written down.", fmt.Sprintf("Yours is one of %d voices.", t.Approvals), 1)
 	}
 	return b
+}
+
+// inAll is what an app will cost, on a button, where nobody can tell what it costs now: that
+// of Eco dynos is a part of what the account pays for all of them.
+func inAll(all fleet.Money) string { return all.String() + "/month in all" }
+
+// inAllText is the same in the sentence that begins with the wish.
+func inAllText(all fleet.Money) string {
+	return " brings the cost to " + all.String() + " a month in all, at list price or at the policy's. How much more that is than today is not known."
 }
 
 // decideOn is the line of a button that decides on this ticket and on no other. A database
@@ -409,7 +422,10 @@ func decisionButtons(t approval.Ticket, to Audience) []Button {
 	case t.State == approval.Pending && to == ForApprovers:
 		approve := Button{Label: "Approve", Run: decideOn("approve", t), Primary: true}
 		text := wishLine(t) + " changes nothing of what it costs."
+		all, allKnown := t.Plan.Cost.Then.Get()
 		switch {
+		case !known && allKnown:
+			approve.Label, text = "Approve "+inAll(all), wishLine(t)+inAllText(all)
 		case !known:
 			approve.Label, text = "Approve, price unknown", wishLine(t)+" costs more or less than today; Heroku tells no price."
 		case price > 0:

@@ -79,7 +79,15 @@ func TestTicketReply(t *testing.T) {
 		"own voice, given": {func(t *approval.Ticket) {
 			t.Own, t.Approvals, t.Votes = true, 2, []approval.Vote{{User: "U0REQUESTER", Self: true}}
 		}, ForRequester, []string{"1 of 2", "That is who asked; the policy allows it."}, []string{"Spend", "Your own"}},
-		"own voice, price unknown": {func(t *approval.Ticket) { t.Own, t.Plan.Cost.Difference = true, unpriced }, ForRequester, []string{"[Spend, price unknown]"}, []string{"$0"}},
+		"own voice, price unknown": {func(t *approval.Ticket) {
+			t.Own, t.Plan.Cost.Then, t.Plan.Cost.Difference = true, unpriced, unpriced
+		}, ForRequester, []string{"[Spend, price unknown]"}, []string{"$0"}},
+		"own voice, only now unknown": {func(t *approval.Ticket) {
+			t.Own, t.Plan.Cost.Now, t.Plan.Cost.Difference = true, unpriced, unpriced
+		}, ForRequester, []string{"[Spend $50.00/month in all]"}, []string{"$0", "price unknown"}},
+		"only now unknown": {func(t *approval.Ticket) {
+			t.Plan.Cost.Now, t.Plan.Cost.Difference = unpriced, unpriced
+		}, ForApprovers, []string{"[Approve $50.00/month in all]"}, []string{"$0", "price unknown"}},
 		"own voice, costs nothing": {func(t *approval.Ticket) { t.Own, t.Plan.Cost.Difference = true, fleet.Known(fleet.Money(-2500)) }, ForRequester, []string{"[Do it]"}, []string{"Spend"}},
 		"price unknown": {func(t *approval.Ticket) {
 			t.Plan.Cost = plan.Cost{Now: unpriced, Then: unpriced, Difference: unpriced, Units: plan.Units{Now: fleet.Known(1.5), Then: fleet.Known(3.0), Difference: fleet.Known(1.5)}}

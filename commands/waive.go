@@ -86,11 +86,14 @@ type waiveWish struct {
 	until      string // as it was typed
 	reason     policy.Reason
 	text       string
+	soon       string // a date to suggest where none was typed
 }
 
 // parseWaive takes the words of a line apart. What is missing or wrong is refused in the
-// order in which people type it, with what was understood kept in the way out.
-func parseWaive(req Request, usage string) (wish waiveWish, err error) {
+// order in which people type it, with what was understood kept in the way out. soon is a date to
+// suggest.
+func parseWaive(req Request, usage, soon string) (wish waiveWish, err error) {
+	wish.soon = soon
 	in := req.Args.Words
 	is := func(word string, any ...string) bool { return slices.Contains(any, strings.ToLower(word)) }
 	why := slices.IndexFunc(in, func(word string) bool { return is(word, becauseWord) })
@@ -169,8 +172,15 @@ func (w waiveWish) whichReason(via Via) error {
 		begin = fmt.Sprintf("`%s` is no reason that I know; what there is to say beyond one goes behind it.", plain(string(w.reason)))
 		w.text = strings.TrimSpace(string(w.reason) + " " + w.text)
 	}
-	w.reason = "<reason>"
-	text := Prose(begin + " Nothing was waived. One of these, in one word: `" + plainLine(spoken(via, w.line())) + "`")
+	example := w
+	example.reason = "<reason>"
+	if w.until == "" {
+		example.until = w.soon
+		if w.reason == "" {
+			begin = "Until when, and why?"
+		}
+	}
+	text := Prose(begin + " Nothing was waived. One of these, in one word: `" + plainLine(spoken(via, example.line())) + "`")
 	reply := Reply{Summary: text.String(), Parts: []Part{Para{text}}}
 	var items []Item
 	var row []Button
@@ -223,6 +233,16 @@ func (w waiveWish) line() string {
 	return strings.Join(words, " ")
 }
 
+// soonOf is a date that somebody who names none may mean: in two weeks, or as late as the
+// policy lets a waiver hold.
+func soonOf(pol policy.Policy, now time.Time) string {
+	last := pol.LastUntil(policy.AcceptedRisk, now).Add(-time.Millisecond)
+	if soon := now.AddDate(0, 0, 14); soon.Before(last) {
+		last = soon
+	}
+	return last.In(pol.Nightly.Location()).Format("2 Jan")
+}
+
 // askUntil is the dialog for the end that a line has not.
 func askUntil(check string) *Ask {
 	return &Ask{Title: "Waive " + brief(check, 15), Label: "Until when? 31 Jan, in 2 weeks, friday, …"}
@@ -230,12 +250,12 @@ func askUntil(check string) *Ask {
 
 // waive asks for a waiver.
 func (v waiver) waive(ctx context.Context, req Request, usage string) (Reply, error) {
-	wish, err := parseWaive(req, usage)
+	pol := v.policies.Policy()
+	zone := pol.Nightly.Location()
+	wish, err := parseWaive(req, usage, soonOf(pol, req.Now))
 	if err != nil {
 		return Reply{}, err
 	}
-	pol := v.policies.Policy()
-	zone := pol.Nightly.Location()
 	end, err := until.Read(wish.until, req.Now, zone)
 	if no, ok := errors.AsType[*until.No](err); ok {
 		return Reply{}, wish.notUntil(no, req.Now, zone)

@@ -162,7 +162,9 @@ func TestWaiveRefuses(t *testing.T) {
 	for line, want := range map[string][]string{
 		"waive":      {"Which app?"},
 		"waive shop": {"Which check of shop?", "dyno-tier"},
-		"waive shop prebot until 31 Jan because accepted-risk":                 {"no check prebot", "Did you mean preboot?", "[Waive preboot]"},
+		"waive shop prebot until 31 Jan because accepted-risk": {"no check prebot", "Did you mean preboot?", "[Waive preboot]"},
+		"waive shop preboot":                                                   {"Until when, and why? Nothing was waived.", "/zdd waive shop preboot until 7 Dec because <reason>", "[Because not-needed…]"},
+		"waive shop preboot because lazy":                                      {"lazy is no reason that I know", "/zdd waive shop preboot until 7 Dec because <reason> lazy"},
 		"waive shop preboot until 31 Jan":                                      {"Why?", "[Because not-needed]", "/zdd waive shop preboot until 31 Jan because <reason>"},
 		"waive shop preboot until 31 Jan because":                              {"Why?"},
 		"waive shop preboot until 31 Jan because lazy":                         {"lazy is no reason that I know"},
