@@ -195,3 +195,38 @@ func TestWaiverDue(t *testing.T) {
 		t.Errorf("no such waiver: got %s, %v", next, err)
 	}
 }
+
+// TestOutlasting: a policy that becomes stricter ends no waiver that holds, and those that
+// it would not let begin are told.
+func TestOutlasting(t *testing.T) {
+	for name, tt := range map[string]struct {
+		policy string
+		want   string
+	}{
+		"as before":            {everyday, ""},
+		"an approval":          {strict, "W-1 W-2"},
+		"not as long":          {everyday + "waivers: { longest: 15d }\n", "W-2"},
+		"not for what is left": {everyday + "waivers: { longest: 5d }\n", "W-1 W-2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCounter(t, everyday)
+			c.waive(func(a *approval.WaiveFor) { a.Until = c.now.AddDate(0, 0, 20) })
+			c.waive(func(a *approval.WaiveFor) { a.Check = "web-dynos" })
+			c.setPolicy(strict)
+			c.waive(func(a *approval.WaiveFor) { a.App = "another" }) // waits
+			c.after(10 * 24 * time.Hour)
+			c.setPolicy(tt.policy)
+			all, err := c.Outlasting(t.Context())
+			var ids []string
+			for _, w := range all {
+				ids = append(ids, w.ID)
+			}
+			if got := strings.Join(ids, " "); got != tt.want || err != nil {
+				t.Errorf("got %q, %v, want %q", got, err, tt.want)
+			}
+			if got := c.holding(); got != "W-1 W-2" {
+				t.Errorf("got %q holding, want both", got)
+			}
+		})
+	}
+}

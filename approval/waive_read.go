@@ -93,6 +93,21 @@ func (r *WaiverReader) Open(ctx context.Context) ([]policy.Waiver, error) {
 	return all, nil
 }
 
+// Outlasting are the waivers that hold and that the policy in force would not let begin as
+// they are: not without an approval, or not for as long as is left of them. They hold until
+// their end nevertheless.
+func (r *WaiverReader) Outlasting(ctx context.Context) ([]policy.Waiver, error) {
+	all, err := r.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pol, now := r.Policy(), r.now()
+	return slices.DeleteFunc(all, func(w policy.Waiver) bool {
+		approved := len(w.Votes) > 0 || pol.Waivers.Approval == policy.WaiverNeedsNone
+		return w.State != policy.WaiverActive || approved && tooLong(pol, w.Reason, w.Until, now) == nil
+	}), nil
+}
+
 func open() []policy.WaiverState {
 	return []policy.WaiverState{policy.WaiverPending, policy.WaiverActive}
 }

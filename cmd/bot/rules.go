@@ -118,6 +118,16 @@ func (e *engine) announceRules(ctx context.Context, j *jobs.Job, state state, po
 				channels = append(channels, c.From)
 			}
 		}
+		reply := rulesReply(entry, rules)
+		if slices.ContainsFunc(rules.Changes, func(c ruleChange) bool { return strings.HasPrefix(c.Key, "waivers.") }) {
+			held, err := e.waived.Outlasting(ctx)
+			if err != nil {
+				return err
+			}
+			if len(held) > 0 {
+				reply.Parts = append(reply.Parts, commands.Note{Text: outlasting(held)})
+			}
+		}
 		slices.Sort(channels)
 		var failed error
 		for _, channel := range slices.Compact(channels) {
@@ -125,7 +135,7 @@ func (e *engine) announceRules(ctx context.Context, j *jobs.Job, state state, po
 				continue // the doctor says that changes are told nowhere else
 			}
 			failed = errors.Join(failed, j.Step(ctx, func(ctx context.Context) error {
-				return e.bot.Announce(ctx, channel, rulesReply(entry, rules))
+				return e.bot.Announce(ctx, channel, reply)
 			}, nil))
 		}
 		if failed != nil && time.Since(entry.At) > announceFor {
@@ -156,6 +166,22 @@ func rulesReply(entry ledger.Entry, rules rulesEntry) commands.Reply {
 			commands.Note{Text: commands.Line("Policy ", commands.Code(rules.Digest[:min(12, len(rules.Digest))]), ", in force since ", commands.At(entry.At), ". Ledger ", commands.Code(entry.Head().String()), ".")},
 		},
 	}
+}
+
+// outlasting says of waivers that hold that a stricter policy ends none of them.
+func outlasting(held []policy.Waiver) commands.Text {
+	const named = 10 // the others are in the list
+	text := commands.Line("A waiver that holds goes on until its end. Under the new rules nobody could have ")
+	for i, w := range held[:min(len(held), named)] {
+		if i > 0 {
+			text = append(text, commands.Line(", ")...)
+		}
+		text = append(text, commands.Line(commands.Code(w.ID))...)
+	}
+	if more := len(held) - named; more > 0 {
+		text = append(text, commands.Line(fmt.Sprintf(" and %d more", more))...)
+	}
+	return append(text, commands.Line(" like that. ", commands.Code("/zdd waivers"), " lists what holds, and ", commands.Code("/zdd unwaive"), " ends it.")...)
 }
 
 func either(s string) string {
