@@ -94,7 +94,7 @@ func dialSQLite(path string, settings url.Values) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the SQLite file: %w", err)
 	}
-	db := sql.OpenDB(connector)
+	db := sql.OpenDB(keeping{connector})
 	db.SetMaxOpenConns(1)
 	return db, nil
 }
