@@ -69,7 +69,8 @@ type Watch struct {
 	Setup    Setup         `json:"setup"`             // what the app was like when the watch began
 
 	Counts   Counts    `json:"counts"`           // over the whole watch
-	In       Counts    `json:"in_window"`        // of the requests that were due in one of Windows
+	In       Counts    `json:"in_window"`        // of the requests that were due in one of Windows, and of those that were under way when it began and failed
+	Prior    Counts    `json:"before_release"`   // of those that were over when the first of Releases was made
 	Latency  Latency   `json:"latency"`          // of those that were answered well, over the whole watch
 	Seconds  []Second  `json:"seconds,omitzero"` // one for each second in which something was due, in order
 	Episodes []Episode `json:"episodes,omitzero"`
@@ -149,7 +150,7 @@ type Counts struct {
 	OK     int             `json:"ok"`
 	Bad    map[Outcome]int `json:"bad,omitzero"`
 	Own    int             `json:"own_network"`
-	Codes  map[string]int  `json:"codes,omitzero"` // H-codes of the bad ones
+	Codes  map[string]int  `json:"codes,omitzero"` // of the bad ones: Heroku's H-code where its page shows one, else the page's name, such as application-error; the rest was answered by the app, or not at all
 	Fresh  int             `json:"fresh"`          // of Sent, on a connection of their own
 	Reused int             `json:"reused"`
 
