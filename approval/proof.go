@@ -21,8 +21,9 @@ import (
 // that this key has sealed tell: that it was asked for as it is, by whom, who said yes,
 // and that it has not ended since.
 //
-// It can't tell a ticket that was begun and set back to an earlier state together with
-// the ledger's end; the heads that were told in Slack do (ledger.Verify).
+// It can't tell a ticket that was set back to an earlier state where what the ledger tells
+// of it since was taken out as well; the whole chain does, and the heads that were told in
+// Slack (ledger.Verify).
 func (d *Desk) Proof(ctx context.Context, t Ticket) (why string, err error) {
 	told, err := d.told(ctx, t)
 	if err != nil {
@@ -151,7 +152,7 @@ func fingerprint(t Ticket) string {
 	for _, p := range t.Parts {
 		parts = append(parts, asked{p.Wish, p.Plan})
 	}
-	text, err := json.Marshal(struct {
+	return hashOf(struct {
 		ID                                        string
 		Wish                                      plan.Wish
 		Plan                                      plan.Plan
@@ -161,7 +162,12 @@ func fingerprint(t Ticket) string {
 		Parts                                     []asked `json:",omitempty"` // before there were batches, these two were not
 		Of                                        string  `json:",omitzero"`
 	}{t.ID, t.Wish, t.Plan, t.Requester, t.Team, t.Resumer, t.Follows, t.Policy, t.Plan.App, t.CreatedAt, t.ExpiresAt, parts, t.Of})
-	if err != nil { // it was read from JSON
+}
+
+// hashOf is a hash of something as JSON.
+func hashOf(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil { // it holds texts, numbers and times that were read from JSON
 		panic(err)
 	}
 	sum := sha256.Sum256(text)

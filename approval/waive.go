@@ -12,6 +12,7 @@ import (
 
 	"example.com/zdd/fleet"
 	"example.com/zdd/ledger"
+	"example.com/zdd/plan"
 	"example.com/zdd/policy"
 )
 
@@ -191,7 +192,7 @@ func (d *Waivers) sensible(pol policy.Policy, a WaiveFor, now time.Time) *No {
 		}
 		return no("`%s` is no reason that I know. Nothing was waived. The reasons are `%s`; what there is to say beyond that goes behind it.", strings.ReplaceAll(clean(string(a.Reason)), "`", ""), strings.Join(words, "`, `"))
 	case !now.Before(a.Until):
-		return no("%s is over already, so nothing was waived. Give a time to come: `/zdd waive %s %s until <date> because %s`.", capital(policy.UntilText(a.Until, pol.Nightly.Location())), a.Name, a.Check, a.Reason)
+		return no("%s is over already, so nothing was waived. Give a time to come: `/zdd waive %s %s until <date> because %s`.", plan.Capital(policy.UntilText(a.Until, pol.Nightly.Location())), a.Name, a.Check, a.Reason)
 	}
 	return tooLong(pol, a.Reason, a.Until, now)
 }
@@ -207,13 +208,6 @@ func tooLong(pol policy.Policy, reason policy.Reason, until, now time.Time) *No 
 		most = fmt.Sprintf("A `%s` holds until %s at the most: what takes longer has another reason", reason, policy.UntilText(last, zone))
 	}
 	return no("%s, and until %s is longer. Nothing was waived. Ask for less: before it ends it can be asked for anew.", most, policy.UntilText(until, zone))
-}
-
-func capital(text string) string {
-	if text == "" {
-		return ""
-	}
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -3,8 +3,6 @@ package approval
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -172,7 +170,8 @@ func noWaiver(text string) *No {
 }
 
 // Proof says why a waiver that is not over is not what the sealed ledger tells of it, a
-// sentence without its full stop; empty where it is. See [Desk.Proof]. One that was
+// sentence without its full stop; empty where it is. Like [Desk.Proof] it can't tell one whose
+// end was taken out of the ledger too. One that was
 // changed while this read the ledger is not said to be forged: it is looked at as it is by
 // then, and where it is over there is nothing left to prove.
 func (r *WaiverReader) Proof(ctx context.Context, w policy.Waiver) (why string, err error) {
@@ -252,13 +251,4 @@ func heldPrint(w policy.Waiver) string {
 		asked
 		Votes []policy.WaiverVote
 	}{held, w.Votes})
-}
-
-func hashOf(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil { // it holds texts, numbers and times that were read from JSON
-		panic(err)
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }
