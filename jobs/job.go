@@ -102,6 +102,24 @@ func (j *Job) Step(ctx context.Context, do func(ctx context.Context) error, reco
 			return err
 		}
 	}
+	return j.write(ctx, record)
+}
+
+// Stopping is closed once the queue was told to stop. A handler that goes on for long with
+// something that can't be taken up again ends it then, and records so with [Job.Last].
+func (j *Job) Stopping() <-chan struct{} { return j.stop }
+
+// Last records as a Step does that does nothing outside, and also once the queue was told
+// to stop: the last word of a handler that is about to return.
+func (j *Job) Last(ctx context.Context, record func(ctx context.Context, tx *sql.Tx) error) error {
+	if until(j.deadline, j.q.now()) <= 0 {
+		return ErrLost
+	}
+	return j.write(ctx, record)
+}
+
+// write records in a transaction that has renewed the lease.
+func (j *Job) write(ctx context.Context, record func(ctx context.Context, tx *sql.Tx) error) error {
 	// What was done shall be written down, though the lease or the grace has just ended:
 	// the fence tells whether it still may.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)

@@ -66,6 +66,9 @@ const (
 	WaiverDenied  = "waiver-denied"  //
 	Unwaived      = "unwaived"       // a waiver was withdrawn, ended before its time or replaced
 	WaiverExpired = "waiver-expired" // its time, or that to decide on it, was over
+
+	WatchAsked   = "watch-asked"   // a deploy is to be watched
+	WatchVerdict = "watch-verdict" // what came of it
 )
 
 // Verbs lists every verb, in the order in which they usually come.
@@ -74,6 +77,7 @@ func Verbs() []string {
 		Asked, Voted, Approved, Denied, Cancelled, Expired, Stale, Refused, Started, Begun, StepIntended, StepDone, StepFailed,
 		Stopped, Failed, Finished, Resumed, Undone, Rechecked, PolicyLoaded, Reported,
 		WaiverAsked, Waived, WaiverDenied, Unwaived, WaiverExpired,
+		WatchAsked, WatchVerdict,
 	}
 }
 

@@ -71,11 +71,15 @@ func (p Probe) with(o Probe) Probe {
 // VisitEvery is the least time between two visits of one visitor.
 const VisitEvery = 5 * time.Second
 
-// PerSecond is how many requests a second the probe takes of what all watches may send
-// together, visits with them.
+// PerSecond is how many requests a second the probe takes, at the most, of what all watches
+// may send together: visits and those to VersionPath, one a second, with them.
 func (p Probe) PerSecond() int {
 	const every = int(VisitEvery / time.Second)
-	return p.Rate + (p.Visitors+every-1)/every
+	n := p.Rate + (p.Visitors+every-1)/every
+	if p.VersionPath != "" {
+		n++
+	}
+	return n
 }
 
 // Expects says whether an answer of that status is a good one.

@@ -34,7 +34,7 @@ func allowed() map[string][]string {
 		"approval": {"plan", "policy", "ledger", "fleet", "secret"},
 		// policy: the wish is planned again by the rules of today before anything is done.
 		"rollout": {"plan", "fleet", "approval", "ledger", "policy"},
-		"watch":   {"fleet", "policy", "ledger", "jobs"},
+		"watch":   {"fleet", "policy", "ledger"},
 		// The interfaces that it implements are declared where they are used.
 		// fleet: what is kept of apps is kept by their ids.
 		// policy: what a waiver is is said there.

@@ -338,7 +338,7 @@ func testMigrate(t *testing.T, o store.Options) {
 	err = s.Tx(t.Context(), func(tx *sql.Tx) error { // as migration 8 left it
 		for _, query := range []string{
 			`DROP TABLE bulletins`, `DROP TABLE watching`, `DROP TABLE turns`, `DROP TABLE standings`, `DROP TABLE first_look`, `DROP TABLE night_dates`, `DROP TABLE nights`,
-			`DROP INDEX ledger_ticket`, `DROP TABLE waivers`,
+			`DROP INDEX ledger_ticket`, `DROP TABLE waivers`, `DROP TABLE watches`,
 			`DELETE FROM goose_db_version WHERE version_id > 8`,
 		} {
 			if _, err := tx.ExecContext(t.Context(), query); err != nil {

@@ -1,0 +1,329 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/zdd/fleet"
+)
+
+// What is read of Heroku while an app is watched. A watch takes sixteen calls a minute of
+// the account's refill of 75 (Platform API reference, "Rate Limits"), and five watches
+// together what comes back; with more each looks so much more seldom. All of it is work
+// that nobody waits for, which leaves the account's reserve to people.
+const (
+	atFullPace    = 5 // watches
+	settingsEvery = 2 // looks: formation, features, dynos
+	glanceEvery   = 6 // looks: maintenance mode
+	// lookWithin bounds one reading, its wait for the account's limit counted.
+	lookWithin = 15 * time.Second
+)
+
+// looker looks at an app while it is watched, and tells the recorder what changes.
+type looker struct {
+	r   *Runner
+	rec *Recorder
+
+	early []string // what went wrong before there was a recorder
+
+	mu      sync.Mutex // of what follows; one look is taken at a time
+	app     fleet.App  // as last seen
+	skew    time.Duration
+	after   time.Time // releases made after it, by Heroku's clock, are of interest
+	dynos   map[string]fleet.Dyno
+	failing map[string]trouble
+	slow    bool
+}
+
+// trouble is what can't be read at the moment.
+type trouble struct {
+	since time.Time
+	why   string
+}
+
+func newLooker(r *Runner, app fleet.App) *looker {
+	l := &looker{r: r, app: app, dynos: map[string]fleet.Dyno{}, failing: map[string]trouble{}}
+	dynos, _ := app.Dynos.Get()
+	for _, d := range dynos {
+		l.dynos[dynoKey(d)] = d
+	}
+	return l
+}
+
+// before compares the clocks, and finds the releases that were made right before the watch;
+// it sets w.Before. Their times are by our clock.
+func (l *looker) before(ctx context.Context, w *Watch) (recent []fleet.Release) {
+	skew, err := l.r.cfg.Heroku.Skew(ctx)
+	if err != nil {
+		l.early = append(l.early, "Heroku's clock could not be compared with this machine's, and both are taken to be the same: "+whyOf(err)+".")
+	}
+	l.skew = skew
+	l.after = l.r.now().Add(-skew - lookBack)
+	latest, known := l.app.Release.Get()
+	w.Before = latest.Version
+	if known && !latest.CreatedAt.After(l.after) {
+		return nil
+	}
+	recent, err = l.made(ctx)
+	if err != nil {
+		l.early = append(l.early, "The releases could not be read when the watch began: "+whyOf(err)+".")
+		return nil
+	}
+	if len(recent) > 0 {
+		w.Before = recent[0].Version - 1
+	}
+	return recent
+}
+
+// made are the releases of interest, by our clock.
+func (l *looker) made(ctx context.Context) ([]fleet.Release, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	// What is made while this is read counts too, whatever Heroku's clock says.
+	all, err := l.r.cfg.Heroku.ReadReleases(ctx, l.app.ID, l.after, l.r.now().Add(-l.skew+time.Hour))
+	for i := range all {
+		all[i].CreatedAt = l.ours(all[i].CreatedAt)
+		all[i].UpdatedAt = l.ours(all[i].UpdatedAt)
+	}
+	return all, err
+}
+
+// ours is a time of Heroku's by our clock.
+func (l *looker) ours(at time.Time) time.Time {
+	if at.IsZero() {
+		return at
+	}
+	return at.Add(l.skew)
+}
+
+// run looks until ctx ends.
+func (l *looker) run(ctx context.Context) {
+	for n := 1; ; n++ {
+		if !pause(ctx, time.Now().Add(l.every())) {
+			return
+		}
+		l.releases(ctx)
+		if n%settingsEvery == 0 {
+			l.settings(ctx)
+			l.dynosNow(ctx)
+		}
+		if n%glanceEvery == 0 {
+			l.glance(ctx)
+		}
+	}
+}
+
+// every is the time to the next look.
+func (l *looker) every() time.Duration {
+	every := l.r.timing.Look
+	n := l.r.running.Load()
+	if n <= atFullPace {
+		return every
+	}
+	slower := every * time.Duration(n) / atFullPace
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.slow { // told once: how many watches run changes by the minute
+		l.slow = true
+		l.rec.Trouble(fmt.Sprintf("%d deploys were watched at once, so Heroku was asked every %s for releases, and not every %s: what the time line says is that coarse.", n, span(slower), span(every)))
+	}
+	return slower
+}
+
+// releases tells of the releases made meanwhile, and says whether they could be read.
+func (l *looker) releases(ctx context.Context) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	made, err := l.made(ctx)
+	if !l.read(ctx, "releases", err) {
+		return false
+	}
+	for _, rel := range made {
+		l.rec.Release(rel)
+	}
+	return true
+}
+
+// read notes whether a part could be read.
+func (l *looker) read(ctx context.Context, part string, err error) bool {
+	was, failed := l.failing[part]
+	switch {
+	case err == nil && failed:
+		delete(l.failing, part)
+		l.unread(part, was, l.r.now())
+	case err == nil:
+	case ctx.Err() != nil: // the watch has ended
+		return false
+	case !failed:
+		l.failing[part] = trouble{l.r.now(), whyOf(err)}
+	}
+	return err == nil
+}
+
+func (l *looker) unread(part string, was trouble, until time.Time) {
+	l.rec.Trouble(fmt.Sprintf("The %s could not be read for %s: %s.", part, span(max(until.Sub(was.since), time.Second)), was.why))
+}
+
+// settle tells what could not be read until the end.
+func (l *looker) settle(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for part, was := range l.failing {
+		l.unread(part, was, now)
+	}
+	clear(l.failing)
+}
+
+// settings tells what changed of dynos and features, and whether the next hand-over is
+// another one by that.
+func (l *looker) settings(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	within, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	all := func(fleet.App) bool { return true }
+	now, _, err := l.r.cfg.Heroku.ReadSettings(within, l.app, fleet.Parts{Features: all})
+	if err == nil && !now.Formation.IsKnown() {
+		err = errors.New(now.Formation.Why().Text)
+	}
+	if !l.read(ctx, "formation", err) {
+		return
+	}
+	was := l.app
+	l.app = now
+	at := l.r.now()
+	for _, text := range formationChanges(was, now) {
+		l.rec.Event(Event{At: at, Kind: EventFormation, Text: text})
+	}
+	if !now.Features.IsKnown() {
+		l.app.Features = was.Features
+		l.read(ctx, "features", errors.New(now.Features.Why().Text))
+		return
+	}
+	l.read(ctx, "features", nil)
+	for _, name := range []string{fleet.Preboot, fleet.SessionAffinity} {
+		before, known := was.Feature(name)
+		is, _ := now.Feature(name)
+		if known && before != is {
+			l.rec.Event(Event{At: l.switched(now, name, at), Kind: EventFeature, Text: featureWord(name) + " was switched " + onOff(is)})
+		}
+	}
+}
+
+// switched is when a feature was, by our clock: as Heroku tells, where that may be.
+func (l *looker) switched(app fleet.App, name string, now time.Time) time.Time {
+	since, known := app.FeatureSince(name).Get()
+	if at := l.ours(since); known && at.Before(now) && now.Sub(at) < 10*time.Minute {
+		return at
+	}
+	return now
+}
+
+func featureWord(name string) string {
+	if name == fleet.SessionAffinity {
+		return "session affinity"
+	}
+	return name
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// formationChanges says in words what became of the process types.
+func formationChanges(was, now fleet.App) (all []string) {
+	before, _ := was.Formation.Get()
+	after, _ := now.Formation.Get()
+	of := func(processes []fleet.Process, kind string) (fleet.Process, bool) {
+		i := slices.IndexFunc(processes, func(p fleet.Process) bool { return p.Type == kind })
+		if i < 0 {
+			return fleet.Process{}, false
+		}
+		return processes[i], true
+	}
+	for _, p := range after {
+		switch old, there := of(before, p.Type); {
+		case !there && p.Quantity > 0:
+			all = append(all, fmt.Sprintf("%s 0 → %d", p.Type, p.Quantity))
+		case there && old.Quantity != p.Quantity:
+			all = append(all, fmt.Sprintf("%s %d → %d", p.Type, old.Quantity, p.Quantity))
+		}
+		if old, there := of(before, p.Type); there && !strings.EqualFold(old.Size, p.Size) {
+			all = append(all, fmt.Sprintf("%s %s → %s", p.Type, strings.ToLower(old.Size), strings.ToLower(p.Size)))
+		}
+	}
+	for _, p := range before {
+		if _, there := of(after, p.Type); !there && p.Quantity > 0 {
+			all = append(all, p.Type+" is gone")
+		}
+	}
+	return all
+}
+
+// dynosNow tells what became of the web dynos: of others nothing is asked.
+func (l *looker) dynosNow(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	within, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	all, err := l.r.cfg.Heroku.ReadDynos(within, l.app.ID)
+	if !l.read(ctx, "dynos", err) {
+		return
+	}
+	now := l.r.now()
+	seen := map[string]fleet.Dyno{}
+	for _, d := range all {
+		if d.Type != "web" {
+			continue
+		}
+		key := dynoKey(d)
+		seen[key] = d
+		if was, there := l.dynos[key]; there && was.State == d.State {
+			continue
+		}
+		at := l.ours(d.Since)
+		if at.IsZero() || at.After(now) {
+			at = now
+		}
+		l.rec.Event(Event{At: at, Kind: EventDyno, Text: fmt.Sprintf("%s of v%d is %s", d.Name, d.Release, d.State)})
+	}
+	l.dynos = seen
+}
+
+// dynoKey tells the dynos of one release from those of another: they have the same names.
+func dynoKey(d fleet.Dyno) string { return fmt.Sprintf("%s/%d", d.Name, d.Release) }
+
+// glance tells of maintenance mode.
+func (l *looker) glance(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	within, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	now, err := l.r.cfg.Heroku.ReadGlance(within, l.app.ID)
+	if !l.read(ctx, "maintenance mode", err) {
+		return
+	}
+	if now.Maintenance != l.app.Maintenance {
+		l.app.Maintenance = now.Maintenance
+		l.rec.Event(Event{At: l.r.now(), Kind: EventMaintenance, Text: "maintenance mode was switched " + onOff(now.Maintenance)})
+	}
+}
+
+// whyOf is why Heroku could not be read, in words for people.
+func whyOf(err error) string {
+	if p, ok := errors.AsType[*fleet.Problem](err); ok {
+		return p.Reason().Text
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "Heroku did not answer in time"
+	}
+	return err.Error()
+}
