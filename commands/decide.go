@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"example.com/zdd/approval"
@@ -13,7 +14,7 @@ import (
 func approvalNo(err error) (*approval.No, bool) { return errors.AsType[*approval.No](err) }
 
 // decision is a command on one ticket. They differ in what the desk is told.
-func decision(d desk, c Command, decide func(ctx context.Context, req Request, id string) (approval.Ticket, error)) Command {
+func decision(d desk, policies Policies, c Command, decide func(ctx context.Context, req Request, id string) (approval.Ticket, error)) Command {
 	usage := c.Usage
 	c.Changes, c.Desk = true, true
 	c.Args = max(c.Args, 1)
@@ -33,9 +34,53 @@ func decision(d desk, c Command, decide func(ctx context.Context, req Request, i
 		if err != nil {
 			return Reply{}, said(err)
 		}
+		if reply, ok := pressedReply(ticket, req, policies.Policy().Approval.Channel); ok {
+			return reply, nil
+		}
 		return TicketReply(ticket, to(ticket, req.By)), nil
 	}
 	return c
+}
+
+// pressedReply answers whoever pressed a button that decided on a ticket: in a line, because
+// the ticket's card says the rest and goes on saying it, and a copy would push it out of
+// sight. ok is false where nobody pressed, and where there is something left to press.
+func pressedReply(t approval.Ticket, req Request, channel string) (reply Reply, ok bool) {
+	if req.Via != Press {
+		return Reply{}, false
+	}
+	name := Bold(t.ID + " · " + wishLine(t))
+	var text, follow Text
+	switch {
+	case t.State == approval.Pending && len(t.Votes) > 0:
+		text = Line("Your yes to ", name, fmt.Sprintf(" counts: %d of %d. Nothing begins before the last one.", len(t.Votes), t.Approvals))
+	case t.State == approval.Denied:
+		text = Line(name, " is denied. Nothing was changed, and whoever asked is told.")
+	case t.State == approval.Cancelled:
+		text = Line(name, " is called off. Nothing was changed.")
+	case t.Halt != "" && !t.State.Final():
+		text, follow = Line(name, " stops after its current step, and leaves the others undone."), follows(req, channel)
+	case t.State == approval.Approved || t.State == approval.Running:
+		how := " begins now, or as soon as no other ticket changes the app."
+		if t.Approvals > 0 {
+			how = " is approved, and" + how
+		}
+		text, follow = Line(name, how), follows(req, channel)
+	default:
+		return Reply{}, false
+	}
+	return Reply{Summary: text.String(), Parts: []Part{Para{append(text, follow...)}}}, true
+}
+
+// follows says where one sees how far a ticket is.
+func follows(req Request, channel string) Text {
+	switch channel {
+	case "":
+		return Line(" Its card shows how far it is.")
+	case req.Channel:
+		return Line(" The card above shows how far it is.")
+	}
+	return Line(" Its card in ", MentionChannel(channel), " shows how far it is.")
 }
 
 // samePlan refuses what was meant for another plan than the ticket's. A ticket's plan never
@@ -79,7 +124,7 @@ func orWaiver(v waiver, c Command, do func(ctx context.Context, d waiveDesk, id 
 }
 
 func newApprove(d desk, v waiver) Command {
-	return orWaiver(v, decision(d, Command{
+	return orWaiver(v, decision(d, v.policies, Command{
 		Name:    "approve",
 		Usage:   "approve <ticket>",
 		Summary: "say yes to a plan, or a waiver, that waits for approval",
@@ -94,7 +139,7 @@ func newApprove(d desk, v waiver) Command {
 }
 
 func newDeny(d desk, v waiver) Command {
-	return orWaiver(v, decision(d, Command{
+	return orWaiver(v, decision(d, v.policies, Command{
 		Name:    "deny",
 		Usage:   "deny <ticket> [reason]",
 		Summary: "say no to a plan, or a waiver, that waits for approval",
@@ -109,7 +154,7 @@ func newDeny(d desk, v waiver) Command {
 }
 
 func newCancel(d desk, v waiver) Command {
-	return orWaiver(v, decision(d, Command{
+	return orWaiver(v, decision(d, v.policies, Command{
 		Name:    "cancel",
 		Usage:   "cancel <ticket>",
 		Summary: "call a plan off, or stop it after its current step",
@@ -122,8 +167,8 @@ func newCancel(d desk, v waiver) Command {
 	})
 }
 
-func newResume(d desk) Command {
-	return decision(d, Command{
+func newResume(d desk, policies Policies) Command {
+	return decision(d, policies, Command{
 		Name:    "resume",
 		Usage:   "resume <ticket>",
 		Summary: "go on with a plan that stopped or failed",
@@ -136,8 +181,8 @@ func newResume(d desk) Command {
 }
 
 // newDo is the button of a plan that needs no approval; typing it does the same.
-func newDo(d desk) Command {
-	return decision(d, Command{
+func newDo(d desk, policies Policies) Command {
+	return decision(d, policies, Command{
 		Name:    "do",
 		Usage:   "do <ticket>",
 		Summary: "carry out a plan of your own that needs no approval",

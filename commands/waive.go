@@ -11,6 +11,7 @@ import (
 	"example.com/zdd/approval"
 	"example.com/zdd/audit"
 	"example.com/zdd/fleet"
+	"example.com/zdd/plan"
 	"example.com/zdd/policy"
 	"example.com/zdd/until"
 )
@@ -445,5 +446,10 @@ func (v waiver) decide(ctx context.Context, req Request, do func(ctx context.Con
 	if err != nil {
 		return Reply{}, said(err)
 	}
-	return WaiverReply(w, v.view(w, req.By, req.Now)), nil
+	reply := WaiverReply(w, v.view(w, req.By, req.Now))
+	if req.Via == Press { // the waiver's card says the rest, and a copy would push it out of sight
+		text := Prose(w.ID + " of " + plan.Code(w.Name) + ": " + strings.TrimPrefix(reply.Summary, w.ID+" "+w.Name+": ") + ".")
+		return Reply{Summary: text.String(), Parts: []Part{Para{text}}}, nil
+	}
+	return reply, nil
 }
