@@ -19,8 +19,9 @@ const (
 )
 
 const (
-	// tooLate is how late a request is still sent. What was due before is not, so that a
-	// machine that stood still does not send all at once what it missed; each counts as our own.
+	// tooLate is how late a request is still sent, or a quarter of its time-out where that is
+	// less. What was due before is not, and counts as our own: a machine that stood still
+	// would send all at once what it missed, and leave the app too little of the time-out.
 	tooLate = time.Second
 	// clockStep is how far the wall clock may leave the monotonic one between two requests:
 	// setting the time by NTP moves it by half a millisecond a second (ntp_adjtime).
@@ -248,7 +249,7 @@ func (r *run) pace(ctx, life context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if late := time.Since(due); late > tooLate {
+		if late := time.Since(due); late > min(tooLate, probe.Timeout/4) {
 			<-room
 			r.skip(life, due, late, "not sent: the probe itself stood still for "+late.Round(time.Second/10).String())
 			continue
