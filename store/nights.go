@@ -211,7 +211,8 @@ func (s *Store) Prune(ctx context.Context, tx *sql.Tx, before time.Time) error {
 		{`DELETE FROM bulletins WHERE at < $1`, before.UnixMilli()},
 		{`DELETE FROM night_dates WHERE night IN (SELECT id FROM nights WHERE slot < $1)`, before.UnixMilli()},
 		{`DELETE FROM nights WHERE slot < $1`, before.UnixMilli()},
-		{forgetWatches, before.UnixMilli()},
+		{`DELETE FROM posts WHERE ticket IN (SELECT 'D-' || CAST(n AS TEXT)` + forgettable + `)`, before.UnixMilli()},
+		{`DELETE` + forgettable, before.UnixMilli()},
 	} {
 		if _, err := tx.ExecContext(ctx, forget.query, forget.arg); err != nil {
 			return fmt.Errorf("forget old scans: %w", withContext(ctx, err))

@@ -291,6 +291,6 @@ func (s *Store) proofs(ctx context.Context, some []fleet.ID, to map[fleet.ID]wat
 	return nil
 }
 
-// forgetWatches forgets the watches that ended before then, but for the last one, whose
-// number is not to be given again.
-const forgetWatches = `DELETE FROM watches WHERE ended > 0 AND ended < $1 AND n < (SELECT MAX(n) FROM watches)`
+// forgettable are the watches that ended before then, but for the last one, whose number is
+// not to be given again.
+const forgettable = ` FROM watches WHERE ended > 0 AND ended < $1 AND n < (SELECT MAX(n) FROM watches)`
