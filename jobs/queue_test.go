@@ -396,6 +396,49 @@ func TestStop(t *testing.T) {
 	})
 }
 
+// TestLast stops a queue while a handler is at something that can't be taken up again: it
+// hears of that, and its last word is recorded, though no Step begins any more.
+func TestLast(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		var late *jobs.Job
+		q, stop := b.run(jobs.Config{Handlers: map[string]jobs.Handler{
+			"goes on": func(ctx context.Context, j *jobs.Job) error {
+				for n := 1; ; n++ {
+					select {
+					case <-j.Stopping():
+						if err := j.Step(ctx, nil, mark("step")); err == nil {
+							t.Error("a Step began")
+						}
+						b.say("is told")
+						return j.Last(ctx, mark("last word"))
+					case <-time.After(5 * time.Second):
+						if err := j.Step(ctx, nil, mark(fmt.Sprint("at work ", n))); err != nil {
+							return err
+						}
+					}
+				}
+			},
+			"sleeps": func(ctx context.Context, j *jobs.Job) error {
+				late = j
+				return j.Later(time.Now().Add(time.Hour), "the night")
+			},
+		}})
+		b.enqueue("goes on", "1", 0, "")
+		b.enqueue("sleeps", "1", 0, "")
+		q.Wake()
+		b.after(12 * time.Second)
+		stop()
+		b.heard("12s is told")
+		b.wantMarks("at work 1", "at work 2", "last word")
+		b.wantRow("goes on:1", "done failures=0")
+		b.after(time.Minute)
+		if err := late.Last(t.Context(), mark("too late")); !errors.Is(err, jobs.ErrLost) {
+			t.Errorf("after the lease: got %v, want ErrLost", err)
+		}
+		b.wantMarks("at work 1", "at work 2", "last word")
+	})
+}
+
 // TestUnknownKind rolls the program back: what only the newer one knew waits for it,
 // and keeps its group.
 func TestUnknownKind(t *testing.T) {
