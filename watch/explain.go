@@ -20,13 +20,19 @@ const (
 	checkWarmup   = "jvm-warmup"
 )
 
-// released names what was handed over: v118, or v117 and v118.
-func (w Watch) released() string {
-	names := make([]string, len(w.Releases))
+// released names the releases that were handed over in a span: v118, or v117 and v118.
+// Where none was, it is the watched one.
+func (w Watch) released(from, to time.Time) string {
+	var names []string
 	for i, v := range w.Releases {
-		names[i] = "v" + strconv.Itoa(v)
+		if in := w.Windows[i]; !from.IsZero() && !from.After(in.To) && !to.Before(in.From) {
+			names = append(names, "v"+strconv.Itoa(v))
+		}
 	}
-	if n := len(names); n > 3 {
+	switch n := len(names); {
+	case n == 0:
+		return "v" + strconv.Itoa(w.Release.Version)
+	case n > 3:
 		names = []string{names[0], fmt.Sprintf("%s after it", count(n-1, "release"))}
 	}
 	return listed(names)
@@ -36,7 +42,7 @@ func (w Watch) released() string {
 func (w Watch) dropped() []Reason {
 	failed := w.In.Failed()
 	first := w.span()
-	first.Text = fmt.Sprintf("%s dropped %s of %s %s", w.released(), number(failed), count(failed+w.In.OK, "request"), w.within(first))
+	first.Text = fmt.Sprintf("%s dropped %s of %s %s", w.released(first.From, first.To), number(failed), count(failed+w.In.OK, "request"), w.within(first))
 	if w.still() {
 		first.Text += ", and requests still failed when the watch ended"
 	}
@@ -87,18 +93,22 @@ func (w Watch) within(r Reason) string {
 	if r.From.IsZero() {
 		return "while it was handed over"
 	}
-	release := w.Windows[0]
-	for _, in := range w.Windows {
+	last := 0 // the last release before that
+	for i, in := range w.Windows {
 		if in.Contains(r.From) {
-			release = in
+			last = i
 		}
 	}
-	since := fmt.Sprintf("from %s after it was made", span(r.From.Sub(release.From)))
-	if len(w.Windows) > 1 {
-		since = fmt.Sprintf("from %s after the release before was made", span(r.From.Sub(release.From)))
+	it := "it"
+	if w.released(r.From, r.From) != w.released(r.From, r.To) || strings.Contains(w.released(r.From, r.To), " ") {
+		it = "v" + strconv.Itoa(w.Releases[last])
 	}
-	if r.From.Sub(release.From) < time.Second {
-		since = "from when it was made"
+	since := fmt.Sprintf("from %s after %s was made", span(r.From.Sub(w.Windows[last].From)), it)
+	if r.From.Sub(w.Windows[last].From) < time.Second {
+		since = fmt.Sprintf("from when %s was made", it)
+	}
+	if r.From.Equal(r.To) {
+		return strings.TrimPrefix(since, "from ")
 	}
 	// The last one to fail stands for what its interval held.
 	return fmt.Sprintf("within %s, %s", span(r.To.Sub(r.From)+w.interval()), since)
@@ -140,7 +150,7 @@ func (w Watch) outcome(o Outcome, n int) string {
 	case Cutoff:
 		return one + " cut off in the middle"
 	case Server:
-		return one + " answered with an error (5xx)"
+		return one + " answered with a 5xx error"
 	case Status:
 		return fmt.Sprintf("%s answered with another status than `%s`", one, w.Probe.Expect)
 	case Body:
@@ -238,7 +248,7 @@ func (w Watch) causes() []Reason {
 	if codes("H10") > 0 {
 		text := "Dynos of the new release crashed (H10). Look at `heroku logs --app %s`; preboot asks only whether a port is bound, and rolls nothing back."
 		add("", text, w.Name)
-		if web == 1 && covered {
+		if web == 1 && preboot && !w.Setup.InSpace {
 			add(checkWeb, "One web dyno runs: when it crashes, none is left. `/zdd enable %s` adds a second one.", w.Name)
 		}
 	}
@@ -281,7 +291,7 @@ func (w Watch) warmup() string {
 // that dyno lives, which is not over a deploy (Dev Center, "Session Affinity").
 func (w Watch) loggedOut() Reason {
 	v := w.Visits
-	r := Reason{Text: fmt.Sprintf("%s logged visitors out: %s in the hand-over, of %s, though the page itself was well.", w.released(), times(v.LostIn), count(v.LostIn+v.KeptIn, "visit"))}
+	r := Reason{Text: fmt.Sprintf("%s logged visitors out: %s in the hand-over, of %s, though the page itself was well.", w.released(v.First, v.First), times(v.LostIn), count(v.LostIn+v.KeptIn, "visit"))}
 	if w.Windows[0].Contains(v.First) {
 		r.From = v.First
 	}
@@ -318,8 +328,8 @@ func (w Watch) notCovered() []string {
 		}
 	}
 	not = append(not, fmt.Sprintf("Outages shorter than %s: they may fall between two requests.", span(w.smallest())))
-	if w.Bound < 1 {
-		not = append(not, fmt.Sprintf("What happens to fewer than %s of requests.", percent(w.Bound)))
+	if w.Bound < 1 && w.In.Failed() == 0 {
+		not = append(not, fmt.Sprintf("What happens to fewer than %s of requests (said with 95 %% confidence).", percent(w.Bound)))
 	}
 	not = append(not, fmt.Sprintf("Anything but `GET %s`: other pages, forms, WebSockets, answers that take longer than %s, and what workers do.", w.Probe.Path, span(w.Probe.Timeout)))
 	if w.Probe.Visitors == 0 {

@@ -25,7 +25,7 @@ func (w Watch) Judge(now time.Time) Watch {
 	if w.Ended.IsZero() {
 		w.Ended = moment(now)
 	}
-	if len(w.Windows) == 0 && w.Window != (Span{}) {
+	if len(w.Windows) != len(w.Releases) || len(w.Windows) == 0 && w.Window != (Span{}) {
 		w.Windows, w.Releases = []Span{w.Window}, []int{w.Release.Version}
 	}
 	w.Smallest = w.smallest()
@@ -224,7 +224,7 @@ func (w Watch) blind() []Reason {
 		}
 		why = append(why, Reason{Text: text + " Watch the next deploy; if it is so again, look at the machine that the bot runs on.", From: longest.From, To: longest.To})
 	} else if w.In.Own > 0 {
-		why = append(why, Reason{Text: fmt.Sprintf("The network of the bot's own machine was away for %s, so they say nothing of the app. Watch the next deploy.", count(w.In.Own, "request"))})
+		why = append(why, Reason{Text: fmt.Sprintf("The network of the bot's own machine was away when %s to be sent, which says nothing of the app. Watch the next deploy.", was(w.In.Own, "request", "were", "was"))})
 	}
 	if w.Cut == "" && n == 0 {
 		if unheard := w.due() - edges - w.In.Sent - w.In.Own; unheard > 0 && !w.Ended.Before(w.end()) {
@@ -319,10 +319,10 @@ func (w Watch) afterwards() []Reason {
 		lost = v.Lost - v.LostIn
 	}
 	var why []Reason
-	if failed > 0 {
+	if failed > 0 && w.In.Failed() == 0 {
 		r := Reason{Text: fmt.Sprintf("The hand-over itself dropped nothing, and %s outside of it, with the new release. Look at the app's logs of that time.", was(failed, "request", "failed"))}
 		for _, e := range w.Episodes {
-			if e.From.After(w.Windows[0].From) {
+			if e.From.After(w.Windows[0].From) && !w.inWindows(Span{e.From, e.To}) {
 				r.From, r.To = e.From, e.To
 				break
 			}
@@ -351,15 +351,15 @@ func (w Watch) proved() []Reason {
 func (w Watch) interval() time.Duration { return time.Second / time.Duration(max(1, w.Probe.Rate)) }
 
 // smallest is the length of which every whole outage would have been seen. Requests are due
-// an interval apart and are sent at most an interval late, or else a stall says how much:
-// two that follow each other are no further apart than an interval and what the second one
-// was late.
+// an interval apart, and none is sent more than an interval late without a stall: so two
+// that follow each other are sent at most two intervals apart, or what a stall took and an
+// interval on either side of it.
 func (w Watch) smallest() time.Duration {
-	longest := w.interval()
+	var longest time.Duration
 	for _, s := range w.Stalls {
 		if len(w.Windows) == 0 || w.inWindows(s) {
 			longest = max(longest, s.length())
 		}
 	}
-	return w.interval() + longest
+	return 2*w.interval() + longest
 }

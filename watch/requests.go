@@ -246,7 +246,7 @@ func (r *requests) tally(began, now time.Time, timeout time.Duration, windows []
 		}
 		r.count(&c.all, q)
 		switch {
-		case inside(windows, due, q):
+		case belongs(windows, due, q):
 			r.count(&c.in, q)
 		case len(windows) > 0 && due.Before(windows[0].From):
 			r.count(&c.prior, q)
@@ -255,7 +255,7 @@ func (r *requests) tally(began, now time.Time, timeout time.Duration, windows []
 		run.add(n, q)
 		switch lag := q.late.span(); {
 		case q.fate == 0 || q.fate.outcome() == Own:
-			blind.add(Span{due, due.Add(r.interval())})
+			blind.add(Span{due, r.due(n + 1)})
 		case lag > r.interval():
 			blind.add(Span{due, due.Add(lag)})
 		}
@@ -271,9 +271,9 @@ func (r *requests) tally(began, now time.Time, timeout time.Duration, windows []
 	return c
 }
 
-// inside says whether a request belongs to a hand-over. One that was under way when the
+// belongs says whether a request belongs to a hand-over. One that was under way when the
 // release was made, and failed, may have been cut by it.
-func inside(windows []Span, due time.Time, q heard) bool {
+func belongs(windows []Span, due time.Time, q heard) bool {
 	for _, w := range windows {
 		if w.Contains(due) || q.fate.bad() && due.Before(w.From) && due.Add(q.took.span()).After(w.From) {
 			return true
@@ -388,8 +388,8 @@ func (s stalls) longest() []Span {
 		kept = kept[:mostStalls]
 		slices.SortFunc(kept, func(a, b Span) int { return a.From.Compare(b.From) })
 	}
-	for i, k := range kept {
-		kept[i] = Span{moment(k.From), moment(k.To)}
+	for i, k := range kept { // no shorter than they were
+		kept[i] = Span{moment(k.From), moment(k.To.Add(time.Millisecond - 1))}
 	}
 	return kept
 }
