@@ -254,3 +254,45 @@ func TestReadReleases(t *testing.T) {
 		}
 	})
 }
+
+// TestGlance is what a watch of a deploy asks for, each at one call.
+func TestGlance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, sim := simulated(t, simheroku.Options{Fleet: loaded(t, "app shop web=2 worker=1\napp blog web=1\n")}, heroku.Config{})
+		shop := rolled(t, t.Context(), c)["shop"]
+		sim.ResetCalls()
+		for _, want := range []bool{false, true} {
+			got, err := c.ReadGlance(t.Context(), shop.ID)
+			if err != nil || got.ID != shop.ID || got.Name != "shop" || got.Maintenance != want || !got.ReleasedAt.Equal(shop.ReleasedAt) || got.Formation.IsKnown() {
+				t.Errorf("got %+v, %v, want the shop with maintenance %t", got, err, want)
+			}
+			do(t, sim, "set shop maintenance=on")
+		}
+		dynos, err := c.ReadDynos(t.Context(), shop.ID)
+		var names []string
+		for _, d := range dynos {
+			names = append(names, d.Name+" "+d.Type)
+		}
+		if slices.Sort(names); err != nil || !slices.Equal(names, []string{"web.1 web", "web.2 web", "worker.1 worker"}) {
+			t.Errorf("got dynos %q, %v", names, err)
+		}
+		if got := sum(sim.CallCounts()); got != 3 {
+			t.Errorf("got %d calls, want 3", got)
+		}
+		sim.ResetCalls()
+		apps, calls, err := c.ListApps(t.Context(), fleet.Filter{})
+		if err != nil || len(apps) != 2 || calls != sum(sim.CallCounts()) || calls < 1 {
+			t.Errorf("got %d apps in %d calls, %v, want 2 in %d", len(apps), calls, err, sum(sim.CallCounts()))
+		}
+		for name, read := range map[string]func(fleet.ID) error{
+			"glance": func(id fleet.ID) error { _, err := c.ReadGlance(t.Context(), id); return err },
+			"dynos":  func(id fleet.ID) error { _, err := c.ReadDynos(t.Context(), id); return err },
+		} {
+			for id, want := range map[fleet.ID]fleet.Kind{"01234567-0000-4000-8000-000000000000": fleet.NotFound, "../account": fleet.Refused} {
+				if p, ok := errors.AsType[*fleet.Problem](read(id)); !ok || p.Kind != want {
+					t.Errorf("%s of %s: got %v, want %s", name, id, p, want)
+				}
+			}
+		}
+	})
+}
