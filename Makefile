@@ -48,7 +48,7 @@ long: ## the tests that have a long form, in that: a year of nights on the fake 
 
 BENCH ?= 1
 bench: ## measure, and write docs/benchmarks.md; BENCH=short only tries (the comparisons need node 20 and the npm registry)
-	ZDD_BENCH=$(BENCH) go test -p=1 -count=1 -timeout=40m -v -run='^TestBench' ./cmd/bot ./conformance/heroku-cli
+	ZDD_BENCH=$(BENCH) go test -p=1 -count=1 -timeout=40m -v -run='^TestBench' ./cmd/bot ./conformance/heroku-cli ./watch
 	go test -run='^$$' -bench=Scan -benchtime=1x ./heroku
 
 FUZZTIME ?= 10s
