@@ -161,13 +161,7 @@ func (s *Store) saveBulletin(ctx context.Context, tx *sql.Tx, b audit.Bulletin) 
 // Unposted are bulletins that nobody has seen; see audit.Store.
 func (s *Store) Unposted(ctx context.Context, since time.Time) ([]audit.Bulletin, error) {
 	const query = `SELECT body FROM bulletins WHERE at > $1 AND NOT EXISTS (SELECT 1 FROM posts WHERE ticket = '` + chat.AboutDrift + `' || id AND ts > '')`
-	all, err := list(ctx, s.db, query, []any{toMillis(since)}, func(scan func(...any) error) (b audit.Bulletin, err error) {
-		var body string
-		if err := scan(&body); err != nil {
-			return b, err
-		}
-		return b, json.Unmarshal([]byte(body), &b)
-	})
+	all, err := list(ctx, s.db, query, []any{toMillis(since)}, fromJSON[audit.Bulletin])
 	if err != nil {
 		return nil, fmt.Errorf("read which bulletins were not posted: %w", withContext(ctx, err))
 	}

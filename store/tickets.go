@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"example.com/zdd/approval"
@@ -61,7 +59,7 @@ func (s *Store) CreateTicketTx(ctx context.Context, tx *sql.Tx, t approval.Ticke
 	if err != nil {
 		return approval.Ticket{}, false, fmt.Errorf("store %s: %w", t.ID, withContext(ctx, err))
 	}
-	if stored, err = readTicket(string(body)); err != nil {
+	if stored, err = readTicket(t.ID, string(body)); err != nil {
 		return approval.Ticket{}, false, err
 	}
 	c := change(stored)
@@ -91,40 +89,18 @@ func (s *Store) ChangeTicketTx(ctx context.Context, tx *sql.Tx, id string, chang
 	if err != nil {
 		return approval.Ticket{}, err
 	}
-	was, err := json.Marshal(before)
-	if err != nil {
-		return approval.Ticket{}, fmt.Errorf("write %s: %w", id, err)
-	}
-	after, err := readTicket(string(was)) // shares no slice with before, which change might write into
+	after, body, c, err := ticketRecord().edit(id, before, change)
 	if err != nil {
 		return approval.Ticket{}, err
 	}
-	c, err := change(&after)
-	if err != nil {
-		return approval.Ticket{}, err
-	}
-	if err := approval.CheckChange(before, after); err != nil {
-		return approval.Ticket{}, fmt.Errorf("change %s: %w", id, err)
-	}
-	is, err := json.Marshal(after)
-	if err != nil {
-		return approval.Ticket{}, fmt.Errorf("write %s: %w", id, err)
-	}
-	if string(is) == string(was) {
+	if body == "" {
 		return before, s.carry(ctx, tx, id, c)
 	}
-	after.Rev++
-	if is, err = json.Marshal(after); err != nil {
-		return approval.Ticket{}, fmt.Errorf("write %s: %w", id, err)
-	}
-	n, _ := number(id)
+	n, _ := numberOf(id, approval.ID)
 	_, err = tx.ExecContext(ctx, `UPDATE tickets SET rev = $1, state = $2, decided_at = $3, body = $4 WHERE n = $5`,
-		after.Rev, string(after.State), toMillis(after.DecidedAt), string(is), n)
+		after.Rev, string(after.State), toMillis(after.DecidedAt), body, n)
 	if err != nil {
 		return approval.Ticket{}, fmt.Errorf("store %s: %w", id, withContext(ctx, err))
-	}
-	if after, err = readTicket(string(is)); err != nil {
-		return approval.Ticket{}, err
 	}
 	c.Work = append(c.Work, tell(after, c))
 	return after, s.carry(ctx, tx, id, c)
@@ -174,7 +150,7 @@ type querier interface {
 }
 
 func (s *Store) ticket(ctx context.Context, q querier, id string) (approval.Ticket, error) {
-	n, ok := number(id)
+	n, ok := numberOf(id, approval.ID)
 	if !ok {
 		return approval.Ticket{}, fmt.Errorf("%q: %w", id, approval.ErrNoTicket)
 	}
@@ -186,13 +162,7 @@ func (s *Store) ticket(ctx context.Context, q querier, id string) (approval.Tick
 	case err != nil:
 		return approval.Ticket{}, fmt.Errorf("read %s: %w", id, withContext(ctx, err))
 	}
-	return readTicket(body)
-}
-
-// number is n of the id T-n, written as approval.ID writes it.
-func number(id string) (n int64, ok bool) {
-	n, err := strconv.ParseInt(strings.TrimPrefix(id, "T-"), 10, 64)
-	return n, err == nil && approval.ID(n) == id
+	return readTicket(id, body)
 }
 
 // Tickets reads the tickets that f selects, the newest first.
@@ -209,71 +179,40 @@ func (s *Store) TicketsTx(ctx context.Context, tx *sql.Tx, f approval.Filter) ([
 }
 
 func (s *Store) tickets(ctx context.Context, q querier, f approval.Filter) ([]approval.Ticket, error) {
-	var where []string
-	var args []any
-	add := func(condition string, values ...any) {
-		marks := make([]string, len(values))
-		for i, v := range values {
-			args = append(args, v)
-			marks[i] = "$" + strconv.Itoa(len(args))
-		}
-		where = append(where, strings.ReplaceAll(condition, "?", strings.Join(marks, ", ")))
-	}
-	if len(f.States) > 0 {
-		var states []any
-		for _, state := range f.States {
-			states = append(states, string(state))
-		}
-		add(`state IN (?)`, states...)
-	}
-	for _, c := range []struct{ column, value string }{{"app", string(f.App)}, {"origin", f.Origin}, {"follows", f.Follows}} {
-		if c.value != "" {
-			add(c.column+` = ?`, c.value)
-		}
-	}
+	var of selection
+	oneOf(&of, "state", f.States)
+	of.is("app", string(f.App))
+	of.is("origin", f.Origin)
+	of.is("follows", f.Follows)
 	if f.Batches {
-		add(`app = ?`, "")
+		of.where = append(of.where, `app = ''`)
 	}
-	if !f.Since.IsZero() {
-		add(`created_at >= ?`, f.Since.UnixMilli())
-	}
-	if !f.Decided.IsZero() {
-		add(`decided_at >= ?`, f.Decided.UnixMilli())
-	}
-	query := `SELECT body FROM tickets`
-	if len(where) > 0 {
-		query += ` WHERE ` + strings.Join(where, ` AND `)
-	}
-	limit := int64(f.Limit)
-	switch {
-	case limit == 0:
-		limit = manyTickets
-	case limit < 0:
-		limit = math.MaxInt64
-	}
-	args = append(args, limit)
-	query += ` ORDER BY n DESC LIMIT $` + strconv.Itoa(len(args))
-	all, err := queryTickets(ctx, q, query, args)
+	of.since("created_at", f.Since)
+	of.since("decided_at", f.Decided)
+	query, args := of.newest(`SELECT n, body FROM tickets`, f.Limit, manyTickets)
+	all, err := list(ctx, q, query, args, func(scan func(...any) error) (approval.Ticket, error) {
+		var n int64
+		var body string
+		if err := scan(&n, &body); err != nil {
+			return approval.Ticket{}, err
+		}
+		return readTicket(approval.ID(n), body)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read tickets: %w", withContext(ctx, err))
 	}
 	return all, nil
 }
 
-func queryTickets(ctx context.Context, q querier, query string, args []any) ([]approval.Ticket, error) {
-	return list(ctx, q, query, args, func(scan func(...any) error) (approval.Ticket, error) {
-		var body string
-		if err := scan(&body); err != nil {
-			return approval.Ticket{}, err
-		}
-		return readTicket(body)
-	})
+// ticketRecord is how tickets are kept.
+func ticketRecord() record[approval.Ticket] {
+	return record[approval.Ticket]{readTicket, approval.CheckChange, func(t *approval.Ticket) { t.Rev++ }}
 }
 
-func readTicket(body string) (approval.Ticket, error) {
+func readTicket(id, body string) (approval.Ticket, error) {
 	var t approval.Ticket
 	if err := json.Unmarshal([]byte(body), &t); err != nil {
-		return approval.Ticket{}, fmt.Errorf("understand a stored ticket: %w", err)
+		return approval.Ticket{}, fmt.Errorf("understand %s as it is stored: %w", id, err)
 	}
 	return t, nil
 }

@@ -6,9 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
-	"strings"
 
 	"example.com/zdd/approval"
 	"example.com/zdd/fleet"
@@ -67,38 +64,16 @@ func (s *Store) ChangeWaiverTx(ctx context.Context, tx *sql.Tx, id string, chang
 	case before.State == policy.WaiverUnreadable:
 		return policy.Waiver{}, fmt.Errorf("change %s: its record can't be understood", id)
 	}
-	was, err := json.Marshal(before)
-	if err != nil {
-		return policy.Waiver{}, fmt.Errorf("write %s: %w", id, err)
-	}
-	after, err := wholeWaiver(id, string(was)) // shares no slice with before, which change might write into
+	after, body, c, err := record[policy.Waiver]{wholeWaiver, approval.CheckWaiver, func(w *policy.Waiver) { w.Rev++ }}.edit(id, before, change)
 	if err != nil {
 		return policy.Waiver{}, err
 	}
-	c, err := change(&after)
-	if err != nil {
-		return policy.Waiver{}, err
-	}
-	if err := approval.CheckWaiver(before, after); err != nil {
-		return policy.Waiver{}, fmt.Errorf("change %s: %w", id, err)
-	}
-	is, err := json.Marshal(after)
-	if err != nil {
-		return policy.Waiver{}, fmt.Errorf("write %s: %w", id, err)
-	}
-	if string(is) == string(was) {
+	if body == "" {
 		return before, s.carry(ctx, tx, id, c)
 	}
-	after.Rev++
-	if is, err = json.Marshal(after); err != nil {
-		return policy.Waiver{}, fmt.Errorf("write %s: %w", id, err)
-	}
-	n, _ := waiverNumber(id)
-	if _, err := tx.ExecContext(ctx, `UPDATE waivers SET rev = $1, state = $2, body = $3 WHERE n = $4`, after.Rev, string(after.State), string(is), n); err != nil {
+	n, _ := numberOf(id, approval.WaiverID)
+	if _, err := tx.ExecContext(ctx, `UPDATE waivers SET rev = $1, state = $2, body = $3 WHERE n = $4`, after.Rev, string(after.State), body, n); err != nil {
 		return policy.Waiver{}, fmt.Errorf("store %s: %w", id, withContext(ctx, err))
-	}
-	if after, err = wholeWaiver(id, string(is)); err != nil {
-		return policy.Waiver{}, err
 	}
 	c.Work = append(c.Work, tellWaiver(after, c))
 	return after, s.carry(ctx, tx, id, c)
@@ -118,7 +93,7 @@ func (s *Store) Waiver(ctx context.Context, id string) (policy.Waiver, error) {
 }
 
 func (s *Store) waiver(ctx context.Context, q querier, id string) (policy.Waiver, error) {
-	n, ok := waiverNumber(id)
+	n, ok := numberOf(id, approval.WaiverID)
 	if !ok {
 		return policy.Waiver{}, fmt.Errorf("%q: %w", id, approval.ErrNoWaiver)
 	}
@@ -131,12 +106,6 @@ func (s *Store) waiver(ctx context.Context, q querier, id string) (policy.Waiver
 		return policy.Waiver{}, fmt.Errorf("read %s: %w", id, withContext(ctx, err))
 	}
 	return readWaiver(id, app, body), nil
-}
-
-// waiverNumber is n of the id W-n, written as approval.WaiverID writes it.
-func waiverNumber(id string) (n int64, ok bool) {
-	n, err := strconv.ParseInt(strings.TrimPrefix(id, "W-"), 10, 64)
-	return n, err == nil && approval.WaiverID(n) == id
 }
 
 // Waivers reads the waivers that f selects, the newest first.
@@ -153,46 +122,12 @@ func (s *Store) WaiversTx(ctx context.Context, tx *sql.Tx, f approval.WaiverFilt
 }
 
 func (s *Store) waivers(ctx context.Context, q querier, f approval.WaiverFilter) ([]policy.Waiver, error) {
-	var where []string
-	var args []any
-	mark := func(v any) string {
-		args = append(args, v)
-		return "$" + strconv.Itoa(len(args))
-	}
-	if len(f.States) > 0 {
-		var marks []string
-		for _, state := range f.States {
-			marks = append(marks, mark(string(state)))
-		}
-		where = append(where, `state IN (`+strings.Join(marks, ", ")+`)`)
-	}
-	if f.App != "" {
-		where = append(where, `app = `+mark(string(f.App)))
-	}
-	if f.Origin != "" {
-		where = append(where, `origin = `+mark(f.Origin))
-	}
-	query := `SELECT n, app, body FROM waivers`
-	if len(where) > 0 {
-		query += ` WHERE ` + strings.Join(where, ` AND `)
-	}
-	limit := int64(f.Limit)
-	switch {
-	case limit == 0:
-		limit = manyWaivers
-	case limit < 0:
-		limit = math.MaxInt64
-	}
-	query += ` ORDER BY n DESC LIMIT ` + mark(limit)
-	all, err := queryWaivers(ctx, q, query, args)
-	if err != nil {
-		return nil, fmt.Errorf("read waivers: %w", withContext(ctx, err))
-	}
-	return all, nil
-}
-
-func queryWaivers(ctx context.Context, q querier, query string, args []any) ([]policy.Waiver, error) {
-	return list(ctx, q, query, args, func(scan func(...any) error) (policy.Waiver, error) {
+	var of selection
+	oneOf(&of, "state", f.States)
+	of.is("app", string(f.App))
+	of.is("origin", f.Origin)
+	query, args := of.newest(`SELECT n, app, body FROM waivers`, f.Limit, manyWaivers)
+	all, err := list(ctx, q, query, args, func(scan func(...any) error) (policy.Waiver, error) {
 		var n int64
 		var app, body string
 		if err := scan(&n, &app, &body); err != nil {
@@ -200,6 +135,10 @@ func queryWaivers(ctx context.Context, q querier, query string, args []any) ([]p
 		}
 		return readWaiver(approval.WaiverID(n), app, body), nil
 	})
+	if err != nil {
+		return nil, fmt.Errorf("read waivers: %w", withContext(ctx, err))
+	}
+	return all, nil
 }
 
 // readWaiver is a stored waiver; one that can't be understood is policy.WaiverUnreadable,

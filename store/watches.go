@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,7 +61,7 @@ func (s *Store) CreateWatchTx(ctx context.Context, tx *sql.Tx, w watch.Watch, ch
 // ChangeWatchTx changes a watch; see watch.Store. It locks the watch, and not what tickets
 // are changed under: a watch that runs is written every few seconds.
 func (s *Store) ChangeWatchTx(ctx context.Context, tx *sql.Tx, id string, change func(*watch.Watch) (watch.Change, error)) (watch.Watch, error) {
-	n, ok := watchNumber(id)
+	n, ok := numberOf(id, watch.ID)
 	if !ok {
 		return watch.Watch{}, fmt.Errorf("%q: %w", id, watch.ErrNoWatch)
 	}
@@ -138,7 +137,7 @@ func (s *Store) enqueueWatch(ctx context.Context, tx *sql.Tx, w watch.Watch, c w
 
 // Watch reads a watch by its id, D-12. Where there is none the error is watch.ErrNoWatch.
 func (s *Store) Watch(ctx context.Context, id string) (watch.Watch, error) {
-	n, ok := watchNumber(id)
+	n, ok := numberOf(id, watch.ID)
 	if !ok {
 		return watch.Watch{}, fmt.Errorf("%q: %w", id, watch.ErrNoWatch)
 	}
@@ -158,12 +157,6 @@ func (s *Store) watch(ctx context.Context, q querier, query, id string, n int64)
 	}
 	w, err = readWatch(rev, origin, body)
 	return w, body, err
-}
-
-// watchNumber is n of the id D-n, written as watch.ID writes it.
-func watchNumber(id string) (n int64, ok bool) {
-	n, err := strconv.ParseInt(strings.TrimPrefix(id, "D-"), 10, 64)
-	return n, err == nil && n > 0 && watch.ID(n) == id
 }
 
 func readWatch(rev int64, origin, body string) (watch.Watch, error) {
@@ -189,40 +182,12 @@ func (s *Store) WatchesTx(ctx context.Context, tx *sql.Tx, f watch.Filter) ([]wa
 }
 
 func (s *Store) watches(ctx context.Context, q querier, f watch.Filter) ([]watch.Watch, error) {
-	var where []string
-	var args []any
-	mark := func(v any) string {
-		args = append(args, v)
-		return "$" + strconv.Itoa(len(args))
-	}
-	if len(f.States) > 0 {
-		var marks []string
-		for _, state := range f.States {
-			marks = append(marks, mark(string(state)))
-		}
-		where = append(where, `state IN (`+strings.Join(marks, ", ")+`)`)
-	}
-	if f.App != "" {
-		where = append(where, `app = `+mark(string(f.App)))
-	}
-	if f.Origin != "" {
-		where = append(where, `origin = `+mark(f.Origin))
-	}
-	if !f.Since.IsZero() {
-		where = append(where, `asked >= `+mark(f.Since.UnixMilli()))
-	}
-	query := `SELECT rev, origin, body FROM watches`
-	if len(where) > 0 {
-		query += ` WHERE ` + strings.Join(where, ` AND `)
-	}
-	limit := int64(f.Limit)
-	switch {
-	case limit == 0:
-		limit = manyWatches
-	case limit < 0:
-		limit = math.MaxInt64
-	}
-	query += ` ORDER BY n DESC LIMIT ` + mark(limit)
+	var of selection
+	oneOf(&of, "state", f.States)
+	of.is("app", string(f.App))
+	of.is("origin", f.Origin)
+	of.since("asked", f.Since)
+	query, args := of.newest(`SELECT rev, origin, body FROM watches`, f.Limit, manyWatches)
 	all, err := list(ctx, q, query, args, func(scan func(...any) error) (watch.Watch, error) {
 		var rev int64
 		var origin, body string
