@@ -10,7 +10,7 @@ import (
 )
 
 // shared is an answer that one person shows to a channel: with their name, and
-// without the button that did it.
+// without the button that did it, and without what is only for them.
 func shared(reply commands.Reply, user string) commands.Reply {
 	out := commands.Reply{Public: true, Summary: reply.Summary}
 	for _, part := range reply.Parts {
@@ -21,7 +21,7 @@ func shared(reply commands.Reply, user string) commands.Reply {
 		}
 		var kept []commands.Button
 		for _, b := range row.Row {
-			if b.Share == "" {
+			if b.Share == "" && b.Form == nil {
 				kept = append(kept, b)
 			}
 		}

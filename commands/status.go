@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,8 @@ type appReader interface {
 	ReadNames(ctx context.Context) ([]string, error)
 }
 
-func newStatus(apps appReader, policies Policies, waivers waivers, all glancer) Command {
+// newStatus is the command. mayWaive says who is offered a waiver; nil: nobody.
+func newStatus(apps appReader, policies Policies, waivers waivers, all glancer, mayWaive func(context.Context, Person) bool) Command {
 	const usage = "status [app]"
 	return Command{
 		Name:    "status",
@@ -42,7 +44,9 @@ func newStatus(apps appReader, policies Policies, waivers waivers, all glancer) 
 			pol := policies.Policy()
 			rules, unread := rulesOf(ctx, waivers, pol, app)
 			report := audit.Judge(app, rules, req.Now)
-			return statusReply(report, StatusView{Zone: pol.Nightly.Location(), Now: req.Now, Unwaived: unread}, all.watched(ctx, report, req.Now)), nil
+			view := StatusView{Zone: pol.Nightly.Location(), Now: req.Now, Unwaived: unread}
+			view.waives = mayWaive != nil && mayWaive(ctx, req.By)
+			return statusReply(report, view, all.watched(ctx, report, req.Now)), nil
 		},
 	}
 }
@@ -134,6 +138,7 @@ type StatusView struct {
 	Now  time.Time
 	// Unwaived says that the app's waivers could not be read, so that what they waive counts.
 	Unwaived bool
+	waives   bool // the reader may waive what fails
 }
 
 // between is what looks between the nights found out of an app.
@@ -204,7 +209,7 @@ func statusReply(r audit.Report, view StatusView, seen between) Reply {
 	}
 	return with(reply,
 		Note{Line("Read ", At(app.ReadAt), " · ", Link(app.DashboardURL(), "dashboard"), release(app))},
-		Buttons{append(fix,
+		Buttons{append(append(fix, waiveButton(r, view)...),
 			Button{Label: "Share to channel", Share: "status " + string(app.ID)},
 			Button{Label: "Read again", Run: "status " + string(app.ID)},
 		)})
@@ -382,4 +387,14 @@ func fixButton(r audit.Report) []Button {
 		return nil
 	}
 	return []Button{{Label: "Fix it", Run: plan.Wish{Verb: plan.ToEnable, Size: r.Plan.Options.Size}.Line(string(r.App.ID)), Primary: true}}
+}
+
+// waiveButton opens the dialog that lets a check of the app not count for a while, where one
+// fails that does and the reader may.
+func waiveButton(r audit.Report, view StatusView) []Button {
+	if !view.waives || !slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Required && f.Waived == nil && f.Outcome == audit.Fail }) {
+		return nil
+	}
+	app := r.App
+	return []Button{{Label: "Waive…", Form: &FormCall{Name: FormWaive, Values: map[string]string{"app": string(app.ID)}, Shown: map[string]string{"app": app.Name}}}}
 }

@@ -55,7 +55,7 @@ func New(deps Deps) Table {
 	v := waiver{deps.Apps, deps.Policies, deps.Waiving}
 	t.home = newHomer(deps, v)
 	t.commands = []Command{
-		newStatus(deps.Apps, deps.Policies, deps.Waivers, glancer{deps.Policies, deps.Nights, deps.NextNight}),
+		newStatus(deps.Apps, deps.Policies, deps.Waivers, glancer{deps.Policies, deps.Nights, deps.NextNight}, t.mayWaive),
 		newEnable(p),
 		newDisable(p),
 		newAffinity(p),
@@ -251,6 +251,15 @@ func (t Table) among(ctx context.Context, p Person, ids []string) (bool, error) 
 		failed = errors.Join(failed, err)
 	}
 	return false, failed
+}
+
+// mayWaive says whether a person may ask for waivers, as far as that can be told now.
+func (t Table) mayWaive(ctx context.Context, p Person) bool {
+	if t.deps.Waiving == nil {
+		return false
+	}
+	in, err := t.among(ctx, p, t.deps.Policies.Policy().People.Operators)
+	return in && err == nil
 }
 
 // refusePaste is a refusal with YAML to paste into the policy file.

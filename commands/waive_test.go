@@ -316,6 +316,47 @@ func TestStatusOfTheWaived(t *testing.T) {
 	}
 }
 
+// The card of an app that fails what counts offers its reader a waiver, by dialog, where they
+// may ask for one.
+func TestStatusOffersAWaiver(t *testing.T) {
+	for name, tt := range map[string]struct {
+		operators []string
+		line      string
+		waived    bool
+		want      bool
+	}{
+		"who may":             {operators: []string{"U0REQUESTER"}, line: "standard-1x web=2 affinity", want: true},
+		"who may not":         {operators: []string{"U0OTHER"}, line: "standard-1x web=2 affinity"},
+		"nobody may":          {line: "standard-1x web=2 affinity"},
+		"not known":           {operators: []string{"S0PLATFORM"}, line: "standard-1x web=2 affinity"},
+		"nothing fails":       {operators: []string{"U0REQUESTER"}, line: "standard-1x web=2 affinity preboot"},
+		"all of it is waived": {operators: []string{"U0REQUESTER"}, line: "standard-1x web=2 affinity", waived: true},
+	} {
+		app := fleettest.App(tt.line)
+		app.Name = "shop"
+		book := &waiverBook{}
+		if tt.waived {
+			book.all = []policy.Waiver{waived(nil)}
+		}
+		pol := policy.Default()
+		pol.People.Operators = tt.operators
+		table := New(Deps{Apps: aloneApp{app}, Policies: defaults{pol}, Desk: ticketless{}, Waivers: book, Waiving: book})
+		reply, err := table.Run(t.Context(), "status shop", Request{By: Person{ID: "U0REQUESTER", Kind: Member}, Via: Slash, Now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got *FormCall
+		for _, b := range reply.Parts[len(reply.Parts)-1].(Buttons).Row {
+			if b.Label == "Waive…" {
+				got = b.Form
+			}
+		}
+		if (got != nil) != tt.want || got != nil && (got.Name != FormWaive || got.Values["app"] != string(app.ID) || got.Shown["app"] != "shop") {
+			t.Errorf("%s: got %+v, want the dialog %t", name, got, tt.want)
+		}
+	}
+}
+
 // TestDigestOfWaivers: whose waiver ends is rung once, where the group is told; in the
 // channel that only names the group nobody is.
 func TestDigestOfWaivers(t *testing.T) {
