@@ -39,6 +39,7 @@ type crashRecord struct {
 	hands    []string // apps that were changed by hand
 
 	crashNights
+	crashWaivers
 }
 
 // Harms: none may happen, ever.
@@ -141,7 +142,7 @@ func (r crashRecord) size() string {
 			refused++
 		}
 	}
-	return fmt.Sprintf("tickets=%d done=%d batches=%d parts=%d presses=%d unheard=%d turned-away=%d writes=%d ledger=%d nights=%d", len(r.tickets), done, batches, parts, len(r.presses), unheard, refused, writes, len(r.entries), len(r.nights))
+	return fmt.Sprintf("tickets=%d done=%d batches=%d parts=%d waivers=%d presses=%d unheard=%d turned-away=%d writes=%d ledger=%d nights=%d", len(r.tickets), done, batches, parts, len(r.waivers), len(r.presses), unheard, refused, writes, len(r.entries), len(r.nights))
 }
 
 // judge counts everything.
@@ -156,6 +157,7 @@ func (r crashRecord) judge() *tally {
 	r.judgeLedger(y)
 	r.judgeNights(y)
 	r.judgeBatches(y)
+	r.judgeWaivers(y)
 	for _, s := range r.stuck {
 		y.add(harmLost, "a story got stuck: %s", s)
 	}
@@ -363,6 +365,9 @@ func (r crashRecord) judgeStories(y *tally) {
 			continue
 		}
 		got, want := r.final[a.name], ready
+		if a.waives() {
+			want = untouched
+		}
 		switch a.story {
 		case storyTwins:
 			if got.affinity != "on" {
@@ -424,7 +429,7 @@ func (r crashRecord) turnedAway(d *press) bool {
 // written there too.
 func (r crashRecord) cameOf(d *press, user string) bool {
 	if d.did == "ask" && d.ticket == "" {
-		return slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return isAbout(t, d.app) })
+		return len(r.waiversOf(d.app)) > 0 || slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return isAbout(t, d.app) })
 	}
 	return slices.ContainsFunc(r.entries, func(e ledger.Entry) bool {
 		return e.Ticket == d.ticket && (e.Actor == user || strings.Contains(string(e.Detail), `"`+user+`"`)) ||
@@ -447,7 +452,7 @@ func (r crashRecord) answered(d *press, used map[int]bool) bool {
 // question was.
 func isAnswer(text string) bool { return strings.Contains(text, "where I could not answer you") }
 
-var deciding = regexp.MustCompile(`\b(approve|deny|cancel|do) (T-[0-9]+)\b`)
+var deciding = regexp.MustCompile(`\b(approve|deny|cancel|do|unwaive) ([TW]-[0-9]+)\b`)
 
 // judgeMessages looks at what stays on screens.
 func (r crashRecord) judgeMessages(y *tally) {
@@ -464,6 +469,9 @@ func (r crashRecord) judgeMessages(y *tally) {
 	final := map[string]bool{}
 	for _, t := range r.tickets {
 		final[t.ID] = t.State.Final()
+	}
+	for _, w := range r.waivers {
+		final[w.ID] = w.State.Final()
 	}
 	strays, repeats := map[string]int{}, map[string]bool{} // messages without a record; by ticket and channel
 	for _, at := range slices.Sorted(maps.Keys(newest)) {
@@ -528,7 +536,8 @@ func (r crashRecord) judgeLedger(y *tally) {
 			key += " " + strconv.Itoa(detail.Step)
 		case ledger.Begun:
 			key += " " + strconv.Itoa(partNumber(e))
-		case ledger.Asked, ledger.Approved, ledger.Denied, ledger.Started, ledger.Finished, ledger.Stopped, ledger.Stale:
+		case ledger.Asked, ledger.Approved, ledger.Denied, ledger.Started, ledger.Finished, ledger.Stopped, ledger.Stale,
+			ledger.WaiverAsked, ledger.Waived, ledger.Unwaived, ledger.WaiverDenied:
 		default:
 			continue
 		}

@@ -45,9 +45,9 @@ type crowd struct {
 	hands   []string // apps that were changed by hand
 }
 
-// sighting is what messages and answers have shown of a ticket.
+// sighting is what messages and answers have shown of a ticket, or a waiver.
 type sighting struct {
-	id, line string // T-3, "enable app-0001"
+	id, line string // T-3, "enable app-0001"; W-3, "preboot of app-0001"
 	state    ticketSeen
 	label    string // of the button that approves
 	end      string // how it ended: done, stopped, …
@@ -63,8 +63,8 @@ const (
 	seenOver
 )
 
-// heading is the first line of a message about a ticket.
-var heading = regexp.MustCompile(`(?m)^\W*(T-[0-9]+) · (.+?): (.+?)\W*$`)
+// heading is the first line of a message about a ticket, or a waiver.
+var heading = regexp.MustCompile(`(?m)^\W*([TW]-[0-9]+) · (.+?): (.+?)\W*$`)
 
 var approveLabel = regexp.MustCompile(`\[(Approve[^\]]*)\]`)
 
@@ -130,9 +130,9 @@ func (p *crowd) see(e simslack.Event) {
 
 func seenAs(word string) ticketSeen {
 	switch {
-	case strings.HasPrefix(word, "awaits"), strings.HasPrefix(word, "a preview"):
+	case strings.HasPrefix(word, "awaits"), strings.HasPrefix(word, "a preview"), strings.HasPrefix(word, "a waiver awaits"):
 		return seenPending
-	case strings.HasPrefix(word, "approved"):
+	case strings.HasPrefix(word, "approved"), word == "waived":
 		return seenApproved
 	case strings.HasPrefix(word, "under way"), strings.HasPrefix(word, "stops after"):
 		return seenRunning
@@ -154,7 +154,7 @@ func (p *crowd) about(line string) (ids []string) {
 }
 
 func ticketNumber(id string) (n int) {
-	_, _ = fmt.Sscanf(id, "T-%d", &n) // 0 where it is none
+	_, _ = fmt.Sscanf(id[1:], "-%d", &n) // 0 where it is none
 	return n
 }
 

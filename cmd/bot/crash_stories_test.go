@@ -37,9 +37,9 @@ const (
 // crashApps are n apps whose stories come in turns.
 func crashApps(n int) []crashApp {
 	turns := []string{
-		storyPlain, storyHalt, storyBatch, storyUndo, storyTwins, storyBatchHalt, storyPlain, storyQuorum, storyDoIt, storyBatchTwin, storyDeny,
+		storyPlain, storyHalt, storyBatch, storyWaiveAgain, storyUndo, storyTwins, storyWaive, storyBatchHalt, storyPlain, storyQuorum, storyDoIt, storyWaiveEnd, storyBatchTwin, storyDeny,
 		storyPlain, storyBatchPart, storyResize, storySelf, storyBatchFree, storyPlain, storyCancel, storyBatchHand, storyTwoAsks, storyHalt,
-		storyBatchDeny, storyBatch, storyBatchHalt, storyBatchClick,
+		storyBatchDeny, storyWaiveDeny, storyBatch, storyBatchHalt, storyBatchClick,
 	}
 	var out []crashApp
 	for i := range n {
@@ -72,6 +72,7 @@ people:
   approvers: [U0APPROVER, U0APPROVER2]
 approval: { channel: C0OPS, quorum: [{ above: 200, approvals: 2 }] }
 limits: { monthly_increase: 1000 }
+waivers: { approval: required }
 apps: { "app-*1": { owner: U0REQUESTER, channel: C0SHOP }, "app-*2": { owner: S0DATA } }
 `
 
@@ -98,6 +99,9 @@ func (p *crowd) live(ctx context.Context, n int, a crashApp) {
 func (p *crowd) play(ctx context.Context, n int, a crashApp) error {
 	if a.several() {
 		return p.playBatch(ctx, n, a)
+	}
+	if a.waives() {
+		return p.playWaiver(ctx, n, a)
 	}
 	who, line := crashAsker(n%crashAskers), "enable "+a.name
 	switch a.story {

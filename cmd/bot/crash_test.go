@@ -245,7 +245,7 @@ func (c campaign) database(t *testing.T) (url string, o store.Options) {
 // settle waits until the queue has nothing to do but what is due much later. It says
 // what is left.
 func settle(ctx context.Context, s *store.Store) (left string) {
-	kinds := []string{approval.WorkApply, approval.WorkBatch, approval.WorkLook, approval.WorkTell, chat.WorkCommand, audit.WorkScan, audit.WorkDigest}
+	kinds := []string{approval.WorkApply, approval.WorkBatch, approval.WorkLook, approval.WorkTell, approval.WorkTellWaiver, chat.WorkCommand, audit.WorkScan, audit.WorkDigest}
 	until := time.Now().Add(settling)
 	for {
 		_, found, err := s.NextJob(ctx, kinds)
@@ -281,6 +281,9 @@ func (r *crashRecord) read(ctx context.Context, s *store.Store) (err error) {
 		for _, p := range posts {
 			r.posts[p.Channel+" "+p.TS] = true
 		}
+	}
+	if err := r.crashWaivers.read(ctx, s, r.posts); err != nil {
+		return err
 	}
 	for _, d := range r.presses {
 		a, err := s.Request(ctx, d.envelope)
