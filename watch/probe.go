@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -157,6 +158,18 @@ type run struct {
 	out         chan news
 	told        atomic.Pointer[string] // the version that its path told last, until a sample takes it along
 	work        sync.WaitGroup
+	stop        context.CancelFunc    // ends what is under way
+	broken      atomic.Pointer[error] // of what panicked first
+}
+
+// begin does something beside. A panic ends this Run, which returns it, and nothing else.
+func (r *run) begin(do func()) {
+	r.work.Go(func() {
+		err := guarded(func() error { do(); return nil })
+		if err != nil && r.broken.CompareAndSwap(nil, &err) {
+			r.stop()
+		}
+	})
 }
 
 // Run sends requests until ctx ends, then waits for the answers to those that are under
@@ -194,13 +207,13 @@ func (g *Probing) Run(ctx context.Context, sample func(Sample), visit func(Visit
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(life, cancel) // who is closed sends nothing more
-	r := &run{target: g.target, pulse: &g.prober.pulse, began: time.Now(), fresh: fresh, kept: kept, out: make(chan news)}
-	r.work.Go(func() { r.pace(ctx, life) })
+	r := &run{target: g.target, pulse: &g.prober.pulse, began: time.Now(), fresh: fresh, kept: kept, out: make(chan news), stop: stop}
+	r.begin(func() { r.pace(ctx, life) })
 	if r.target.version != nil && r.target.probe.VersionHeader == "" {
-		r.work.Go(func() { r.versions(ctx, life) })
+		r.begin(func() { r.versions(ctx, life) })
 	}
 	for n := range r.target.probe.Visitors {
-		r.work.Go(func() { r.visitor(ctx, life, n) })
+		r.begin(func() { r.visitor(ctx, life, n) })
 	}
 	go func() {
 		r.work.Wait()
@@ -213,6 +226,9 @@ func (g *Probing) Run(ctx context.Context, sample func(Sample), visit func(Visit
 		case visit != nil:
 			visit(*n.visit)
 		}
+	}
+	if err := r.broken.Load(); err != nil {
+		return fmt.Errorf("probe %s: %w", g.target.name, *err)
 	}
 	return nil
 }
@@ -254,7 +270,7 @@ func (r *run) pace(ctx, life context.Context) {
 			r.skip(life, due, late, "not sent: the probe itself stood still for "+late.Round(time.Second/10).String())
 			continue
 		}
-		r.work.Go(func() {
+		r.begin(func() {
 			defer func() { <-room }()
 			way := r.fresh
 			if n%2 == 1 {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -437,6 +438,30 @@ func TestProbeAsksItsOwnNetworkMeanwhile(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What panics ends its own probe, with an error, and the rest goes on.
+func TestProbeThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewProber(ProberConfig{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no network") }, Alive: func(context.Context) bool { panic("nobody home") }})
+		g, err := p.Begin(probed(t, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		if err := g.Run(t.Context(), func(Sample) {}, nil); err == nil || !strings.Contains(err.Error(), "probe shop: panic: nobody home") {
+			t.Errorf("got %v, want what panicked", err)
+		}
+	})
+}
+
+// A prober that was given no dialer reaches nothing but the public internet.
+func TestProberDialsPublicAddressesByDefault(t *testing.T) {
+	target := probed(t, func(p *policy.Probe) { p.Timeout = time.Minute })
+	target.page = &url.URL{Scheme: "http", Host: "127.0.0.1", Path: "/"} // as no NewTarget makes one
+	if s := firstSample(t, NewProber(ProberConfig{}), target); s.Outcome != Own || !strings.Contains(s.Err, "not an address that may be probed") {
+		t.Errorf("got %+v, want one that was not asked", s)
+	}
 }
 
 // The version comes with the answers, or from a path of its own which is asked once a second.

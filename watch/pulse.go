@@ -85,7 +85,8 @@ func (p *pulse) suspect(ctx context.Context) (done func()) {
 	asked := make(chan struct{})
 	t := time.AfterFunc(suspicious, func() {
 		defer close(asked)
-		p.ask(ctx)
+		// Who fails asks again, and has the panic of it.
+		_ = guarded(func() error { p.ask(ctx); return nil })
 	})
 	return func() {
 		if !t.Stop() {
