@@ -189,12 +189,16 @@ type Filter struct {
 func ID(n int64) string { return "T-" + strconv.FormatInt(n, 10) }
 
 // ParseID reads a ticket's id as people type it: T-12, t-12, t12, #12 or 12.
-func ParseID(text string) (id string, ok bool) {
-	m := typedID.FindStringSubmatch(strings.TrimSpace(strings.Trim(text, "`")))
+func ParseID(text string) (id string, ok bool) { return parseID(typedID, ID, text) }
+
+// parseID reads an id whose number is what typed finds, and which write writes.
+func parseID(typed *regexp.Regexp, write func(n int64) string, text string) (id string, ok bool) {
+	m := typed.FindStringSubmatch(strings.TrimSpace(strings.Trim(text, "`")))
 	if m == nil {
 		return "", false
 	}
-	return "T-" + m[1], true
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	return write(n), err == nil
 }
 
 var typedID = regexp.MustCompile(`^(?:[Tt]-?|#)?0*([1-9][0-9]{0,17})$`)

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"example.com/zdd/fleet"
@@ -67,13 +66,7 @@ func WaiverID(n int64) string { return "W-" + strconv.FormatInt(n, 10) }
 
 // ParseWaiverID reads a waiver's id as people type it: W-3, w-3 or w3. What it takes is
 // never a ticket's.
-func ParseWaiverID(text string) (id string, ok bool) {
-	m := typedWaiver.FindStringSubmatch(strings.TrimSpace(strings.Trim(text, "`")))
-	if m == nil {
-		return "", false
-	}
-	return "W-" + m[1], true
-}
+func ParseWaiverID(text string) (id string, ok bool) { return parseID(typedWaiver, WaiverID, text) }
 
 var typedWaiver = regexp.MustCompile(`^[Ww]-?0*([1-9][0-9]{0,17})$`)
 

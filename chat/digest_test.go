@@ -17,16 +17,11 @@ import (
 )
 
 func (m *memory) Night(ctx context.Context, id string) (audit.Night, error) {
-	if err := m.away(ctx); err != nil {
-		return audit.Night{}, err
+	n, found, err := recall(ctx, m, id, func(m *memory) map[string]audit.Night { return m.nights })
+	if err == nil && !found {
+		err = audit.ErrNoNight
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n, ok := m.nights[id]
-	if !ok {
-		return n, audit.ErrNoNight
-	}
-	return n, nil
+	return n, err
 }
 
 func (m *memory) Nights(ctx context.Context, since time.Time, limit int) ([]audit.Night, error) {

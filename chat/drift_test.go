@@ -12,26 +12,15 @@ import (
 )
 
 func (m *memory) Bulletin(ctx context.Context, id string) (audit.Bulletin, error) {
-	if err := m.away(ctx); err != nil {
-		return audit.Bulletin{}, err
+	b, found, err := recall(ctx, m, id, func(m *memory) map[string]audit.Bulletin { return m.bulletins })
+	if err == nil && !found {
+		err = audit.ErrNoBulletin
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	b, ok := m.bulletins[id]
-	if !ok {
-		return b, audit.ErrNoBulletin
-	}
-	return b, nil
+	return b, err
 }
 
 func (m *memory) Standing(ctx context.Context, app fleet.ID) (s audit.Standing, found bool, err error) {
-	if err := m.away(ctx); err != nil {
-		return audit.Standing{}, false, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s, found = m.standings[app]
-	return s, found, nil
+	return recall(ctx, m, app, func(m *memory) map[fleet.ID]audit.Standing { return m.standings })
 }
 
 // playDrifts runs a story in which people are told of drift.

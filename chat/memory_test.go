@@ -48,6 +48,17 @@ func (m *memory) set(f func(*memory)) {
 	f(m)
 }
 
+// recall is what a memory has under a key, unless it is away.
+func recall[K comparable, V any](ctx context.Context, m *memory, key K, of func(m *memory) map[K]V) (v V, found bool, err error) {
+	if err := m.away(ctx); err != nil {
+		return v, false, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, found = of(m)[key]
+	return v, found, nil
+}
+
 // away says how the database fails just now.
 func (m *memory) away(ctx context.Context) error {
 	m.mu.Lock()
