@@ -17,7 +17,7 @@ import (
 )
 
 func (m *memory) Night(ctx context.Context, id string) (audit.Night, error) {
-	n, found, err := recall(ctx, m, id, func(m *memory) map[string]audit.Night { return m.nights })
+	n, found, err := fetch(ctx, m, id, func(m *memory) map[string]audit.Night { return m.nights })
 	if err == nil && !found {
 		err = audit.ErrNoNight
 	}

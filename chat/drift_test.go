@@ -12,7 +12,7 @@ import (
 )
 
 func (m *memory) Bulletin(ctx context.Context, id string) (audit.Bulletin, error) {
-	b, found, err := recall(ctx, m, id, func(m *memory) map[string]audit.Bulletin { return m.bulletins })
+	b, found, err := fetch(ctx, m, id, func(m *memory) map[string]audit.Bulletin { return m.bulletins })
 	if err == nil && !found {
 		err = audit.ErrNoBulletin
 	}
@@ -20,7 +20,7 @@ func (m *memory) Bulletin(ctx context.Context, id string) (audit.Bulletin, error
 }
 
 func (m *memory) Standing(ctx context.Context, app fleet.ID) (s audit.Standing, found bool, err error) {
-	return recall(ctx, m, app, func(m *memory) map[fleet.ID]audit.Standing { return m.standings })
+	return fetch(ctx, m, app, func(m *memory) map[fleet.ID]audit.Standing { return m.standings })
 }
 
 // playDrifts runs a story in which people are told of drift.

@@ -48,8 +48,8 @@ func (m *memory) set(f func(*memory)) {
 	f(m)
 }
 
-// recall is what a memory has under a key, unless it is away.
-func recall[K comparable, V any](ctx context.Context, m *memory, key K, of func(m *memory) map[K]V) (v V, found bool, err error) {
+// fetch is what a memory has under a key, unless it is away.
+func fetch[K comparable, V any](ctx context.Context, m *memory, key K, of func(m *memory) map[K]V) (v V, found bool, err error) {
 	if err := m.away(ctx); err != nil {
 		return v, false, err
 	}
