@@ -103,8 +103,9 @@ func (w Watch) within(r Reason) string {
 	if w.released(r.From, r.From) != w.released(r.From, r.To) || strings.Contains(w.released(r.From, r.To), " ") {
 		it = "v" + strconv.Itoa(w.Releases[last])
 	}
-	since := fmt.Sprintf("from %s after %s was made", span(r.From.Sub(w.Windows[last].From)), it)
-	if r.From.Sub(w.Windows[last].From) < time.Second {
+	after := r.From.Sub(w.Windows[last].From) - early
+	since := fmt.Sprintf("from %s after %s was made", span(after), it)
+	if after < time.Second {
 		since = fmt.Sprintf("from when %s was made", it)
 	}
 	if r.From.Equal(r.To) {
@@ -323,7 +324,7 @@ func (w Watch) notCovered() []string {
 	}
 	not := []string{}
 	for i, in := range w.Windows {
-		if late := w.Began.Sub(in.From); late > 0 {
+		if late := w.Began.Sub(in.From) - early; late > 0 {
 			not = append(not, fmt.Sprintf("The first %s after v%d was made: the watch began later.", span(late), w.Releases[i]))
 		}
 	}
@@ -336,7 +337,7 @@ func (w Watch) notCovered() []string {
 		not = append(not, fmt.Sprintf("Logins: no virtual visitors are set up (`visitors` in the policy's `apps: { %s: { probe: … } }`).", w.Name))
 	}
 	if len(w.Windows) > 0 && !w.Versions {
-		not = append(not, "Which release answered: the app does not tell its version, so the hand-over is taken to have lasted as long as one can.")
+		not = append(not, fmt.Sprintf("Which release answered: the app does not tell its version, so the hand-over is taken to be over after %s; where its boot time-out was raised it takes longer.", span(w.Window.length()-early)))
 	}
 	if !w.Setup.InSpace && !w.Setup.Preboot.IsKnown() {
 		not = append(not, "Whether preboot was on: it could not be read.")

@@ -172,7 +172,8 @@ func (w Watch) unfinished() []Reason {
 	return nil
 }
 
-// late is how long after the making of the watched release the watch began; zero: before.
+// late is how long after the beginning of the watched release's window, which is early, the
+// watch began; zero: before.
 // Those that were made before that one may have been handed over in part when it began;
 // whatever they dropped since counts, but only the watched one can be proved.
 func (w Watch) late() time.Duration { return max(0, w.Began.Sub(w.Window.From)) }
@@ -185,10 +186,14 @@ func (w Watch) tooLate() []Reason {
 	if late == 0 || w.prebooted() && late <= w.Window.length()/3 {
 		return nil
 	}
-	return []Reason{{
-		Text: fmt.Sprintf("The watch began %s after v%d was made, when dynos may have been replaced already. Begin it before the deploy.", span(late), w.Release.Version),
+	r := Reason{
+		Text: fmt.Sprintf("The watch began %s after v%d was made, when dynos may have been replaced already. Begin it before the deploy.", span(late-early), w.Release.Version),
 		From: w.Window.From, To: w.Began,
-	}}
+	}
+	if late <= early {
+		r.Text = fmt.Sprintf("The watch began at about the moment when v%d was made, and it can't be said which came first. Begin it before the deploy.", w.Release.Version)
+	}
+	return []Reason{r}
 }
 
 func (w Watch) prebooted() bool { return w.Setup.Preboot.Or(false) && !w.Setup.InSpace }

@@ -158,8 +158,8 @@ func TestVerdictsHold(t *testing.T) {
 		}
 		takes := HandOver(s.setup, Timing{})
 		s.rate = max(s.rate, int(enough/takes.Seconds())+1)
-		made := made(118, time.Duration(rng.IntN(120_000))*time.Millisecond)
-		begins, ends := made.CreatedAt.Sub(when(0)), made.UpdatedAt.Sub(when(0))+takes
+		made := made(118, early+time.Duration(rng.IntN(120_000))*time.Millisecond)
+		begins, ends := made.CreatedAt.Sub(when(0))-early, made.UpdatedAt.Sub(when(0))+takes
 		within := func() time.Duration { // a moment of the hand-over
 			return begins + time.Duration(rng.Int64N(int64(ends-begins-5*time.Second)))
 		}
@@ -287,7 +287,7 @@ func TestWindows(t *testing.T) {
 		for v := range 1 + rng.IntN(4) {
 			rel := made(118+v, time.Duration(rng.IntN(500))*time.Second)
 			s.releases = append(s.releases, rel)
-			spans = append(spans, Span{rel.CreatedAt, rel.UpdatedAt.Add(2 * minute)})
+			spans = append(spans, Span{rel.CreatedAt.Add(-early), rel.UpdatedAt.Add(2 * minute)})
 		}
 		want, bad := 0, 0
 		s.meets = func(since time.Duration, one *Sample) {

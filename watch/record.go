@@ -270,7 +270,7 @@ func (r *Recorder) handOvers(w *Watch, now time.Time) {
 			begins = rel.CreatedAt
 		}
 		w.Releases = append(w.Releases, rel.Version)
-		w.Windows = append(w.Windows, Span{rel.CreatedAt, stamp(begins.Add(takes))})
+		w.Windows = append(w.Windows, Span{rel.CreatedAt.Add(-early), stamp(begins.Add(takes))})
 		w.Release = rel.Release
 	}
 	w.Window = w.Windows[len(w.Windows)-1]

@@ -47,7 +47,7 @@ func TestReleasePhase(t *testing.T) {
 	window := func(now, to, until time.Duration) {
 		t.Helper()
 		w := r.Snapshot(when(now))
-		if want := (Span{when(minute), when(to)}); w.Window != want || !slices.Equal(w.Windows, []Span{want}) || !w.Until.Equal(when(until)) {
+		if want := (Span{when(minute - time.Second), when(to)}); w.Window != want || !slices.Equal(w.Windows, []Span{want}) || !w.Until.Equal(when(until)) {
 			t.Errorf("after %v: got %v of %v until %v, want %v until %v", now, w.Window, w.Windows, w.Until, want, when(until))
 		}
 	}
@@ -90,7 +90,7 @@ func TestSetups(t *testing.T) {
 		}
 		r.Release(fleet.Release{Version: 118, Status: "succeeded", CreatedAt: when(minute)})
 		w := r.Snapshot(when(minute))
-		if got := w.Window.To.Sub(w.Window.From); got != tt.want {
+		if got := w.Window.To.Sub(w.Release.CreatedAt); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 		if last := tt.setups[len(tt.setups)-1]; !reflect.DeepEqual(w.Setup, last) {

@@ -75,7 +75,7 @@ func (w Watch) Strip(n int, now time.Time) []Cell {
 		cells[i].Mark = cells[i].mark()
 	}
 	for _, in := range w.Windows {
-		if c := cell(in.From); c != nil {
+		if c := cell(in.From.Add(early)); c != nil {
 			c.Release = true
 		}
 	}

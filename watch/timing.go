@@ -23,6 +23,11 @@ type Timing struct {
 	Longest time.Duration // of a watch, whatever is released meanwhile; 60 minutes
 }
 
+// early is how long before the moment that Heroku tells of a release its window begins: the
+// clocks are compared by a Date header, which drops half a second on average, and by half
+// of the way there and back.
+const early = time.Second
+
 func (t Timing) orDefaults() Timing {
 	t.Look = cmp.Or(t.Look, 10*time.Second)
 	t.Save = cmp.Or(t.Save, 5*time.Second)

@@ -61,7 +61,7 @@ type Watch struct {
 	Before   int           `json:"before"`            // the release that ran when it began; 0: none
 	Release  fleet.Release `json:"release,omitzero"`  // the one that is watched, the last of Releases; zero: none was made
 	Releases []int         `json:"releases,omitzero"` // versions of all that were made meanwhile
-	Window   Span          `json:"window,omitzero"`   // in which the hand-over to Release may drop something: from its making until the last old dyno must be gone
+	Window   Span          `json:"window,omitzero"`   // in which the hand-over to Release may drop something: from its making, as sure as that is known, until the last old dyno must be gone
 	Windows  []Span        `json:"windows,omitzero"`  // those of all Releases, in their order; the last one is Window
 	Switch   time.Time     `json:"switch,omitzero"`   // when the app first told the new version; zero: not seen
 	Old      time.Time     `json:"old,omitzero"`      // when it last told the old one
