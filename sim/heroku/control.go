@@ -33,11 +33,14 @@ func (s *Server) control(rw http.ResponseWriter, r *http.Request, body string) {
 	}
 	what := strings.TrimPrefix(r.URL.Path, "/_control/")
 	app, oneApp := strings.CutPrefix(what, "app/")
+	routed, ofRouter := strings.CutPrefix(what, "routed/")
 	switch {
 	case r.Method == http.MethodPost && what == "do":
 		say(s.Do(body))
 	case r.Method == http.MethodGet && oneApp:
 		say(s.Summary(app))
+	case r.Method == http.MethodGet && ofRouter:
+		s.sayJSON(rw, s.Routed(routed))
 	case r.Method == http.MethodGet && what == "calls":
 		s.sayJSON(rw, map[string]any{"counts": s.CallCounts(), "calls": s.Calls()})
 	case r.Method == http.MethodGet && what == "state":
@@ -51,7 +54,7 @@ func (s *Server) control(rw http.ResponseWriter, r *http.Request, body string) {
 	case r.Method == http.MethodGet && what == "wire":
 		s.serveLive(rw, r, s.lookAtCalls)
 	default:
-		http.Error(rw, "want POST /_control/do, or GET /_control/app/NAME, /_control/calls, /_control/state, /_control/live or /_control/wire", http.StatusNotFound)
+		http.Error(rw, "want POST /_control/do, or GET /_control/app/NAME, /_control/routed/NAME, /_control/calls, /_control/state, /_control/live or /_control/wire", http.StatusNotFound)
 	}
 }
 
@@ -98,6 +101,10 @@ func commands() []command {
 		{"config APP KEY", "set a config var, which makes a release", doConfig},
 		{"crash APP [DYNO]", "crash a dyno (default web.1); it starts again after 20 minutes", doCrash},
 		{"set APP key=value…", "change an app behind the bot's back, or all whose names match: set shop-* …", doSet},
+		{"app APP key=value…", "the same, by another name: how its code behaves is set so", doSet},
+		{"cycle APP [DYNO]", "restart a web dyno as Heroku does once a day (default web.1)", doCycle},
+		{"traffic APP RATE|off", "visitors of the simulator's own: 5 is five requests a second", doTraffic},
+		{"routed APP [reset]", "what the router did with an app's requests, or forget that", doRouted},
 		{"create NAME [key=value…]", "make an app", doCreate},
 		{"generate N NAME [key=value…]", "make N apps alike, NAME-001 and so on", doGenerate},
 		{"rename APP NEW", "rename an app; its id stays", doRename},
@@ -137,6 +144,7 @@ func (s *Server) Do(line string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text, err := all[i].run(s, s.world.clock(), words[1:])
+	s.router.poke()
 	if err != nil {
 		return "", fmt.Errorf("%w\nusage: %s", err, all[i].usage)
 	}
@@ -250,6 +258,25 @@ func doCrash(s *Server, now time.Time, args []string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("%s runs no dyno %s", a.name, name)
+}
+
+// doCycle restarts one web dyno as the daily restart does.
+func doCycle(s *Server, now time.Time, args []string) (string, error) {
+	a, args, err := s.appArg(now, args)
+	if err != nil {
+		return "", err
+	}
+	if err := only(1, args); err != nil {
+		return "", err
+	}
+	name := cmp.Or(strings.Join(args, ""), "web.1")
+	for _, d := range a.running("web") {
+		if d.name() == name {
+			a.replace(now, a.proc("web"), d)
+			return fmt.Sprintf("%s %s is restarted", a.name, name), nil
+		}
+	}
+	return "", fmt.Errorf("%s runs no web dyno %s", a.name, name)
 }
 
 func doSet(s *Server, now time.Time, args []string) (string, error) {

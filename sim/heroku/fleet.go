@@ -35,7 +35,7 @@ var demoFleet string
 // lists them. An error names the line.
 func LoadFleet(r io.Reader) (Fleet, error) {
 	var f Fleet
-	trial := newWorld(Account{Email: "trial@example.com"}, timing{}, time.Unix(0, 0))
+	trial := newWorld(Account{Email: "trial@example.com"}, platform(1), time.Unix(0, 0))
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
 		words, err := splitWords(lines.Text())

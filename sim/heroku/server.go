@@ -42,6 +42,17 @@ type Options struct {
 	HandoverJitter time.Duration // on top of boot timeout + 2 min; default 30 s, negative for none
 	ReleaseTime    time.Duration // how long a release reads pending; default 2 s, negative for none
 
+	// Scale divides the platform's own durations: boot timeout, preboot's window, what the
+	// router and a dyno's end take; 0 is 1. What is stated as a duration, here or in a
+	// setting, and what apps take are not scaled: a hand-over of 3 minutes and a half takes
+	// 35 s at 6, and boots of 8 s stay below a boot timeout of 10 s.
+	Scale float64
+
+	// Domain is where [Server.Router] is served, such as "herokuapp.localhost:8200": an
+	// app's web_url is then http://NAME-0123456789ab.herokuapp.localhost:8200/. Empty:
+	// https://NAME-0123456789ab.herokuapp.com/, as on Heroku.
+	Domain string
+
 	Log *slog.Logger // default: discarded
 }
 
@@ -62,6 +73,7 @@ type Server struct {
 	buckets   map[string]*bucket // by account id
 	faults    []*fault
 	calls     callLog
+	router    router
 }
 
 // New makes a server whose fleet is as of now.
@@ -79,10 +91,12 @@ func New(o Options) *Server {
 	if len(o.Fleet.statements) == 0 {
 		o.Fleet = DemoFleet()
 	}
-	s.world = newWorld(Account{Email: "ops@acme.example"}, timing{
-		boot: positive(o.DynoBoot, 5*time.Second), timeout: positive(o.BootTimeout, time.Minute),
-		jitter: positive(o.HandoverJitter, 30*time.Second), release: positive(o.ReleaseTime, 2*time.Second),
-	}, now)
+	t := platform(cmp.Or(o.Scale, 1))
+	t.boot, t.timeout = positive(o.DynoBoot, t.boot), positive(o.BootTimeout, t.timeout)
+	t.jitter, t.release = positive(o.HandoverJitter, t.jitter), positive(o.ReleaseTime, t.release)
+	s.world = newWorld(Account{Email: "ops@acme.example"}, t, now)
+	s.world.domain = o.Domain
+	s.router = newRouter()
 	for _, words := range o.Fleet.statements {
 		if err := s.world.statement(now, words); err != nil {
 			panic("heroku: a fleet that was loaded is wrong: " + err.Error())
@@ -105,8 +119,16 @@ func uuidOf(text string) string {
 	return (&world{minted: map[string]int{}}).mint("of", text)
 }
 
-// Close ends the requests that hang, and makes every later one end at once.
-func (s *Server) Close() { s.once.Do(func() { close(s.closed) }) }
+// Close ends the requests that hang, the router's dynos and its traffic, and makes every
+// later request end at once.
+func (s *Server) Close() {
+	s.once.Do(func() {
+		s.mu.Lock() // nothing of the router's begins any more
+		close(s.closed)
+		s.mu.Unlock()
+	})
+	s.router.work.Wait()
+}
 
 // maxBody bounds what a request may send, in bytes; the largest real body is a
 // formation of a few dozen types.
@@ -275,6 +297,9 @@ func (s *Server) handle(r *http.Request, d delivery) answer {
 		}
 	}
 	a := s.run(x, d.route)
+	if x.method != http.MethodGet {
+		s.router.poke()
+	}
 	if a.header == nil {
 		a.header = map[string]string{}
 	}

@@ -25,6 +25,15 @@ const settingsHelp = `  web=2  web=2:standard-2x  worker=1    how many dynos of 
   access=open|forbidden|two-factor|suspended|delinquent
   web-command="…"  worker-command="…"
   boot=20s  boot-timeout=90s  jitter=1m  boots=crash|up
+  bind=ready|early|hang   the port is bound when the app is ready; or a second after the start,
+                          and requests get 503, or no answer, until it is ready
+  shutdown=graceful|slow|abrupt  at SIGTERM what is under way is finished; new requests get
+                          no answer until SIGKILL; or all ends at once
+  crash=handover|none     new dynos of a release crash seconds after they begin to serve
+  session=memory|shared   where logins are kept: in each dyno, or in one place for all
+  version=path|header|none  told at /version, or on every answer as X-Release too
+  work=20ms               how long a page takes
+  cycle=24h|off           dynos restart when they are that old
 and, when an app is made:
   team=NAME  space=NAME  owner=EMAIL  region=eu  stack=container
   buildpacks=heroku/java,heroku/nodejs  description="Java"|none
@@ -55,9 +64,14 @@ func (w *world) createApp(now time.Time, name string, settings []setting, past t
 	}
 	a := &app{
 		id: w.mint("app", name), name: name, owner: w.account.Email, region: "us", stack: "heroku-24", buildpacks: []string{"heroku/ruby"},
-		access: accessOpen, commands: map[string]string{}, features: map[string]*feature{}, configVars: map[string]string{}, timing: w.timing, mint: w.mint,
+		access: accessOpen, code: usualCode(), commands: map[string]string{}, features: map[string]*feature{}, configVars: map[string]string{}, timing: w.timing, mint: w.mint,
 	}
-	a.webURL = fmt.Sprintf("https://%s-%s.herokuapp.com/", name, strings.ReplaceAll(a.id, "-", "")[:12])
+	label := name + "-" + strings.ReplaceAll(a.id, "-", "")[:12]
+	a.webURL = "https://" + label + ".herokuapp.com/"
+	if w.domain != "" {
+		a.webURL = "http://" + label + "." + w.domain + "/"
+	}
+	a.host = hostname(a.webURL)
 	plan := appPlan{created: past, released: min(past, 50*time.Hour), releases: 12}
 	if past == 0 {
 		plan.releases = 3
@@ -112,13 +126,13 @@ func startsWithDigit(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '
 // valueKeys are the keys that are no process type though their value may begin
 // with a digit.
 func valueKeys() []string {
-	return []string{"load", "autoscaler", "scaler", "boot", "boot-timeout", "jitter", "stage", "pipeline", "addons"}
+	return []string{"load", "autoscaler", "scaler", "boot", "boot-timeout", "jitter", "work", "cycle", "stage", "pipeline", "addons"}
 }
 
 func rank(s setting) int {
 	switch {
-	case s.key == "boot":
-		return 0
+	case s.key == "boot", s.key == "boot-timeout", s.key == "bind":
+		return 0 // before dynos start
 	case s.key == "size":
 		return 1
 	case startsWithDigit(s.value) && !slices.Contains(valueKeys(), s.key):
@@ -293,6 +307,25 @@ func (w *world) changeOne(now time.Time, a *app, s setting) (err error) {
 			return fmt.Errorf("want crash or up")
 		}
 		a.bootCrash = s.value == "crash"
+	case "bind":
+		return choose(&a.code.bind, s.value, bindReady, bindEarly, bindHang)
+	case "shutdown":
+		return choose(&a.code.shutdown, s.value, shutdownGraceful, shutdownSlow, shutdownAbrupt)
+	case "crash":
+		return choose(&a.code.crash, s.value, crashNone, crashHandOver)
+	case "session":
+		return choose(&a.code.session, s.value, sessionMemory, sessionShared)
+	case "version":
+		return choose(&a.code.version, s.value, versionPath, versionHeader, versionNone)
+	case "work":
+		a.code.work, err = time.ParseDuration(s.value)
+	case "cycle":
+		if a.cycle = 0; s.value != "off" {
+			a.cycle, err = time.ParseDuration(s.value)
+		}
+		if err == nil && a.cycle != 0 && a.cycle < time.Second {
+			a.cycle, err = 0, fmt.Errorf("want a second at least, or off")
+		}
 	default:
 		return a.changeQuantity(now, s)
 	}

@@ -18,29 +18,44 @@ type world struct {
 	apps      []*app
 	prices    map[string]price // by lower-case size, where the fleet states one
 	timing    timing
+	domain    string         // of web_urls; empty: Heroku's own
 	born      time.Time      // when the world began; its past is counted from here
 	minted    map[string]int // ids given per kind and name
 }
 
-// timing holds the durations that the platform itself sets.
+// timing holds how long things take: boot is the app's own, all else the platform's.
 type timing struct {
-	boot    time.Duration // a dyno's start, until it binds its port
-	timeout time.Duration // the app's boot timeout, 60 s unless raised
+	boot    time.Duration // a dyno's start, until it is ready
+	timeout time.Duration // the app's boot timeout, 60 s unless raised: R10 for what binds later
 	jitter  time.Duration // how much longer than promised the last old dyno stays
 	release time.Duration // how long a release reads pending
+
+	window    time.Duration // from the boot timeout until preboot's new dynos are routed to: 2 min (Dev Center, "Preboot")
+	drain     time.Duration // between SIGTERM and SIGKILL: 30 s (Dev Center, "Dyno Shutdown Behavior")
+	cooldown  time.Duration // when a dyno is started again that crashed twice in a row: 20 min (Dev Center, "Dyno Crash Restart Policy")
+	autoscale time.Duration // how long an autoscaler lets a quantity stand that is not its own: one of its looks a minute
+
+	lag        time.Duration // at the most, how long the router goes on with a dyno that was told to stop; field reports say a second or so
+	queue      time.Duration // for how long the router holds a request that no dyno can take: 75 s (Dev Center, "Error Codes", H20)
+	quarantine time.Duration // for how long it leaves a dyno alone that refused a connection: 5 s (Dev Center, "HTTP Routing")
+	answer     time.Duration // how long it waits for the first byte of an answer: 30 s (H12)
+	idle       time.Duration // and for each one after that: 55 s (H15)
 }
 
-// handover is how long old dynos serve beside new ones under preboot: boot
-// timeout plus two minutes (Dev Center, "Preboot"), and as measured some more.
-func (t timing) handover() time.Duration { return t.timeout + 2*time.Minute + t.jitter }
+// platform is Heroku's timing, its own durations divided by scale.
+func platform(scale float64) timing {
+	by := func(d time.Duration) time.Duration { return time.Duration(float64(d) / scale) }
+	return timing{
+		boot: 5 * time.Second, timeout: by(time.Minute), jitter: by(30 * time.Second), release: by(2 * time.Second),
+		window: by(2 * time.Minute), drain: by(30 * time.Second), cooldown: by(20 * time.Minute), autoscale: by(time.Minute),
+		lag: by(time.Second), queue: by(75 * time.Second), quarantine: by(5 * time.Second), answer: by(30 * time.Second), idle: by(55 * time.Second),
+	}
+}
 
-// autoscaleAfter is how long an autoscaler lets a quantity stand that is not
-// its own: one of its looks a minute.
-const autoscaleAfter = time.Minute
-
-// crashCooldown is when Heroku starts a dyno again that crashed twice in a row
-// (Dev Center, "Dyno Crash Restart Policy").
-const crashCooldown = 20 * time.Minute
+// switches is when preboot's new dynos are routed to, after their start; handover is how
+// long old ones serve beside them: as measured, some more.
+func (t timing) switches() time.Duration { return t.timeout + t.window }
+func (t timing) handover() time.Duration { return t.switches() + t.jitter }
 
 type price struct {
 	cents int
@@ -80,6 +95,7 @@ const (
 
 type app struct {
 	id, name    string
+	host        string // of webURL, without a port
 	webURL      string // keeps the name that the app was created with, and ten letters more
 	team        *team  // nil: personal
 	space       *space // nil: Common Runtime
@@ -109,6 +125,8 @@ type app struct {
 	configVars  map[string]string
 	timing      timing
 	bootCrash   bool // what boots from now on crashes
+	code        code
+	cycle       time.Duration // web dynos are restarted when they are so old, or a little older; 0: never
 	mint        func(kind, name string) string
 }
 
@@ -161,7 +179,9 @@ type dyno struct {
 	hiddenAt         time.Time // zero: not ending
 	goneAt           time.Time
 	crashedAt        time.Time
-	crashes          bool // at upAt, instead of coming up
+	crashes          bool      // at upAt, instead of coming up
+	readyAt          time.Time // from when it answers; later than upAt where the port is bound too early
+	breaksAt         time.Time // it serves until then, and crashes; zero: it does not
 }
 
 func (d *dyno) name() string { return fmt.Sprintf("%s.%d", d.typ, d.num) }
@@ -339,19 +359,24 @@ func (a *app) settle(now time.Time) {
 		if d.crashes && !now.Before(d.upAt) {
 			d.crashedAt, d.crashes = d.upAt, false
 		}
-		for !d.crashedAt.IsZero() && now.Sub(d.crashedAt) >= crashCooldown {
-			d.from = d.crashedAt.Add(crashCooldown)
-			d.upAt, d.crashedAt = d.from.Add(a.timing.boot), time.Time{}
-			d.routedAt = d.upAt
-			if a.bootCrash && !now.Before(d.upAt) {
-				d.crashedAt = d.upAt
+		if !d.breaksAt.IsZero() && !now.Before(d.breaksAt) {
+			if d.crashedAt.IsZero() && (d.goneAt.IsZero() || d.breaksAt.Before(d.goneAt)) {
+				d.crashedAt = d.breaksAt
+			}
+			d.breaksAt = time.Time{}
+		}
+		for !d.crashedAt.IsZero() && now.Sub(d.crashedAt) >= a.timing.cooldown {
+			a.boots(d, d.crashedAt.Add(a.timing.cooldown))
+			if d.crashes && !now.Before(d.upAt) {
+				d.crashedAt, d.crashes = d.upAt, false
 			}
 		}
 	}
+	a.recycle(now)
 	if s := a.scaler; s != nil && s.active {
 		web := a.proc("web")
 		if web != nil && web.quantity > 0 && web.quantity != s.wants {
-			if due := latest(web.updatedAt, s.since).Add(autoscaleAfter); !now.Before(due) && !a.lockedAt(due) {
+			if due := latest(web.updatedAt, s.since).Add(a.timing.autoscale); !now.Before(due) && !a.lockedAt(due) {
 				a.scale(due, web, s.wants)
 			}
 		}
@@ -373,11 +398,26 @@ func latest(a, b time.Time) time.Time {
 
 // start makes a dyno that begins at from and is up one boot later.
 func (a *app) start(from time.Time, p *proc, num int, r *release) *dyno {
-	d := &dyno{id: a.mint("dyno", a.id), typ: p.typ, command: a.command(p.typ), num: num, size: p.size, release: r, from: from, crashes: a.bootCrash}
-	d.upAt = from.Add(a.timing.boot)
-	d.routedAt = d.upAt
+	d := &dyno{id: a.mint("dyno", a.id), typ: p.typ, command: a.command(p.typ), num: num, size: p.size, release: r}
+	a.boots(d, from)
 	a.dynos = append(a.dynos, d)
 	return d
+}
+
+// boots begins a life of a dyno.
+func (a *app) boots(d *dyno, from time.Time) {
+	d.from, d.crashedAt, d.breaksAt, d.crashes = from, time.Time{}, time.Time{}, a.bootCrash
+	d.readyAt = from.Add(a.timing.boot)
+	d.upAt = d.readyAt
+	if d.typ == "web" {
+		if a.code.bind != bindReady {
+			d.upAt = from.Add(min(a.timing.boot, earlyBind))
+		}
+		if d.upAt.Sub(from) > a.timing.timeout { // R10: it is killed, and counts as crashed
+			d.upAt, d.crashes = from.Add(a.timing.timeout), true
+		}
+	}
+	d.routedAt = d.upAt
 }
 
 // running are the dynos of a type that no end is set for, by number.
@@ -434,7 +474,7 @@ func (a *app) restartType(now time.Time, p *proc) {
 // under preboot the web dynos hand over, in a space a quarter of them at a
 // time is replaced, otherwise all stop and start.
 func (a *app) roll(at time.Time) {
-	handover := a.preboots()
+	handover, had := a.preboots(), len(a.dynos)
 	for _, p := range a.procs {
 		switch {
 		case p.typ == "web" && handover:
@@ -446,30 +486,117 @@ func (a *app) roll(at time.Time) {
 		}
 		a.scale(at, p, p.quantity) // a first release starts what the formation asks for
 	}
+	for i, d := range a.dynos[had:] {
+		if a.code.crash == crashHandOver && d.typ == "web" {
+			d.breaksAt = d.routedAt.Add(earlyBreak + time.Duration(i)*time.Second)
+		}
+	}
 }
 
 func (a *app) handOver(at time.Time, p *proc) {
-	end := at.Add(a.timing.handover())
-	r := a.current(at)
 	for _, d := range a.running(p.typ) {
-		d.hiddenAt, d.goneAt = at, end
-		fresh := a.start(at, p, d.num, r)
-		fresh.routedAt = at.Add(a.timing.timeout + 2*time.Minute)
+		a.relieve(at, p, d)
 	}
-	a.lockedUntil = latest(a.lockedUntil, end)
+	a.lockedUntil = latest(a.lockedUntil, at.Add(a.timing.handover()))
 }
 
-// rollInQuarters replaces 25 % of the dynos at a time (Dev Center, "Rolling
-// Deploys"): each leaves when its successor is up.
+// relieve starts a successor of a dyno, which takes over after preboot's window.
+func (a *app) relieve(at time.Time, p *proc, d *dyno) {
+	d.hiddenAt, d.goneAt = at, at.Add(a.timing.handover())
+	fresh := a.start(at, p, d.num, a.current(at))
+	fresh.routedAt = latest(fresh.upAt, at.Add(a.timing.switches()))
+}
+
+// rollInQuarters stops and changes a quarter of the dynos at a time, rounded up, while the
+// others serve: a single one is interrupted (Dev Center, "Rolling Deploys").
 func (a *app) rollInQuarters(at time.Time, p *proc) {
 	r := a.current(at)
 	old := a.running(p.typ)
-	step := max(1, len(old)/4)
+	step := max(1, (len(old)+3)/4)
+	from, next := at, at
 	for i, d := range old {
-		from := at.Add(time.Duration(i/step) * a.timing.boot)
-		fresh := a.start(from, p, d.num, r)
-		d.hiddenAt, d.goneAt = from, fresh.upAt
+		if i%step == 0 {
+			from = next
+		}
+		d.hiddenAt, d.goneAt = from, from
+		next = a.start(from, p, d.num, r).upAt
 	}
+}
+
+// recycle restarts the web dynos whose time has come: Heroku does so once a day, each at a
+// time of its own (Dev Center, "Dyno Restarts").
+func (a *app) recycle(now time.Time) {
+	if a.cycle <= 0 {
+		return
+	}
+	for {
+		var first *dyno
+		for _, d := range a.running("web") {
+			if first == nil || a.cycles(d).Before(a.cycles(first)) {
+				first = d
+			}
+		}
+		if first == nil || now.Before(a.cycles(first)) {
+			return
+		}
+		a.replace(a.cycles(first), a.proc("web"), first)
+	}
+}
+
+// cycles is when a dyno is restarted: after its time and up to 15 % of that more, as a day
+// and up to 216 minutes.
+func (a *app) cycles(d *dyno) time.Time {
+	return d.from.Add(a.cycle + time.Duration(share(d.id)*0.15*float64(a.cycle)))
+}
+
+// replace restarts one dyno: with preboot on by relieving it, otherwise by stopping it.
+// Whether that locks the formation is in no source: assumed not.
+func (a *app) replace(at time.Time, p *proc, d *dyno) {
+	if p.typ == "web" && a.preboots() {
+		a.relieve(at, p, d)
+		return
+	}
+	d.hiddenAt, d.goneAt = at, at
+	a.start(at, p, d.num, a.current(at))
+}
+
+// share is a number from 0 to 1 that goes with an id.
+func share(id string) float64 {
+	sum := sha256.Sum256([]byte(id))
+	return float64(sum[0]) / 255
+}
+
+// nextDue is when something happens to an app by itself after now; zero: nothing that is
+// known yet.
+func (a *app) nextDue(now time.Time) time.Time {
+	var next time.Time
+	due := func(at time.Time) {
+		if at.After(now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	for _, r := range a.releases {
+		if !r.rolled {
+			due(r.doneAt)
+		}
+	}
+	for _, d := range a.dynos {
+		for _, at := range []time.Time{d.from, d.upAt, d.routedAt, d.breaksAt, d.hiddenAt, d.goneAt} {
+			due(at)
+		}
+		if !d.crashedAt.IsZero() {
+			due(d.crashedAt.Add(a.timing.cooldown))
+		}
+		if a.cycle > 0 && d.typ == "web" && d.hiddenAt.IsZero() {
+			due(a.cycles(d))
+		}
+	}
+	if s := a.scaler; s != nil && s.active {
+		if web := a.proc("web"); web != nil {
+			due(latest(web.updatedAt, s.since).Add(a.timing.autoscale))
+		}
+	}
+	return next
 }
 
 // releaseNow records a release that rolls out once it has succeeded.
