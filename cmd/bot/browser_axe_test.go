@@ -35,8 +35,8 @@ type violation struct {
 	}
 }
 
-// audit holds what the page shows against the rules of axe-core. What it calls minor or
-// moderate is logged: some of that is a matter of taste.
+// audit holds what the page shows against the rules of axe-core. What it calls minor is
+// logged: some of that is a matter of taste.
 func (v *visitor) audit(view, colours string) {
 	v.Helper()
 	if v.axe == "" {
@@ -62,9 +62,9 @@ func (v *visitor) audit(view, colours string) {
 		for _, n := range f.Nodes {
 			fmt.Fprintf(&where, "\n  %.300s\n  %s", n.HTML, strings.ReplaceAll(n.FailureSummary, "\n", "\n  "))
 		}
-		say := v.Logf
-		if f.Impact == "serious" || f.Impact == "critical" {
-			say = v.Errorf
+		say := v.Errorf
+		if f.Impact == "minor" {
+			say = v.Logf
 		}
 		say("%s in %s colours: %s, %s: %s%s", view, colours, f.Impact, f.ID, f.Help, &where)
 	}

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"maps"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp/kb"
 
+	"example.com/zdd/audit"
 	"example.com/zdd/rollout"
 )
 
@@ -33,11 +36,18 @@ func TestBrowser(t *testing.T) {
 		"a night":              aNight,
 		"Home and dialogs":     homeAndDialogs,
 		"without a mouse":      withoutMouse,
+		"a drift":              aDrift,
+		"a waiver":             aWaiver,
+		"a message":            aMessage,
+		"on a telephone":       onATelephone,
+		"out of touch":         outOfTouch,
 	}
+	// What is told between the nights would come in between; where a story is of that, it comes soon.
+	watches := map[string]audit.WatchTiming{"a drift": {Every: time.Second, Confirm: 200 * time.Millisecond, Gather: 200 * time.Millisecond, Idle: 200 * time.Millisecond, Rest: 100 * time.Millisecond, PerMinute: 6000}}
 	for _, name := range slices.Sorted(maps.Keys(stories)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			stories[name](c.visit(t, hurried()))
+			stories[name](c.visit(t, hurried(), watches[name]))
 		})
 	}
 }
@@ -48,22 +58,27 @@ func mendedByTwo(v *visitor) {
 	v.view("1-first-visit")
 	v.clicks("button", "Ask now")
 	v.sees("Only visible to you", "shop: not ready")
+	v.before("heading", "shop: not ready")
+	v.there("heading", "Ask about an app (done)")
 	v.view("2-status")
 	v.clicks("button", "Fix it")
 	v.sees("T-1 · enable shop: awaits approval")
 	v.view("3-asked")
 
 	v.clicks("radio", "Ada")
-	v.clicks("button", "channel ops")
+	v.clicks("button", "channel ops, 1 new")
 	v.sees("@Robin Requester asks for")
+	v.before("heading", "T-1 · enable shop: awaits approval")
 	v.view("4-approval")
 	v.clicks("button", "Approve $25.00/month")
 	v.sees("Approve T-1?")
+	v.idles()
 	v.view("5-question")
 	v.clicks("button", "Approve")
 	v.sees("T-1 · enable shop: under way", "done · session affinity on")
 	v.view("6-progress")
 	v.sees("T-1 · enable shop: done", "The app is now ready")
+	v.there("heading", "Have it fixed, by two people (done)")
 	v.view("7-done")
 
 	v.clicks("radio", "Robin")
@@ -81,11 +96,13 @@ func refusedAndDenied(v *visitor) {
 	v.clicks("button", "channel ops")
 	v.clicks("button", "Approve $25.00/month")
 	v.clicks("button", "Approve")
-	v.sees("Only visible to you", "You asked for this")
+	v.sees("Only visible to you", "only to you: You asked for this") // the latter for who hears the page
+	v.misses("(done)")
 	v.view("refused")
 
 	v.clicks("radio", "Alan")
 	v.misses("Only visible to you")
+	v.misses("only to you:")
 	v.clicks("button", "Deny")
 	v.sees("Deny T-1", "Whoever asked will see it")
 	v.view("denial")
@@ -154,12 +171,152 @@ func homeAndDialogs(v *visitor) {
 	v.clicks("button", "Approve $25.00/month")
 	v.sees("Approve T-1?")
 	v.clicks("button", "Approve")
-	v.sees("approved, starts in its turn")
+	v.there("button", "Close")
 	v.view("home-approved")
 	v.clicks("button", "Close")
 	v.clicks("button", "channel ops")
 	v.sees("The app is now ready")
 	v.is("shop web=2 affinity=on preboot=on")
+}
+
+// What breaks between the nights is told of by itself; the guide says so, and ticks it off
+// when it was told.
+func aDrift(v *visitor) {
+	v.clicks("button", "Break it")
+	v.sees("checkout was ready and is no longer")
+	v.there("heading", "Break something behind its back (done)")
+	v.view("drift")
+	v.clicks("button", "Fix…")
+	v.sees("enable checkout")
+	v.clicks("button", "Do it")
+	v.sees("T-1 · enable checkout: done")
+	v.is("checkout web=2 affinity=on preboot=on")
+}
+
+// A check is let off until a day that is picked, for a reason; then it is listed.
+func aWaiver(v *visitor) {
+	v.types("/zdd")
+	v.sees("What about it?")
+	v.clicks("combobox", "App")
+	v.writes("bill")
+	v.clicks("option", "billing ")
+	v.clicks("radio", "Waive a check")
+	v.clicks("button", "Go on")
+	v.sees("Waive a check", "billing, just now: Preboot is off")
+	v.clicks("button", "Waive it")
+	v.sees("Please complete this required field.")
+	v.view("waive-missing")
+	day := time.Now().AddDate(0, 0, 30)
+	v.focused("Date", "Until the end of")
+	v.writes(day.Format("01022006"))
+	v.clicks("radio", "vendor-limit")
+	v.clicks("textbox", "What is there to say?")
+	v.writes("one connection only")
+	v.view("waive-dialog")
+	v.clicks("button", "Waive it")
+	v.sees("W-1 · preboot of billing: waived", day.Format("2 January 2006"))
+	v.clicks("button", "Close")
+	v.types("/zdd waivers")
+	v.sees("vendor-limit", "one connection only")
+	v.view("waivers")
+}
+
+// A message that names an app is asked about from its menu.
+func aMessage(v *visitor) {
+	v.types("is checkout slow for you, too?")
+	v.clicks("button", "More for this message")
+	v.clicks("menuitem", "Check with zdd")
+	v.sees("checkout: ready")
+	v.view("shortcut")
+	v.clicks("button", "Close")
+	v.focused("button", "More for this message")
+}
+
+// All of it on a window with room for one thing at a time.
+func onATelephone(v *visitor) {
+	v.sized(tabletWidth, pageHeight)
+	v.fits()
+	v.view("tablet")
+	v.sized(phoneWidth, phoneHeight)
+	v.fits()
+	v.view("phone-1-first-visit")
+	v.clicks("button", "Ask now")
+	v.before("heading", "shop: not ready")
+	v.fits()
+	v.view("phone-2-status")
+	v.clicks("button", "Fix it")
+	v.sees("T-1 · enable shop: awaits approval")
+	v.clicks("radio", "Ada")
+	v.clicks("button", "Channels, 2 that ring you")
+	v.fits()
+	v.view("phone-3-channels")
+	v.clicks("button", "channel ops")
+	v.sees("@Robin Requester asks for")
+	v.fits()
+	v.view("phone-4-approval")
+	v.clicks("button", "Approve $25.00/month")
+	v.sees("Approve T-1?")
+	v.fits()
+	v.view("phone-5-question")
+	v.clicks("button", "Go back")
+	v.clicks("button", "Heroku")
+	if _, err := v.control(v.Context(), http.MethodPost, v.herokuURL+"/_control/do", "create checkout-of-the-northern-shop size=performance-l web=12 stage=production affinity=on"); err != nil {
+		v.Fatal(err)
+	}
+	v.clicks("searchbox", "Find an app")
+	v.writes("checkout")
+	v.clicks("button", "checkout-of-the-northern-shop")
+	v.sees("Crash web.1")
+	v.fits()
+	v.view("phone-6-heroku")
+	v.clicks("button", "Night now")
+	v.sees("This is the first scan", "3 replies")
+	v.fits()
+	v.view("phone-7-digest")
+	v.clicks("button", "3 replies")
+	v.sees("Team acme")
+	v.fits()
+	v.view("phone-8-thread")
+	v.clicks("tab", "Wire")
+	v.sees("What the bot hears and says")
+	v.fits()
+	v.clicks("button", "Channels")
+	v.clicks("button", "Home")
+	v.sees("How to start")
+	v.fits()
+	v.view("phone-9-home")
+	v.clicks("button", "Channels")
+	v.clicks("button", "channel general")
+	v.types("/zdd")
+	v.sees("What about it?")
+	v.fits()
+	v.view("phone-dialog")
+}
+
+// The lamp is green while the bot is there, and no longer.
+func outOfTouch(v *visitor) {
+	v.sees("zdd is connected")
+	v.colour(".rail .lamp", "--good")
+	if err := v.stopBot(); err != nil {
+		v.Fatal(err)
+	}
+	v.sees("zdd is not connected")
+	v.colour(".rail .lamp", "--bad-solid")
+	v.types("/zdd status shop")
+	v.sees("zdd did not answer")
+	v.misses("(done)")
+	v.view("not-connected")
+	if err := v.start(context.WithoutCancel(v.Context())); err != nil {
+		v.Fatal(err)
+	}
+	v.sees("zdd is connected")
+	v.colour(".rail .lamp", "--good")
+
+	v.clicks("radio", "Failing")
+	v.types("/zdd status shop")
+	v.sees("Heroku's API did not answer just now")
+	v.view("heroku-fails")
+	v.clicks("radio", "Well")
 }
 
 // The whole of it with no pointing device.

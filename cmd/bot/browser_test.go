@@ -29,6 +29,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"example.com/zdd/audit"
 	"example.com/zdd/rollout"
 )
 
@@ -69,7 +70,8 @@ func startChromium(t *testing.T) *chromium {
 	case path == "":
 		t.Skip("Chromium or Chrome is needed to try the demo's page: apt-get install chromium")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WindowSize(pageWidth, pageHeight))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WindowSize(pageWidth, pageHeight),
+		chromedp.Flag("lang", "en-US")) // in which a day is typed month first
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium has none for root, and ends
 	}
@@ -104,13 +106,14 @@ type visitor struct {
 }
 
 // visit opens the page of a demo of its own, in a window that knows nothing of others.
-func (c *chromium) visit(t *testing.T, timing rollout.Timing) *visitor {
+func (c *chromium) visit(t *testing.T, timing rollout.Timing, watch audit.WatchTiming) *visitor {
 	t.Helper()
 	s, err := loopback()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.rollout = timing
+	s.watch, s.look = watch, true
 	t.Cleanup(func() {
 		s.close()
 		if err := os.RemoveAll(s.dir); err != nil {
@@ -132,6 +135,9 @@ func (c *chromium) visit(t *testing.T, timing rollout.Timing) *visitor {
 	}
 	v := &visitor{T: t, simulation: s, ctx: ctx, axe: c.axe, address: address}
 	v.do(chromedp.EmulateViewport(pageWidth, pageHeight))
+	v.until("the bot has looked at the fleet", func(context.Context) (bool, error) {
+		return strings.Contains(s.botLog.String(), "the fleet was scanned"), nil
+	})
 	go v.listen()
 	v.do(chromedp.Navigate(address))
 	v.sees("Three things to try")

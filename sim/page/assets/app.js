@@ -15,6 +15,8 @@ export const state = {
   room: '', // a channel's id, or "home"
   thread: null, // {channel, ts}
   pane: 'fleet', // fleet, thread or wire
+  look: 'talk', // which of rooms, talk and side is shown where there is room for one
+  land: '', // the id of what gets the focus once it is drawn
   homeAsked: 0, // when the Home tab was last asked for
   read: {}, // by person: by channel, the newest ts that was read
   drafts: {},
@@ -24,9 +26,10 @@ export const state = {
   toasts: [],
   confirm: null, // a question before something is done
   sending: null, // the view that is being submitted
+  asked: '', // the newest message when the person last asked for something
   fleet: { world: null, apps: new Map(), open: new Set(), touched: new Map(), filter: '', online: false, busy: new Set() },
   wire: { notes: [], open: new Set(), only: 'all', seen: new Set() },
-  guide: { done: {}, begun: false, hidden: false },
+  guide: { done: {}, begun: false, hidden: false, broken: null }, // broken: {app, since}
   theme: '',
 };
 
@@ -76,6 +79,29 @@ export function setTheme(theme) {
   change();
 }
 
+// ---- where one looks
+
+// Narrow is where the conversation and what stands beside it take turns; slim is where the
+// list of rooms does too. page.css has the same numbers.
+const NARROW = matchMedia('(max-width: 1023px)');
+const SLIM = matchMedia('(max-width: 699px)');
+
+export const slim = () => SLIM.matches;
+
+// turn has another part of the page shown where there is room for one. Land is the id of
+// what then gets the focus: whoever stood in what is hidden now would stand nowhere.
+export function turn(look, land) {
+  change(() => {
+    state.look = look;
+    if (land && NARROW.matches) state.land = land;
+  });
+}
+
+// inSight tells whether the person has a room before them.
+export function inSight(room) {
+  return room === state.room && (!NARROW.matches || state.look === 'talk');
+}
+
 // ---- names
 
 let namesOf = { place: null, value: null };
@@ -122,6 +148,7 @@ let fleetSource = null;
 
 // become opens the page of a person.
 export function become(person) {
+  if (state.person !== person) hush();
   state.person = person;
   state.online = false;
   ui.open = null;
@@ -190,6 +217,7 @@ function put(m) {
     keep(localStorage, forBoot('guide'), state.guide);
   }
   state.messages.set(key, m);
+  took(m);
 }
 
 // heard announces a new message to those who do not see it come.
@@ -200,11 +228,21 @@ function heard(m) {
   }
 }
 
+let saying = 0;
+
 // say puts words into the region that screen readers read out.
 export function say(words) {
   const region = document.getElementById('polite');
+  clearTimeout(saying);
   region.textContent = '';
-  setTimeout(() => { region.textContent = words.replace(/<[^>]*>/g, '').replace(/[*_~`]/g, ''); }, 30);
+  saying = setTimeout(() => { region.textContent = words.replace(/<[^>]*>/g, '').replace(/[*_~`]/g, ''); }, 30);
+}
+
+// hush takes away what was told to one person before another looks.
+function hush() {
+  clearTimeout(saying);
+  document.getElementById('polite').textContent = '';
+  state.toasts = [];
 }
 
 // called puts the names that people read in place of those that scripts use.
@@ -271,6 +309,7 @@ const upper = (s) => s.charAt(0).toUpperCase() + s.slice(1) + (/[.!?]$/.test(s) 
 
 // act does something as the person; what goes wrong is told them.
 export async function act(what) {
+  if (what.act === 'type' || what.act === 'press' || what.act === 'shortcut') state.asked = newest();
   try {
     return await post(`/slack/_control/page/${encodeURIComponent(state.person)}/act`, what);
   } catch (e) {
@@ -279,20 +318,18 @@ export async function act(what) {
   }
 }
 
-export async function type(channel, thread, text) {
-  const said = await act({ act: 'type', channel, thread: thread ?? '', text });
-  if (said && /^\/zdd\s+status\b/.test(text)) tick('status');
-  return said;
+export function type(channel, thread, text) {
+  return act({ act: 'type', channel, thread: thread ?? '', text });
 }
 
 // press tells the app of a button or a choice, after the question that comes before it.
-export function press(at, block, el, values) {
-  const go = async () => {
+// Begun is called once it is told.
+export function press(at, block, el, values, begun) {
+  const go = () => {
+    begun?.();
     const what = { act: 'press', ...at, block_id: block.block_id, action_id: el.action_id, values };
     if (at.view) what.state = state.forms[at.view] ?? {};
-    const said = await act(what);
-    if (said && /^approve/i.test(el.text?.text ?? '')) tick('approve');
-    return said;
+    return act(what);
   };
   if (!el.confirm) return go();
   return new Promise((done) => {
@@ -351,10 +388,9 @@ export function openHome() {
 }
 
 export function goTo(room) {
-  change(() => {
-    state.room = room;
-    if (room === 'home') openHome();
-  });
+  turn('talk', 'talk');
+  state.room = room;
+  if (room === 'home') openHome();
 }
 
 export function openThread(m) {
@@ -362,12 +398,14 @@ export function openThread(m) {
     state.thread = { channel: m.channel, ts: m.thread_ts ?? m.ts };
     state.pane = 'thread';
   });
+  turn('side', 'side');
 }
 
 export function closeThread() {
   state.thread = null;
-  if (state.pane === 'thread') state.pane = 'fleet';
-  change();
+  if (state.pane !== 'thread') return;
+  state.pane = 'fleet';
+  turn('talk', 'talk');
 }
 
 // ---- reading
@@ -398,11 +436,39 @@ export function markRead(room) {
 
 // ---- the guide
 
-export function tick(step) {
+// headline is what a message of the app's begins with.
+export const headline = (m) => m.blocks?.find((b) => b.type === 'header')?.text.text ?? '';
+
+// took ticks off what a message shows to have happened: an app was looked at, a ticket that
+// two people agreed on is done, what was broken is told of.
+function took(m) {
+  if (m.user !== state.place?.bot) return;
+  const { broken } = state.guide;
+  const head = headline(m);
+  if (/^\S+: /.test(head)) tick('status');
+  if (/^T-\d+ .*: done\b/.test(head)) tick('approve');
+  if (broken && !m.ephemeral && m.room !== 'dm' && m.ts > broken.since && !/^(T-\d+ |\S+: )/.test(head) && JSON.stringify(m.blocks ?? '').includes(broken.app)) tick('night');
+}
+
+function tick(step) {
   if (state.guide.done[step]) return;
   state.guide.done[step] = true;
   keep(localStorage, forBoot('guide'), state.guide);
   change();
+}
+
+// newest is the ts of the newest message that the person has.
+const newest = () => [...state.messages.values()].reduce((last, m) => (m.ts > last ? m.ts : last), '');
+
+// spoils notes that an app is to lose, or to have again, what makes it ready.
+function spoils(line) {
+  const [, name, to] = /^set (\S+) preboot=(on|off)$/.exec(line) ?? [];
+  const app = state.fleet.apps.get(name);
+  if (to === 'off' && app?.preboot && app.affinity) state.guide.broken = { app: name, since: newest() };
+  else if (to === 'on' && state.guide.broken?.app === name) state.guide.broken = null;
+  else return;
+  state.asked = newest();
+  keep(localStorage, forBoot('guide'), state.guide);
 }
 
 export function hideGuide(hidden) {
@@ -414,6 +480,7 @@ export function hideGuide(hidden) {
 // ---- Heroku
 
 export async function heroku(line) {
+  spoils(line);
   try {
     const res = await fetch('/heroku/_control/do', { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body: line });
     const text = (await res.text()).trim();
@@ -426,6 +493,7 @@ export async function heroku(line) {
 }
 
 export async function demand(verb) {
+  state.asked = newest();
   try {
     await post('/do', { verb });
     return true;
@@ -450,7 +518,8 @@ function watchFleet() {
     for (const app of JSON.parse(e.data)) {
       const before = state.fleet.apps.get(app.name);
       state.fleet.apps.set(app.name, app);
-      if (!first && before) state.fleet.touched.set(app.name, Date.now());
+      if (first || !before) continue;
+      state.fleet.touched.set(app.name, Date.now());
     }
     first = false;
   }));

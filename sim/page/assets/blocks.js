@@ -14,7 +14,8 @@ import { control, field } from './controls.js';
 //	level   the level of headings
 //	form    of a view: value(block, action) and enter(block, action, values)
 //	errors  of a view: by block id
-//	press   (block, element, values) when something was pressed or chosen
+//	press   (block, element, values, begun) when something was pressed or chosen; begun is
+//	        called once the app is told, after the question that may come before
 //	search  (block, element, typed) → a promise of {options} or {option_groups}
 export function blocks(list, context) {
   return (list ?? []).map((b, i) => block(b, { ...context, id: `${context.id}-${i}`, block: b }));
@@ -95,7 +96,7 @@ function table(b, c, key) {
   const long = (i) => (b.rows ?? []).some((row) => letters(row[i]) > LONG);
   const shape = (i) => `${settings[i]?.align ?? 'left'}${settings[i]?.is_wrapped ? (long(i) ? ' wrapped long' : ' wrapped') : ''}`;
   const name = b.caption ?? 'Table';
-  return h('div', { key, class: 'b-table', tabindex: '0', role: 'region', 'aria-label': `${name}, ${rows.length} rows` },
+  return h('div', { key, class: 'b-table', tabindex: '0', role: 'group', 'aria-label': `${name}, ${rows.length} rows` },
     h('table', null,
       b.caption ? h('caption', null, b.caption) : null,
       head ? h('thead', null, h('tr', null, head.map((v, i) => h('th', { scope: 'col', class: shape(i) }, cell(v, c.names))))) : null,

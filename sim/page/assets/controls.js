@@ -12,7 +12,7 @@ const redraw = () => ui.again();
 
 // control is an element that stands in a message, or in a view outside an input.
 export function control(el, c) {
-  const press = (values) => c.press(c.block, el, values);
+  const press = (values, begun) => c.press(c.block, el, values, begun);
   switch (el.type) {
     case 'button':
     case 'workflow_button':
@@ -40,9 +40,7 @@ function button(el, c, press) {
     key: id, class: `btn ${style} ${busy ? 'busy' : ''}`, 'data-action': el.action_id, 'aria-label': el.accessibility_label ?? null,
     onclick: async () => {
       if (ui.busy.has(id)) return;
-      ui.busy.add(id);
-      redraw();
-      try { await press([]); } finally { ui.busy.delete(id); redraw(); }
+      try { await press([], () => { ui.busy.add(id); redraw(); }); } finally { ui.busy.delete(id); redraw(); }
     },
   };
   if (url) return h('a', { ...props, href: url, target: '_blank', rel: 'noopener noreferrer' }, label, icon('link'));

@@ -3,7 +3,7 @@
 
 import { h, icon } from './dom.js';
 import { ago } from './mrkdwn.js';
-import { change, demand, goTo, heroku, state, tick } from './app.js';
+import { change, demand, goTo, heroku, state } from './app.js';
 
 const TOUCHED = 6000; // ms for which a card says that it has changed
 const SLOW = '3s';
@@ -24,6 +24,7 @@ export function fleet() {
   const fresh = (a) => Date.now() - (f.touched.get(a.name) ?? 0) < TOUCHED;
   const sum = all.reduce((s, a) => s + (a.cents ?? 0), 0);
   return [
+    h('h2', { class: 'hidden' }, 'Heroku'),
     h('div', { class: 'fleet-head' },
       h('p', null, h('strong', null, `${all.length} apps`), `, ${money(sum)} a month`, f.online ? null : h('span', { class: 'warn' }, ' · reconnecting…')),
       mood(f.world),
@@ -40,9 +41,7 @@ export function fleet() {
 
 async function night() {
   const ops = state.place.channels.find((c) => c.name === 'ops' && c.member);
-  if (!(await demand('night'))) return;
-  tick('night');
-  if (ops && state.room !== ops.id) goTo(ops.id);
+  if (await demand('night') && ops) goTo(ops.id);
 }
 
 // mood is how Heroku's API answers: well, slowly, or not at all.

@@ -2,8 +2,7 @@
 // the rooms, the suggestions for a first visit, and what pops up at the edge.
 
 import { h, icon } from './dom.js';
-import { become, dismiss, firstName, goTo, hideGuide, setTheme, state, unread } from './app.js';
-import { demand, heroku, tick, type } from './app.js';
+import { become, demand, dismiss, firstName, goTo, headline, heroku, hideGuide, inSight, setTheme, slim, state, turn, type, unread } from './app.js';
 
 const HUES = 6;
 
@@ -11,7 +10,9 @@ const HUES = 6;
 export function avatar(id, real, bot) {
   if (bot) return h('span', { class: 'avatar bot', 'aria-hidden': 'true' }, h('svg', { viewBox: '0 0 32 32' }, h('path', { d: 'M9 10h14l-11.5 12H23' })));
   const hue = Math.max(0, state.place.people.filter((p) => !p.bot).findIndex((p) => p.id === id));
-  const initials = real.split(/\s+/).map((w) => w[0]).slice(0, 2).join('');
+  const short = (name) => name.split(/\s+/).map((w) => w[0]).slice(0, 2).join('');
+  const alike = state.place.people.some((p) => !p.bot && p.id !== id && short(p.real_name) === short(real));
+  const initials = alike ? real.slice(0, 2) : short(real);
   return h('span', { class: `avatar hue${hue % HUES}`, 'aria-hidden': 'true' }, initials);
 }
 
@@ -32,8 +33,13 @@ export function top() {
           avatar(known.id, known.real_name), h('span', null, h('strong', null, firstName(known.id)), h('small', null, p.does)));
       })),
     h('div', { class: 'tools' },
-      state.guide.hidden ? h('button', { class: 'btn quiet', type: 'button', onclick: () => hideGuide(false) }, 'What to try') : null,
+      state.guide.hidden ? h('button', { class: 'btn quiet', type: 'button', onclick: () => hideGuide(false) }, icon('check'), h('span', { class: 'words' }, 'What to try')) : null,
       h('button', { class: 'btn square quiet', type: 'button', 'aria-label': `${label} colours`, title: `${label} colours`, onclick: () => setTheme(next) }, icon(face))));
+}
+
+// named is one text for those who hear the page, and another for those who see it.
+function named(heard, seen) {
+  return [h('span', { class: 'hidden' }, heard), h('span', { class: 'name', 'aria-hidden': 'true' }, seen)];
 }
 
 // rail lists the rooms.
@@ -41,13 +47,12 @@ export function rail() {
   const bot = state.place.people.find((p) => p.id === state.place.bot);
   const rooms = state.place.channels.filter((c) => c.member && !c.archived);
   const entry = (room, face, name, kind) => {
-    const { fresh, rings } = room === state.room ? { fresh: 0, rings: 0 } : unread(room);
-    const tell = rings ? `, ${rings} that ring you` : fresh ? `, ${fresh} new` : '';
-    const said = (words) => h('span', { class: 'hidden' }, words);
+    const { fresh, rings } = inSight(room) ? { fresh: 0, rings: 0 } : unread(room);
+    const tell = rings ? `, ${rings} that ${rings === 1 ? 'rings' : 'ring'} you` : fresh ? `, ${fresh} new` : '';
     return h('li', { key: room }, h('button', {
       class: `room ${room === state.room ? 'on' : ''} ${fresh ? 'fresh' : ''}`, type: 'button', 'data-room': room, 'aria-current': room === state.room ? 'page' : null,
       onclick: () => goTo(room),
-    }, icon(face), h('span', { class: 'name' }, kind ? said(`${kind} `) : null, name, tell ? said(tell) : null),
+    }, icon(face), ...named(`${kind ? `${kind} ` : ''}${name}${tell}`, name),
     rings ? h('span', { class: 'badge', 'aria-hidden': 'true' }, rings) : fresh ? h('span', { class: 'dot' }) : null));
   };
   return h('nav', { class: 'rail', 'aria-label': 'Workspace' },
@@ -62,6 +67,19 @@ export function rail() {
       !state.online ? 'Reconnecting…' : state.place.connected ? `${bot?.name ?? 'The bot'} is connected` : `${bot?.name ?? 'The bot'} is not connected`));
 }
 
+// turns is how one gets from one part of the page to another where there is room for one.
+export function turns(side) {
+  const rooms = [...state.place.channels.filter((c) => c.member && !c.archived).map((c) => c.id), 'dm'];
+  const { fresh, rings } = rooms.filter((room) => !inSight(room)).map(unread)
+    .reduce((sum, u) => ({ fresh: sum.fresh + u.fresh, rings: sum.rings + u.rings }), { fresh: 0, rings: 0 });
+  const one = (look, face, label, more) => h('button', {
+    class: `turn to-${look}`, type: 'button', 'aria-current': state.look === look ? 'true' : null, onclick: () => turn(look),
+  }, icon(face), ...named(more ? `${label}, ${more}` : label, label), look !== 'rooms' ? null : rings ? h('span', { class: 'badge', 'aria-hidden': 'true' }, rings) : fresh ? h('span', { class: 'dot' }) : null);
+  return h('nav', { class: 'turns', 'aria-label': 'Parts of the page' },
+    one('rooms', 'hash', 'Channels', rings ? `${rings} that ${rings === 1 ? 'rings' : 'ring'} you` : fresh ? `${fresh} new` : ''),
+    one('talk', 'chat', 'Conversation'), one('side', 'list', side));
+}
+
 // guide suggests three things to try, and ticks off what was done.
 export function guide() {
   const app = state.setup.try;
@@ -71,8 +89,11 @@ export function guide() {
   const [asker, decider] = people;
   const ops = state.place.channels.find((c) => c.name === 'ops');
   const general = state.place.channels.find((c) => c.member && !c.archived);
-  const pending = [...state.messages.values()].some((m) => m.channel === ops?.id && m.blocks?.some((b) => b.elements?.some((el) => /^approve/i.test(el.text?.text ?? ''))));
+  const inOps = [...state.messages.values()].filter((m) => m.channel === ops?.id);
+  const pending = inOps.some((m) => m.blocks?.some((b) => b.elements?.some((el) => /^approve/i.test(el.text?.text ?? ''))));
+  const runs = inOps.some((m) => /^T-\d+ .*: (approved|under way)/.test(headline(m)));
   const other = ['checkout', 'loyalty'].find((name) => state.fleet.apps.get(name)?.preboot) ?? 'checkout';
+  const { broken } = state.guide;
   const steps = [
     {
       id: 'status', title: `Ask about an app`, text: ['Type ', h('code', null, `/zdd status ${app}`), ' in any channel. The answer is for you alone.'],
@@ -80,9 +101,12 @@ export function guide() {
     },
     {
       id: 'approve', title: 'Have it fixed, by two people',
-      text: pending ? `The request waits in #ops. ${firstName(decider.name)} decides: somebody else than who asked.` : ['Press “Fix it” below the answer: that asks for it. Then be ', firstName(decider.name), ' and approve it in #ops.'],
-      label: pending ? `Be ${firstName(decider.name)} in #ops` : 'Ask for it',
+      text: runs ? 'It was approved, and is carried out now, step by step, in #ops.'
+        : pending ? `The request waits in #ops. ${firstName(decider.name)} decides: somebody else than who asked.`
+          : `Press “Fix it” below the answer: that asks for it. Then be ${firstName(decider.name)} and approve it in #ops.`,
+      label: runs ? (inSight(ops.id) ? '' : 'Watch it in #ops') : pending ? `Be ${firstName(decider.name)} in #ops` : 'Ask for it',
       run: () => {
+        if (runs) { goTo(ops.id); return; }
         if (pending) { goTo(ops.id); become(decider.name); return; }
         if (state.person !== asker.name) become(asker.name);
         const room = general?.id ?? state.place.dm;
@@ -91,24 +115,26 @@ export function guide() {
       },
     },
     {
-      id: 'night', title: 'Break something, and let the night come',
-      text: [`Switch preboot off for ${other} in the Heroku pane, behind the bot’s back, and press “Night now”. The digest comes in #ops.`],
-      label: 'Do both', run: async () => {
-        await heroku(`set ${other} preboot=off`);
+      id: 'night', title: 'Break something behind its back',
+      text: broken ? `Preboot of ${broken.app} is off. The bot’s watch tells of it in #ops within about a minute; “Night now” has it read the whole fleet at once.`
+        : `Switch preboot off for ${other} in the Heroku pane, as anybody with access could. The bot’s watch tells of it in #ops within about a minute.`,
+      label: !broken ? 'Break it' : ops?.member && !inSight(ops.id) ? 'Look in #ops' : 'Night now',
+      run: async () => {
+        if (broken && (!ops?.member || inSight(ops.id))) { await demand('night'); return; }
         if (ops?.member) goTo(ops.id);
-        if (await demand('night')) tick('night');
+        if (!broken) await heroku(`set ${other} preboot=off`);
       },
     },
   ];
   const next = steps.find((s) => !done[s.id]);
-  const begun = state.guide.begun || steps.some((s) => done[s.id]);
-  const go = (s) => h('button', { class: `btn small ${s === next && begun ? 'primary' : ''}`, type: 'button', onclick: s.run }, s.label);
+  const begun = state.guide.begun || slim() || steps.some((s) => done[s.id]);
+  const go = (s) => s.label && h('button', { class: `btn small ${s === next && begun ? 'primary' : ''}`, type: 'button', onclick: s.run }, s.label);
   const mark = (s, i) => h('span', { class: 'step', 'aria-hidden': 'true' }, done[s.id] ? icon('check') : i + 1);
   const title = (s) => [s.title, done[s.id] ? h('span', { class: 'hidden' }, ' (done)') : null];
   return h('section', { class: `guide ${begun ? 'begun' : ''}`, 'aria-label': 'Things to try' },
     h('header', null, h('h2', null, next ? 'Three things to try' : 'That was the tour'),
       h('button', { class: 'btn square quiet', type: 'button', 'aria-label': 'Hide the suggestions', title: 'Hide', onclick: () => hideGuide(true) }, icon('close'))),
-    begun ? null : h('p', null, 'A simulated Slack on the left, a simulated Heroku on the right, and the real bot between them. Nothing leaves this machine.'),
+    begun && (state.guide.begun || !slim()) ? null : h('p', null, 'A simulated Slack on the left, a simulated Heroku on the right, and the real bot between them. Nothing leaves this machine.'),
     h('ol', null, steps.map((s, i) => h('li', { key: s.id, class: done[s.id] ? 'done' : s === next ? 'next' : '', 'aria-current': s === next ? 'step' : null },
       mark(s, i), h('div', null, h('h3', null, title(s)), begun ? null : [h('p', null, s.text), go(s)])))),
     begun && next ? h('div', { class: 'now' }, h('p', null, next.text), go(next)) : null,

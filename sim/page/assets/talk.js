@@ -24,7 +24,7 @@ export function conversation() {
   if (c?.shared) notes.push('Shared with another company');
   if (state.room === 'dm') notes.push('Direct messages with the app');
   if (state.room === 'home') notes.push(`What ${bot?.name ?? 'zdd'} shows you when you open it`);
-  return h('main', { class: 'talk', id: 'talk', tabindex: '-1' },
+  return h('section', { class: 'talk', id: 'talk', tabindex: '-1', 'aria-label': 'Conversation' },
     h('header', { class: 'pane-head' }, icon(state.room === 'home' ? 'home' : state.room === 'dm' ? 'chat' : c?.private ? 'lock' : 'hash'), h('h2', null, title), notes.length ? h('p', null, notes.join(' · ')) : null),
     state.online || !state.lost || Date.now() - state.lost < 4000 ? null : h('p', { class: 'lost', role: 'alert' }, 'The demo does not answer. Is it still running? This page goes on by itself as soon as it does.'),
     state.room === 'home' ? home() : [messages(), jump(), composer(roomNow(), '')]);
@@ -44,10 +44,10 @@ function home() {
 
 // viewBlocks renders a view's blocks.
 export function viewBlocks(v, id) {
-  const at = { view: v.id };
+  const at = { view: v.id, hash: v.hash };
   return blocks(v.blocks, {
     names: names(), at, id: `${id}-${v.id}`, level: 3, form: form(v), errors: v.errors,
-    press: (b, el, values) => press(at, b, el, values), search: (b, el, typed) => search(at, b, el, typed),
+    press: (b, el, values, begun) => press(at, b, el, values, begun), search: (b, el, typed) => search(at, b, el, typed),
   });
 }
 
@@ -86,32 +86,57 @@ function messages() {
 function jump() {
   return h('button', { key: 'jump', class: 'btn small jump', type: 'button', onclick: (e) => {
     const el = e.currentTarget.previousElementSibling;
+    el.seen = newest(el);
     el.end = true;
-    el.dataset.more = '';
-    el.scrollTop = el.scrollHeight;
     el.focus({ preventScroll: true });
+    change();
   } }, icon('arrow'), 'Newest');
 }
 
-// sticky keeps the newest in sight for those who look at it, and leaves others where they are.
+const rowsOf = (el) => [...el.querySelectorAll('.message')];
+const newest = (el) => rowsOf(el).at(-1)?.dataset.ts ?? '';
+
+// sticky keeps the newest in sight for those who look at it, and leaves others where they
+// are. Of what is taller than the pane its top is shown, where it says what it is about; a
+// thread, which has no room of its own, is read from its beginning.
 function sticky(room) {
-  const atEnd = (el) => el.scrollHeight - el.scrollTop - el.clientHeight < 60;
+  const most = (el) => el.scrollHeight - el.clientHeight;
+  const follow = (el) => {
+    const fresh = rowsOf(el).find((li) => li.dataset.ts > el.seen && li.dataset.mine !== 'yes');
+    el.put = Math.max(0, Math.min(most(el), fresh ? fresh.offsetTop - 8 : Infinity));
+    el.scrollTop = el.put;
+    if (el.put >= most(el) - 60) el.seen = newest(el);
+  };
   return {
-    mounted: (el) => { el.scrollTop = el.scrollHeight; el.end = true; },
+    mounted: (el) => { el.seen = (room && rowsOf(el).at(-2)?.dataset.ts) || ''; el.end = true; el.asked = state.asked; },
     drawn: (el) => {
+      if (!el.clientHeight) return; // another part of the page is before the person
+      if (el.asked !== state.asked) { // who asks looks for the answer, wherever they are
+        el.seen = el.asked = state.asked;
+        el.due = true;
+      }
+      if (el.due && newest(el) > el.seen) {
+        el.end = true;
+        el.due = false;
+      }
       if (el.end) {
-        el.scrollTop = el.scrollHeight;
+        follow(el);
         if (!document.hidden && room) markRead(room);
       }
-      el.dataset.more = !el.end && el.scrollHeight > el.tall ? 'yes' : el.end ? '' : el.dataset.more ?? '';
+      const below = el.scrollTop < most(el) - 60;
+      if (el.end) el.dataset.more = below ? 'yes' : '';
+      else if (el.scrollHeight > el.tall) el.dataset.more = 'yes';
       el.tall = el.scrollHeight;
     },
     onscroll: (e) => {
       const el = e.currentTarget;
-      const end = atEnd(el);
-      if (end && !el.end && room) markRead(room);
-      el.end = end;
-      if (end) el.dataset.more = '';
+      if (!el.clientHeight || Math.abs(el.scrollTop - el.put) < 2) return; // not the person's doing
+      el.put = undefined;
+      el.end = el.scrollTop >= most(el) - 60;
+      if (!el.end) return;
+      el.seen = newest(el);
+      el.dataset.more = '';
+      if (room) markRead(room);
     },
   };
 }
@@ -129,11 +154,11 @@ function drawMessage(m, prefix, close, id) {
   const n = names();
   const author = n.who(m.user);
   const bot = m.user === state.place.bot;
-  const at = { channel: m.channel, ts: m.ts };
+  const at = { channel: m.channel, ts: m.ts, seq: m.seq };
   const when = new Date(Number(m.ts) * 1000);
   const context = {
-    names: n, at, id, level: prefix === 't' ? 4 : 3,
-    press: (b, el, values) => press(at, b, el, values), search: (b, el, typed) => search(at, b, el, typed),
+    names: n, at, id, level: 3,
+    press: (b, el, values, begun) => press(at, b, el, values, begun), search: (b, el, typed) => search(at, b, el, typed),
   };
   const name = bot ? author?.name ?? 'zdd' : author?.real_name ?? m.user;
   const clock = formatDate(when, '{time}', n.tz);
@@ -147,7 +172,7 @@ function drawMessage(m, prefix, close, id) {
   if (!m.ephemeral) for (const s of state.place.shortcuts) todo.push({ label: s.name, detail: 'Message shortcut', run: () => act({ act: 'shortcut', callback: s.callback, channel: m.channel, ts: m.ts }) });
   const blockJSON = m.blocks?.length ? JSON.stringify(m.blocks, null, 2) : '';
   if (blockJSON) todo.push({ label: 'Copy its blocks as JSON', run: () => navigator.clipboard?.writeText(blockJSON) });
-  return h('li', { class: `message ${close ? 'close' : ''} ${m.ephemeral ? 'only' : ''} ${m.rings ? 'rings' : ''}`, tabindex: '-1', 'data-ts': m.ts, 'data-user': author?.name ?? m.user },
+  return h('li', { class: `message ${close ? 'close' : ''} ${m.ephemeral ? 'only' : ''} ${m.rings ? 'rings' : ''}`, tabindex: '-1', 'data-ts': m.ts, 'data-mine': m.user === state.me ? 'yes' : null, 'data-user': author?.name ?? m.user },
     h('article', { 'aria-label': `${name}, ${clock}${m.ephemeral ? ', only visible to you' : ''}` },
       close ? h('span', { class: 'gutter', 'aria-hidden': 'true' }, clock) : avatar(m.user, name, bot),
       h('div', { class: 'body' },
@@ -224,6 +249,7 @@ function composer(channel, ts) {
   const send = async () => {
     const text = (state.drafts[key] ?? '').trim();
     if (!text) return;
+    document.getElementById(id).value = ''; // at once: it may be sent before it was drawn
     change(() => { state.drafts[key] = ''; ui.open = null; state.sent[state.me] = text; });
     const said = await type(channel, ts, text);
     if (!said) change(() => { state.drafts[key] ||= text; });

@@ -12,6 +12,7 @@ export function wire() {
   const w = state.wire;
   const list = w.notes.filter(fits).slice(-200).reverse();
   return [
+    h('h2', { class: 'hidden' }, 'Wire'),
     h('div', { class: 'fleet-head' },
       h('p', null, 'What the bot hears and says, the newest first. No tokens are shown.'),
       h('div', { class: 'fleet-tools' },
@@ -63,5 +64,5 @@ function note(n) {
       icon(open ? 'down' : 'right'), h('time', null, clock), h('span', { class: `verb ${n.kind}` }, `${sign} ${verb}`), h('span', { class: 'path', title: `${text} (${to})` }, text),
       status === undefined ? null : h('span', { class: bad ? 'status bad' : 'status' }, status)),
     open ? Object.entries(parts).filter(([, v]) => v !== undefined && v !== null && v !== '').map(([name, v]) =>
-      [h('h4', null, name), h('pre', { tabindex: '0' }, h('code', null, typeof v === 'string' ? v : JSON.stringify(v, null, 2)))]) : null);
+      [h('h3', null, name), h('pre', { tabindex: '0' }, h('code', null, typeof v === 'string' ? v : JSON.stringify(v, null, 2)))]) : null);
 }
