@@ -157,16 +157,32 @@ func onward(from *url.URL, resp *http.Response) (next *url.URL, strayed string) 
 	if err != nil {
 		return nil, ""
 	}
-	same := to.Scheme == from.Scheme && strings.EqualFold(to.Host, from.Host)
-	safer := from.Scheme == "http" && to.Scheme == "https" && from.Port() == "" && to.Port() == "" && strings.EqualFold(to.Hostname(), from.Hostname())
+	named := strings.EqualFold(to.Hostname(), from.Hostname())
+	same := named && to.Scheme == from.Scheme && port(to) == port(from)
+	safer := named && to.Scheme == "https" && from.Scheme == "http" && port(to) == "443" && port(from) == "80"
 	switch {
 	case to.User != nil || to.Opaque != "" || to.Scheme != "https" && to.Scheme != "http":
 		return nil, ""
-	case !same && !safer:
+	case same:
+		to.Host = from.Host
+	case safer:
+		to.Host = from.Hostname()
+	default:
 		return nil, to.Host
 	}
-	to.Host, to.Fragment, to.RawFragment = strings.ToLower(to.Host), "", ""
+	to.Fragment, to.RawFragment = "", ""
 	return to, ""
+}
+
+// port is the one that a URL means.
+func port(u *url.URL) string {
+	switch p := u.Port(); {
+	case p != "":
+		return p
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
 }
 
 // course is how far a request came. net/http goes on with a dial, and tells of it, after

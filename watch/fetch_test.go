@@ -294,6 +294,7 @@ func TestRedirects(t *testing.T) {
 	}{
 		"to a path":          {to: map[string]string{"/": "/en/"}, want: 200, page: "/en/"},
 		"to itself":          {to: map[string]string{"/": "http://" + probedHost + "/en/"}, want: 200, page: "/en/"},
+		"with its port":      {to: map[string]string{"/": "http://" + probedHost + ":80/en/"}, want: 200, page: "/en/"},
 		"in capitals":        {to: map[string]string{"/": "http://" + strings.ToUpper(probedHost) + "/en/#top"}, want: 200, page: "/en/"},
 		"relative":           {from: "/a/b?x=1", to: map[string]string{"/a/b": "c"}, want: 200, page: "/a/c"},
 		"three":              {to: map[string]string{"/": "/1", "/1": "/2", "/2": "/3"}, want: 200, page: "/3"},
@@ -356,6 +357,9 @@ func TestOnwardByScheme(t *testing.T) {
 		{"http://a.example:8080/", "https://a.example/", "", "a.example"},
 		{"http://a.example/", "https://a.example:8443/", "", "a.example:8443"},
 		{"http://a.example/", "https://b.example/", "", "b.example"},
+		{"http://a.example/", "https://a.example:443/b", "https://a.example/b", ""},
+		{"https://a.example/", "https://A.example:443/b", "https://a.example/b", ""},
+		{"http://a.example:443/", "https://a.example/", "", "a.example"},
 		{"http://a.example:8080/", "/b", "http://a.example:8080/b", ""},
 	} {
 		from, err := url.Parse(c.from)
@@ -371,6 +375,42 @@ func TestOnwardByScheme(t *testing.T) {
 			t.Errorf("%s to %s: got %q, strayed to %q; want %q, %q", c.from, c.to, got, strayed, c.want, c.strayed)
 		}
 	}
+}
+
+// Wherever an app redirects to, what is asked next is on its own host.
+func FuzzOnward(f *testing.F) {
+	for _, to := range []string{"/en/", "//evil.example/", "https://shop.example.com/a?b#c", "http://shop.example.com/", "https://evil.example", "https:/\\evil.example", "\\\\evil.example", "https://shop.example.com@evil.example/",
+		"https://shop.example.com.evil.example/", "https://shop.example.com:443/", "https:evil.example", "javascript:alert(1)", "https://SHOP.example.com/%2f%2fevil", "?", "", "..//evil.example", "https://[::1]/", "https://shop.example.com%00.evil.example/"} {
+		f.Add(to)
+	}
+	f.Fuzz(func(t *testing.T, to string) {
+		from := &url.URL{Scheme: "https", Host: "shop.example.com", Path: "/a/b"}
+		next, _ := onward(from, &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {to}}})
+		if next == nil {
+			return
+		}
+		req := request(t.Context(), next, agentProbe, nil)
+		if req.URL.Scheme != "https" || req.URL.Host != "shop.example.com" || req.Host != "shop.example.com" || req.URL.User != nil || !req.URL.Query().Has("zdd") {
+			t.Errorf("%q leads to %s", to, req.URL)
+		}
+	})
+}
+
+// A kept connection that the app has closed meanwhile is no failure, as for any browser.
+func TestKeptConnectionsThatWereClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var network play.Network
+		srv := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), IdleTimeout: 100 * time.Millisecond}
+		l := network.Listen(probedHost)
+		go srv.Serve(l)
+		defer srv.Close()
+		samples, _ := probeFor(t, NewProber(ProberConfig{Dial: network.Dial}), probed(t, nil), 10*time.Second)
+		for _, s := range samples {
+			if s.Outcome != OK || !s.Fresh {
+				t.Errorf("got %+v, want an answer on a connection of its own", s)
+			}
+		}
+	})
 }
 
 // Each request is one that no cache answers, that carries no cookie and that says who asks;

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -88,4 +89,31 @@ func TestNewTarget(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever the policy and Heroku say, what is asked is a path of that host.
+func FuzzTarget(f *testing.F) {
+	f.Add("/", "", "https://shop.herokuapp.com/")
+	f.Add("//evil.example/?x", "shop.example.com", "")
+	f.Add("/\\evil.example", "shop.example.com.", "https://shop.herokuapp.com@evil.example/")
+	f.Add("/a b\x00", "127.1", "http://0x7f.1/")
+	f.Fuzz(func(t *testing.T, path, domain, web string) {
+		app, rules := fleettest.App("standard-1x web=1"), policy.Rules{Probe: policy.DefaultProbe()}
+		app.WebURL, rules.Probe.Path, rules.Probe.Domain = web, path, domain
+		target, err := NewTarget(app, rules)
+		if err != nil {
+			return
+		}
+		req := request(t.Context(), target.page, agentProbe, nil)
+		host := req.URL.Hostname()
+		if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") || req.Host != req.URL.Host || req.URL.User != nil {
+			t.Errorf("%q, %q, %q: asks %s", path, domain, web, req.URL)
+		}
+		if domain != "" && (req.URL.Scheme != "https" || req.URL.Host != domain) {
+			t.Errorf("%q, %q: asks %s", path, domain, req.URL)
+		}
+		if line := req.URL.RequestURI(); !strings.HasPrefix(line, "/") || strings.ContainsAny(line, " \r\n\x00") {
+			t.Errorf("%q: asks for %q", path, line)
+		}
+	})
 }
