@@ -81,7 +81,7 @@ func noWaivers() error {
 	return refuse("There are no waivers here: they are kept where I am connected, in Slack.")
 }
 
-// wish is what a line asks for.
+// waiveWish is what a line asks for.
 type waiveWish struct {
 	app, check string
 	until      string // as it was typed
@@ -390,10 +390,10 @@ func (v waiver) named(ctx context.Context, req Request, usage string) (id string
 	case 1:
 		return found[0].ID, in[2:], nil
 	}
-	text := Line("There are two: one holds, and another one waits to take its place. Nothing was ended. Which?")
+	text := Line(fmt.Sprintf("There are %d: %s. Nothing was ended. Which?", len(found), howMany(found)))
 	reply := Reply{Summary: text.String(), Parts: []Part{Para{text}}}
 	var row []Button
-	for _, w := range found {
+	for _, w := range found[:min(len(found), waiversPressed)] {
 		row = append(row, Button{Label: "End " + w.ID + ", which " + waiverVerb(w), Run: decideOnWaiver("unwaive", w)})
 	}
 	reply.Parts = append(reply.Parts, Buttons{row})

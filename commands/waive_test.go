@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -225,6 +226,14 @@ func TestDecisionsByLetter(t *testing.T) {
 	if reply, err := waiving(t, book, Request{}, "unwaive shop preboot"); err == nil || len(book.told) > 0 || !strings.Contains(rendered(reply), "[End W-3, which holds] [End W-4, which waits]") {
 		t.Errorf("got %v, %q and\n%s", err, book.told, rendered(reply))
 	}
+	for n := range 30 { // of as many people
+		book.all = append(book.all, waived(func(w *policy.Waiver) { w.ID, w.State = fmt.Sprint("W-1", n), policy.WaiverPending }))
+	}
+	reply, err := waiving(t, book, Request{}, "unwaive shop preboot")
+	if text := rendered(reply); err == nil || !strings.Contains(text, "There are 32: 1 holds, 31 wait for a decision.") || strings.Count(text, "[End ") != waiversPressed {
+		t.Errorf("got %v and\n%s", err, text)
+	}
+	book.all = book.all[:2]
 	if reply, _ := waiving(t, book, Request{}, "pending"); !strings.Contains(rendered(reply), "W-4 Preboot of shop until the end of Sunday, 31 January 2027, UTC") || strings.Contains(rendered(reply), "W-3") {
 		t.Errorf("got\n%s", rendered(reply))
 	}

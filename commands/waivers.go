@@ -48,41 +48,46 @@ func newWaivers(v waiver) Command {
 // waiversListed is how many are named at once: with more, those of one app can be asked for.
 const waiversListed = 50
 
+// waiversPressed is how many have a button each: a message takes 25 elements.
+const waiversPressed = 20
+
 func waiversReply(all []policy.Waiver, title string, v WaiverView) Reply {
 	if len(all) == 0 {
 		text := Line("No waiver holds, and none waits for a decision.")
 		return Reply{Summary: text.String(), Parts: []Part{Heading{title}, Para{text}}}
 	}
-	holds := 0
 	var items []Item
 	var row []Button
 	for _, w := range all {
-		if w.State == policy.WaiverActive {
-			holds++
-		}
 		if len(items) < waiversListed {
 			items = append(items, waiverItem(w, v))
 		}
-		if len(row) < 20 { // of a message's 25 elements
+		if len(row) < waiversPressed {
 			row = append(row, Button{Label: w.ID, Run: "show " + w.ID})
 		}
 	}
-	said := fmt.Sprintf("%d hold", holds)
-	if holds == 1 {
-		said = "1 holds"
-	}
-	switch waits := len(all) - holds; waits {
-	case 0:
-	case 1:
-		said += ", 1 waits for a decision"
-	default:
-		said += fmt.Sprintf(", %d wait for a decision", waits)
-	}
+	said := howMany(all)
 	reply := Reply{Summary: title + ": " + said, Parts: []Part{Heading{title + ": " + said}, List{items}}}
 	if more := len(all) - len(items); more > 0 {
 		reply.Parts = append(reply.Parts, Note{Line(fmt.Sprintf("And %d more, which end later. ", more), Code("waivers <app>"), " lists those of one app.")})
 	}
 	return with(reply, Buttons{row})
+}
+
+// howMany hold and wait, in words.
+func howMany(all []policy.Waiver) string {
+	waits := len(waitingWaivers(all))
+	said := fmt.Sprintf("%d hold", len(all)-waits)
+	if len(all)-waits == 1 {
+		said = "1 holds"
+	}
+	switch waits {
+	case 0:
+		return said
+	case 1:
+		return said + ", 1 waits for a decision"
+	}
+	return said + fmt.Sprintf(", %d wait for a decision", waits)
 }
 
 // waiverItem is a waiver in a line or two.
