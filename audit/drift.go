@@ -334,11 +334,7 @@ func (s *Standing) confirm(r Reading, before []Turn, ours []Ours) (Watch, []Turn
 	w, turns := s.settle(r, ours)
 	flip := Flip{}
 	for _, f := range fallen {
-		i := slices.IndexFunc(turns, func(t Turn) bool { return t.Check == f.Check })
-		if i < 0 { // it was known to fail
-			continue
-		}
-		t := turns[i]
+		t := turns[slices.IndexFunc(turns, func(t Turn) bool { return t.Check == f.Check })] // it was known to be otherwise
 		w.Drifts = append(slices.DeleteFunc(w.Drifts, func(d Drift) bool { return d.Check == f.Check }),
 			Drift{Check: f.Check, After: t.After, At: t.Before, Owner: r.Rules.Owner})
 		flip.Checks = append(flip.Checks, f.Check)

@@ -144,9 +144,6 @@ func (t *watchTurn) confirm(ctx context.Context, before Standing, s sight, c con
 	}
 	fought := before.Watch
 	c.Watch, c.turns = before.confirm(s.Reading, history, ours)
-	if len(c.Watch.Drifts) == 0 {
-		return c, nil
-	}
 	c.found = true
 	if flips := c.Watch.Flips; len(flips) >= flipsMatter {
 		since, err := t.cfg.Heroku.ReadReleases(ctx, app.ID, flips[0].After, at)
