@@ -277,59 +277,19 @@ func (m *month) found(id fleet.ID, at time.Time, slack time.Duration, note func(
 
 // runMonth runs a program until that time, at which it is stopped or killed.
 func (m *month) runMonth(until time.Time, gently bool, timing audit.WatchTiming) {
-	ctx, cancel := context.WithCancel(m.Context())
-	defer cancel()
-	p := &program{year: m.year}
-	start := time.Now()
-	var once sync.Once
-	ended := func() {
-		once.Do(func() {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.lives = append(m.lives, life{start, time.Now()})
-			if p.killed.Load() {
-				m.kills++
-			}
-		})
-		cancel()
-	}
-	p.die = ended
-	p.fuse.Store(-1)
-	if !gently && m.chance(50) {
-		p.fuse.Store(int64(m.between(1, 200)))
-	}
-	timer := time.AfterFunc(time.Until(until), func() {
-		if gently {
-			ended()
-		} else {
-			p.kill()
-		}
-	})
-	defer timer.Stop()
 	inForce := func() policy.Policy { return m.policy }
 	watcher := audit.NewWatcher(audit.WatchConfig{Store: m.store, Heroku: watches{m}, Policy: inForce, Ours: m.ours, Timing: timing})
 	scanner := audit.NewScanner(audit.ScanConfig{Store: m.store, Heroku: m, Policy: inForce})
-	handlers := map[string]jobs.Handler{
-		audit.WorkWatch:  func(ctx context.Context, j *jobs.Job) error { return watcher.Watch(ctx, j) },
-		audit.WorkScan:   func(ctx context.Context, j *jobs.Job) error { return scanner.Scan(ctx, j.Key, j) },
-		audit.WorkDigest: func(ctx context.Context, j *jobs.Job) error { return m.ring(ctx, p, j) },
-		audit.WorkStale:  func(context.Context, *jobs.Job) error { return nil },
-		audit.WorkDrift:  func(ctx context.Context, j *jobs.Job) error { return m.tell(ctx, p, j) },
+	handlers := func(p *program) map[string]jobs.Handler {
+		return map[string]jobs.Handler{
+			audit.WorkWatch:  func(ctx context.Context, j *jobs.Job) error { return watcher.Watch(ctx, j) },
+			audit.WorkScan:   func(ctx context.Context, j *jobs.Job) error { return scanner.Scan(ctx, j.Key, j) },
+			audit.WorkDigest: func(ctx context.Context, j *jobs.Job) error { return m.ring(ctx, p, j) },
+			audit.WorkStale:  func(context.Context, *jobs.Job) error { return nil },
+			audit.WorkDrift:  func(ctx context.Context, j *jobs.Job) error { return m.tell(ctx, p, j) },
+		}
 	}
-	var running sync.WaitGroup
-	queue := jobs.New(jobs.Config{Store: p, Handlers: handlers, Timing: jobs.Timing{Look: 5 * time.Minute}})
-	nightly := audit.Nightly{Store: p, Schedule: m.schedule, PostAt: m.post, Began: func(audit.Night) { queue.Wake() }}
-	running.Go(func() {
-		if err := nightly.Run(ctx); err != nil {
-			m.Error(err)
-		}
-	})
-	running.Go(func() {
-		if err := queue.Run(ctx); err != nil {
-			m.Error(err)
-		}
-	})
-	running.Wait()
+	m.runs(until, gently, habits{handlers: handlers, risk: 50, most: 200, look: 5 * time.Minute})
 }
 
 // tell posts a bulletin, as chat does.

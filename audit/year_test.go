@@ -302,6 +302,28 @@ func (p *program) digest(ctx context.Context, j *jobs.Job) error {
 
 // run runs a program until that time, at which it is stopped or killed.
 func (y *year) run(until time.Time, gently bool) {
+	y.runs(until, gently, habits{
+		handlers: func(p *program) map[string]jobs.Handler {
+			return map[string]jobs.Handler{audit.WorkScan: p.scan, audit.WorkDigest: p.digest}
+		},
+		risk: 60, most: 60,
+		look:  yearLook,      // the default costs most of the time that the test takes
+		night: 5 * time.Hour, // so that nearly every night begins because its slot came
+	})
+}
+
+// habits are how the programs of a test run.
+type habits struct {
+	handlers func(p *program) map[string]jobs.Handler
+	// risk is how many percent of those that are not stopped gently are killed at a write, the
+	// most-th at the latest.
+	risk, most int
+	// look and night are how often the queue and the Nightly look; 0: the default.
+	look, night time.Duration
+}
+
+// runs runs a program until that time, at which it is stopped or killed.
+func (y *year) runs(until time.Time, gently bool, of habits) {
 	ctx, cancel := context.WithCancel(y.Context())
 	defer cancel()
 	p := &program{year: y}
@@ -320,8 +342,8 @@ func (y *year) run(until time.Time, gently bool) {
 	}
 	p.die = ended
 	p.fuse.Store(-1)
-	if !gently && y.chance(60) {
-		p.fuse.Store(int64(y.between(1, 60)))
+	if !gently && y.chance(of.risk) {
+		p.fuse.Store(int64(y.between(1, time.Duration(of.most))))
 	}
 	timer := time.AfterFunc(time.Until(until), func() {
 		if gently {
@@ -331,13 +353,9 @@ func (y *year) run(until time.Time, gently bool) {
 		}
 	})
 	defer timer.Stop()
-	queue := jobs.New(jobs.Config{
-		Store: p, Handlers: map[string]jobs.Handler{audit.WorkScan: p.scan, audit.WorkDigest: p.digest},
-		Timing: jobs.Timing{Look: yearLook}, // the default costs most of the time that the test takes
-	})
+	queue := jobs.New(jobs.Config{Store: p, Handlers: of.handlers(p), Timing: jobs.Timing{Look: of.look}})
 	nightly := audit.Nightly{
-		Store: p, Schedule: y.schedule, PostAt: y.post, Began: func(audit.Night) { queue.Wake() },
-		Timing: audit.NightlyTiming{Look: 5 * time.Hour}, // so that nearly every night begins because its slot came
+		Store: p, Schedule: y.schedule, PostAt: y.post, Began: func(audit.Night) { queue.Wake() }, Timing: audit.NightlyTiming{Look: of.night},
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
