@@ -159,11 +159,6 @@ func (s *Server) dispatch(rw http.ResponseWriter, r *http.Request, e *errand) ve
 			return s.refusePage(rw, c.outcome)
 		case c.conn != nil:
 			return s.proxy(rw, r, e, c)
-		case c.hold > 0:
-			if !s.wait(r.Context(), c.hold) {
-				return verdict{outcome: Abandoned}
-			}
-			return s.refusePage(rw, OutcomeH12)
 		case !c.again && !s.await(r.Context(), c.changed, c.until):
 			return verdict{outcome: Abandoned}
 		}
@@ -192,8 +187,7 @@ type choice struct {
 	outcome Outcome
 	conn    net.Conn
 	cookie  string // to be set, so that the visitor comes back to the same dyno; empty: none
-	hold    time.Duration
-	again   bool // look again at once
+	again   bool   // look again at once
 	changed <-chan struct{}
 	until   time.Time
 	timing  timing
@@ -260,9 +254,6 @@ func (s *Server) choose(e *errand, r *http.Request) choice {
 	}
 	conn := p.dial()
 	if conn == nil {
-		if a.space != nil { // there no other dyno is tried
-			return choice{hold: t.answer}
-		}
 		p.quarantined = now.Add(t.quarantine)
 		e.refused++
 		return choice{again: true}

@@ -50,10 +50,9 @@ func (s *Server) keep() {
 func (s *Server) tend(now time.Time) time.Time {
 	var next time.Time
 	for id, st := range s.router.sites {
-		if slices.Contains(s.world.apps, st.app) {
-			st.app.settle(now)
-			s.advance(st, now)
-		} else { // it was deleted
+		close(st.changed)
+		st.changed = make(chan struct{})
+		if !slices.Contains(s.world.apps, st.app) { // it was deleted
 			for _, p := range st.processes {
 				p.kill()
 			}
@@ -61,14 +60,15 @@ func (s *Server) tend(now time.Time) time.Time {
 				st.traffic.end()
 			}
 			delete(s.router.sites, id)
+			continue
 		}
+		st.app.settle(now)
+		s.advance(st, now)
 		for _, at := range append(st.dueOf(now), st.app.nextDue(now)) {
 			if !at.IsZero() && (next.IsZero() || at.Before(next)) {
 				next = at
 			}
 		}
-		close(st.changed)
-		st.changed = make(chan struct{})
 	}
 	return next
 }

@@ -491,3 +491,42 @@ func TestRoutedControl(t *testing.T) {
 		c.do("traffic shop 5") // Close ends it
 	})
 }
+
+// TestDailyRestarts: dynos restart by themselves, each at its own time, and a long past
+// costs nothing.
+func TestDailyRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := serve(t, simheroku.Options{Fleet: fleet(t, "app shop web=2 worker=1 size=standard-1x released=8000h cycle=1s\napp blog web=2 size=standard-1x")})
+		c.do("app shop cycle=24h")
+		ids := func() map[string]bool {
+			var dynos []struct{ ID string }
+			c.get("/apps/shop/dynos").decode(t, &dynos)
+			found := map[string]bool{}
+			for _, d := range dynos {
+				found[d.ID] = true
+			}
+			return found
+		}
+		first := ids()
+		changed := func() int {
+			n := 0
+			for id := range ids() {
+				if !first[id] {
+					n++
+				}
+			}
+			return n
+		}
+		time.Sleep(23 * time.Hour)
+		if got := changed(); got != 0 {
+			t.Errorf("after 23 hours: got %d new dynos, want none", got)
+		}
+		time.Sleep(5 * time.Hour) // a day and 216 minutes are over
+		if got := changed(); got != 2 {
+			t.Errorf("after 28 hours: got %d new dynos, want the two of web", got)
+		}
+		if got, want := c.dynosOf("shop", "web"), "web.1 up v12, web.2 up v12"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}

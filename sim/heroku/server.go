@@ -37,7 +37,7 @@ type Options struct {
 	Latency   time.Duration      // how long each API call takes at least
 	BucketOff bool               // no rate limit: nothing is taken and nothing refused
 
-	DynoBoot       time.Duration // a dyno's start until it is up; default 5 s
+	DynoBoot       time.Duration // a dyno's start until it is up; default 5 s, or half of the boot timeout where that is shorter
 	BootTimeout    time.Duration // default 60 s, as on Heroku
 	HandoverJitter time.Duration // on top of boot timeout + 2 min; default 30 s, negative for none
 	ReleaseTime    time.Duration // how long a release reads pending; default 2 s, negative for none
@@ -92,7 +92,8 @@ func New(o Options) *Server {
 		o.Fleet = DemoFleet()
 	}
 	t := platform(cmp.Or(o.Scale, 1))
-	t.boot, t.timeout = positive(o.DynoBoot, t.boot), positive(o.BootTimeout, t.timeout)
+	t.timeout = positive(o.BootTimeout, t.timeout)
+	t.boot = positive(o.DynoBoot, min(t.boot, t.timeout/2))
 	t.jitter, t.release = positive(o.HandoverJitter, t.jitter), positive(o.ReleaseTime, t.release)
 	s.world = newWorld(Account{Email: "ops@acme.example"}, t, now)
 	s.world.domain = o.Domain
