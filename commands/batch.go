@@ -286,10 +286,8 @@ func stepLines(p plan.Plan) []Text {
 	var lines []Text
 	for _, s := range p.Steps {
 		text := "– " + s.String()
-		if m, known := s.Cost.Difference.Get(); known && m != 0 {
-			text += " (" + signed(m) + " a month)"
-		} else if !known && len(s.To.Processes) > 0 {
-			text += " (price unknown)"
+		if price := stepPrice(s); price != "" {
+			text += " (" + price + ")"
 		}
 		lines = append(lines, Line(text))
 	}

@@ -64,7 +64,7 @@ func (g glancer) glance(ctx context.Context, now time.Time) (Reply, error) {
 		reply.Parts = append(reply.Parts, List{warnings})
 	}
 	news := standingNow(last.Counts, "")
-	if last.Digest != nil {
+	if last.Digest != nil && !last.Digest.Baseline { // of the first there is nothing to compare with
 		news = digestMessage{Digest: *last.Digest, dates: d}.news()
 	}
 	reply.Parts = append(reply.Parts, Para{news})

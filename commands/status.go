@@ -337,6 +337,9 @@ func place(app fleet.App) string {
 func costs(r audit.Report) []Fact {
 	pairs := []Fact{{"Costs now", amount(r.Plan.Cost.Now, r.Plan.Cost.Units.Now)}}
 	add := amount(r.Plan.Cost.Difference, r.Plan.Cost.Units.Difference)
+	if more, known := r.Plan.Cost.Difference.Get(); known && more == 0 {
+		add = Line("nothing")
+	}
 	if size := r.Plan.Options.Size; size != "" {
 		add = append(add, Line(", once it runs on ", Code(size), " dynos")...)
 	}

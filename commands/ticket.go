@@ -202,10 +202,8 @@ func stepItems(t approval.Ticket) []Item {
 		if t.State.Final() {
 			item.Mark = MarkLeft
 		}
-		if m, known := s.Cost.Difference.Get(); known && m != 0 {
-			item.Text = append(item.Text, Line(" ("+signed(m)+" a month)")...)
-		} else if !known && len(s.To.Processes) > 0 {
-			item.Text = append(item.Text, Line(" (price unknown)")...)
+		if price := stepPrice(s); price != "" {
+			item.Text = append(item.Text, Line(" ("+price+")")...)
 		}
 		var p approval.Progress
 		if i < len(t.Progress) {
@@ -228,6 +226,21 @@ func stepItems(t approval.Ticket) []Item {
 		items = append(items, item)
 	}
 	return items
+}
+
+// stepPrice is what a step adds to the cost; empty: nothing.
+func stepPrice(s plan.Step) string {
+	more, known := s.Cost.Difference.Get()
+	all, allKnown := s.Cost.Then.Get()
+	switch {
+	case known && more != 0:
+		return signed(more) + " a month"
+	case known || len(s.To.Processes) == 0:
+		return ""
+	case allKnown:
+		return all.String() + " a month then"
+	}
+	return "price unknown"
 }
 
 func ticketFacts(t approval.Ticket) []Fact {
@@ -268,6 +281,8 @@ func costFacts(t approval.Ticket) []Fact {
 		return []Fact{{name, Line("not known (" + c.Then.Why().Text + ")")}, {"Difference", Line(signed(more) + " a month")}}
 	case unitsKnown && unitsThenKnown:
 		return []Fact{{name, Line(fmt.Sprintf("%s → %s dyno units a month. In money it is not known: %s.", unitCount(unitsNow), unitCount(unitsThen), c.Difference.Why().Text))}}
+	case thenKnown: // what it costs now has no price of its own
+		return []Fact{{name, Line("→ " + then.String() + " a month in all. How much more that is than now is not known: " + c.Now.Why().Text + ".")}}
 	}
 	return []Fact{{name, Line("not known: " + c.Difference.Why().Text)}}
 }

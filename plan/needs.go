@@ -14,7 +14,7 @@ func (p Plan) NeedsApproval() []string {
 	for _, s := range p.Steps {
 		switch more, known := s.Cost.Difference.Get(); {
 		case !known:
-			add("What it costs is not known (%s): %s.", s.Cost.Difference.Why().Text, s)
+			add("How it changes the cost is not known (%s): %s.", s.Cost.Difference.Why().Text, s)
 		case more > 0:
 			add("It costs %s a month more: %s.", more, s)
 		}

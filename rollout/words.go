@@ -10,6 +10,9 @@ import (
 // clock is a time of day, with the date where that is not today's.
 func (r *Runner) clock(t time.Time) string {
 	t, now := t.UTC(), r.now()
+	if r.timing.Hurry > 1 { // ten minutes are seconds then, of which the minute tells nothing
+		return t.Format("15:04:05 UTC")
+	}
 	switch {
 	case t.Year() != now.Year():
 		return t.Format("15:04 UTC on 2 January 2006")

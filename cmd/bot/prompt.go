@@ -65,6 +65,7 @@ type seen struct {
 	By          string `json:"by"`
 	Text        string `json:"text"`
 	ThreadTS    string `json:"thread_ts"`
+	Ephemeral   bool   `json:"ephemeral"`
 }
 
 // prompter reads what a person types and shows what they would see in Slack.
@@ -239,7 +240,9 @@ func (p *prompter) night(ctx context.Context) error {
 // each app, of apps that are ready no more.
 func (p *prompter) drift(ctx context.Context) error {
 	fmt.Fprintf(p.out, "(the bot looks every %s here, twice before it says anything; in production every half hour. It knows what was ready from its last scan)\n", demoWatchEvery)
-	return p.hear(ctx, hearing{within: driftWithin, quiet: answerQuiet, nothing: "nothing came"})
+	// A ticket that goes on meanwhile edits its messages, and tells of its end in their threads.
+	drifted := func(e seen) bool { return e.Kind == "post" && (e.ThreadTS == "" || e.ThreadTS == e.TS) }
+	return p.hear(ctx, hearing{within: driftWithin, quiet: answerQuiet, nothing: "nothing of the kind came", meant: drifted})
 }
 
 // wait waits until something comes, or for that long.
@@ -259,6 +262,7 @@ func (p *prompter) wait(ctx context.Context, how string) error {
 type hearing struct {
 	within, quiet time.Duration // for the first that comes; after it, without any more
 	nothing       string
+	meant         func(seen) bool // whether something is what one listens for; nil: anything is
 }
 
 // hear shows what people see until nothing more came for as long as h says, or nothing at
@@ -277,7 +281,7 @@ func (p *prompter) hear(ctx context.Context, h hearing) error {
 			return err
 		}
 		for _, e := range newest(news) {
-			answered = p.show(e) || answered
+			answered = p.show(e) && (h.meant == nil || h.meant(e)) || answered
 		}
 		if len(news) == 0 {
 			if !answered {
@@ -349,6 +353,9 @@ func (p *prompter) show(e seen) (answer bool) {
 		}
 		if e.ThreadTS != "" && e.ThreadTS != e.TS {
 			where += ", in a thread"
+		}
+		if e.Ephemeral {
+			where = "only " + e.To + " sees"
 		}
 		if e.Kind == "update" {
 			where += " (edited)"
