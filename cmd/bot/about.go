@@ -12,6 +12,7 @@ import (
 	"example.com/zdd/ledger"
 	"example.com/zdd/policy"
 	"example.com/zdd/store"
+	"example.com/zdd/watch"
 )
 
 // aboutTimeout bounds the look at the database that /zdd about and each scrape of the
@@ -53,6 +54,7 @@ func allWork() []string {
 	return []string{
 		approval.WorkApply, approval.WorkBatch, approval.WorkExpire, approval.WorkTell, approval.WorkLook, approval.WorkWaiver, approval.WorkTellWaiver, chat.WorkCommand, workAnnounce,
 		audit.WorkScan, audit.WorkDigest, audit.WorkStale, chat.WorkReport, audit.WorkWatch, audit.WorkDrift,
+		watch.WorkDeployWatch, watch.WorkTellDeployWatch, watch.WorkLookout,
 	}
 }
 

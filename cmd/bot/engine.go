@@ -19,6 +19,7 @@ import (
 	"example.com/zdd/ledger"
 	"example.com/zdd/policy"
 	"example.com/zdd/rollout"
+	"example.com/zdd/watch"
 )
 
 // engine is everything that decides and acts: the desk with its tickets, the queue with
@@ -31,7 +32,9 @@ type engine struct {
 	reports *jobs.Queue // and for a person
 	watches *jobs.Queue // a few apps at a time, between the nights
 	nights  *nightWork
+	probes  *jobs.Queue // watches of deploys, a worker for each
 	watch   *watchWork
+	deploys *deployWork
 	waived  *waiverWork
 	waivers *approval.Waivers
 	bot     *chat.Bot
@@ -83,6 +86,7 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 			GiveUpAfter: map[string]time.Duration{audit.WorkScan: scanGivenUp},
 		}
 	}
+	e.deploys = newDeployWork(cfg, o, pol, state, apps, groups, e.waived.Rules, func() { e.probes.Wake() }, func() { e.telling.Wake() }, log)
 	queue := func(workers int, handlers map[string]jobs.Handler) *jobs.Queue {
 		return jobs.New(queueOf(workers, handlers))
 	}
@@ -120,6 +124,12 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	})
 	watches.Farthest = 2 * audit.WatchPutsOff
 	e.watches = jobs.New(watches)
+	e.probes = queue(pol.Watch.AtOnce+1, map[string]jobs.Handler{ // and one that looks out
+		watch.WorkDeployWatch: func(ctx context.Context, j *jobs.Job) error {
+			return e.deploys.runner.Run(heroku.Background(ctx), j.Key, j)
+		},
+		watch.WorkLookout: func(ctx context.Context, j *jobs.Job) error { return e.deploys.lookout.Look(heroku.Background(ctx), j) },
+	})
 	e.about = selfView{
 		version: version(), started: o.now(), readOnly: cfg.readOnly(), policy: pol.Digest(), state: state, kinds: allWork(), now: o.now,
 		links: func() (up, of int) { return e.bot.Links() }, next: func() time.Time { return e.nights.next(o.now()) },

@@ -22,6 +22,7 @@ import (
 	"example.com/zdd/chat"
 	"example.com/zdd/jobs"
 	"example.com/zdd/rollout"
+	"example.com/zdd/watch"
 )
 
 // Exit codes, the same for every program of the bot's.
@@ -48,6 +49,8 @@ type outside struct {
 	Chat    chat.Timing                                                       // of the talk with Slack; likewise
 	Scan    audit.ScanTiming                                                  // of the nightly scan; likewise
 	Watch   audit.WatchTiming                                                 // of the looks between the nights; likewise, and the demo shortens them
+	Deploys watch.Timing                                                      // of watches of deploys; likewise
+	Probe   watch.Dial                                                        // opens the connections of probes; nil: public addresses only, and only the demo and tests have another
 	Browse  func(address string) error                                        // opens a page on the person's desktop; nil: there is none
 	Width   int                                                               // columns of Stdout; 0: not a terminal
 	Meter   bool                                                              // Stderr is a terminal, where a progress bar can be drawn

@@ -105,6 +105,10 @@ func serve(ctx context.Context, cfg config, o outside) error {
 				return err
 			}
 			defer engine.watches.Wake()
+			if err := engine.deploys.begin(ctx); err != nil {
+				return err
+			}
+			defer engine.probes.Wake()
 			if o.Look {
 				if err := engine.nights.nightly.BeginQuiet(ctx); err != nil {
 					return err
@@ -127,6 +131,7 @@ func serve(ctx context.Context, cfg config, o outside) error {
 	group.Go(func() error { return engine.scans.Run(ctx) })
 	group.Go(func() error { return engine.reports.Run(ctx) })
 	group.Go(func() error { return engine.watches.Run(ctx) })
+	group.Go(func() error { return engine.probes.Run(ctx) })
 	group.Go(func() error { return engine.nights.run(ctx, o.Night) })
 	if cfg.port != "" {
 		group.Go(func() error { return serveHealth(ctx, cfg.port, health{engine.bot.Ready, state.Ready, registry}, log) })

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+
+	"example.com/zdd/audit"
+	"example.com/zdd/chat"
+	"example.com/zdd/fleet"
+	"example.com/zdd/heroku"
+	"example.com/zdd/jobs"
+	"example.com/zdd/policy"
+	"example.com/zdd/watch"
+)
+
+// aliveWithin is what Heroku's own API may take to accept a connection before our network
+// counts as away: a probe's answer is waited for about as long.
+const aliveWithin = 3 * time.Second
+
+// deployWork is what watching deploys is wired of.
+type deployWork struct {
+	state   state
+	pol     policy.Policy
+	desk    *watch.Desk
+	runner  *watch.Runner
+	lookout *watch.Lookout
+	now     func() time.Time
+}
+
+// newProber makes the one that sends all requests of this process. No setting widens what
+// it reaches: only o, which main leaves empty, has another dialer.
+func newProber(cfg config, o outside, pol policy.Policy) *watch.Prober {
+	return watch.NewProber(watch.ProberConfig{Dial: o.Probe, PerSecond: pol.Watch.PerSecond, AtOnce: pol.Watch.AtOnce, Alive: alive(cfg, o)})
+}
+
+// alive says whether this machine's network is there: whether Heroku's API takes a
+// connection. What is asked of an app says nothing while that does not.
+func alive(cfg config, o outside) func(context.Context) bool {
+	u, err := url.Parse(cfg.herokuURL)
+	if err != nil {
+		return nil // the client of Heroku says so, and nothing is probed
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80"}[u.Scheme]
+		if port == "" {
+			port = "443"
+		}
+	}
+	address, dial := net.JoinHostPort(u.Hostname(), port), o.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return func(ctx context.Context) bool {
+		ctx, cancel := context.WithTimeout(ctx, aliveWithin)
+		defer cancel()
+		conn, err := dial(ctx, "tcp", address)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close() // it has said what was asked
+		return true
+	}
+}
+
+// newDeployWork is nothing that runs yet. wake is called when there is work, told when there
+// is something to tell.
+func newDeployWork(cfg config, o outside, pol policy.Policy, state state, apps *heroku.Client, groups *chat.Groups, rules audit.RulesFor, wake, told func(), log *slog.Logger) *deployWork {
+	inForce := func() policy.Policy { return pol }
+	d := &deployWork{state: state, pol: pol, now: o.now}
+	d.desk = watch.NewDesk(watch.DeskConfig{
+		Store: state, Policy: inForce, Groups: groups, ReadOnly: cfg.readOnly(), Wake: func() { wake(); told() },
+	})
+	d.runner = watch.NewRunner(watch.RunnerConfig{
+		Store: state, Heroku: apps, Prober: newProber(cfg, o, pol), Policy: inForce,
+		Failing: failing(rules, pol, o.now), Timing: o.Deploys, Told: told, Log: log,
+	})
+	d.lookout = watch.NewLookout(watch.LookoutConfig{Desk: d.desk, Heroku: apps, Policy: inForce, Log: log})
+	return d
+}
+
+// failing tells which checks an app fails, and which required ones can't be told, as status
+// does.
+func failing(rules audit.RulesFor, pol policy.Policy, now func() time.Time) func(context.Context, fleet.App) (failing, unknown []string) {
+	return func(ctx context.Context, app fleet.App) (failing, unknown []string) {
+		r := pol.For(app)
+		if rules != nil {
+			if with, err := rules(ctx, app); err == nil { // without the waivers what is waived counts, as in status
+				r = with
+			}
+		}
+		for _, f := range audit.Judge(app, r, now()).Findings {
+			switch {
+			case f.Waived != nil:
+			case f.Outcome == audit.Fail:
+				failing = append(failing, f.Check)
+			case f.Outcome == audit.Unknown && f.Required:
+				unknown = append(unknown, f.Check)
+			}
+		}
+		return failing, unknown
+	}
+}
+
+// begin sees to it that there is the job that looks out for releases.
+func (d *deployWork) begin(ctx context.Context) error {
+	return d.state.Tx(ctx, func(tx *sql.Tx) error {
+		return d.state.EnqueueJob(ctx, tx, jobs.Spec{Kind: watch.WorkLookout, Key: watch.TheFleet, At: d.now()})
+	})
+}
