@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint demo pictures conformance crash long bench fuzz ci
+.PHONY: help build test race lint demo pictures conformance crash prove long bench fuzz ci
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ conformance: ## hold the simulators against the real Heroku CLI and Bolt, the bl
 KILLS ?= 200
 crash: ## kill the bot while people use it and nights come, KILLS (200) times in each of three set-ups, and count the harm
 	ZDD_CRASH_KILLS=$(KILLS) go test -count=1 -timeout=3h -v -run='^TestCrash$$' ./cmd/bot
+
+PROVE ?= 1000
+prove: ## watch PROVE (1000) random deploys on the simulated router, hold each verdict against what the router dropped, and write docs/proof.md
+	ZDD_PROVE=$(PROVE) go test -count=1 -timeout=1h -v -run='^Test(Truth|Prove|Gaps)$$' ./watch
 
 long: ## the tests that have a long form, in that: a year of nights on the fake clock and the like
 	@grep -rl --include='*_test.go' ZDD_LONG . | sort | while read -r file; do \

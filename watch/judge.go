@@ -310,6 +310,8 @@ func (w Watch) visitors() []Reason {
 		return []Reason{{Text: "No virtual visitor could log in, so nothing is known of logins. Look at `visitor_start`, `visitor_path` and `visitor_marker` in the policy."}}
 	case v.FailedIn > 0:
 		return []Reason{{Text: fmt.Sprintf("Virtual visitors got no page %s during the hand-over, though no other request failed. Look at the app's logs of that time.", times(v.FailedIn))}}
+	case v.UnbegunIn > 0:
+		return []Reason{{Text: fmt.Sprintf("Virtual visitors could not log in %s during the hand-over, though no other request failed. Look at the app's logs of that time.", times(v.UnbegunIn))}}
 	case v.KeptIn == 0 && v.LostIn == 0:
 		return []Reason{{Text: "No virtual visitor came back during the hand-over, so nothing is known of logins. Watch the next deploy."}}
 	}

@@ -349,6 +349,7 @@ func (r *Recorder) visited(w Watch) *Visits {
 			v.FailedIn += in
 		case Unbegun:
 			v.Unbegun++
+			v.UnbegunIn += in
 		}
 	}
 	return v

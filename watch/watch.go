@@ -209,9 +209,12 @@ type Visits struct {
 	Failed   int       `json:"failed"`  // no page: these are in no Counts
 	Unbegun  int       `json:"unbegun"` // could not log in at all
 	First    time.Time `json:"first_lost,omitzero"`
-	KeptIn   int       `json:"kept_in_window"` // these three in one of Windows
-	LostIn   int       `json:"lost_in_window"`
-	FailedIn int       `json:"failed_in_window"`
+
+	// These four in one of Windows.
+	KeptIn    int `json:"kept_in_window"`
+	LostIn    int `json:"lost_in_window"`
+	FailedIn  int `json:"failed_in_window"`
+	UnbegunIn int `json:"unbegun_in_window"`
 }
 
 // Event is something on the time line.

@@ -1,0 +1,129 @@
+package watch_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	simheroku "example.com/zdd/sim/heroku"
+	"example.com/zdd/watch"
+)
+
+// truth is what there was to find, by the router's own account and by what was done.
+type truth struct {
+	in, after  int             // requests of the probe's that failed in the hand-overs, and later
+	background int             // requests of others since the release,
+	lost       int             // and how many of them failed
+	allowed    []watch.Verdict // what may be said of it
+}
+
+func (r result) truth() (now truth) {
+	w, d := r.watch, r.deploy
+	inWindows := func(from, to time.Time) bool {
+		return slices.ContainsFunc(w.Windows, func(s watch.Span) bool { return from.Before(s.To) && !to.Before(s.From) })
+	}
+	released := r.made
+	visitors := 0
+	for _, f := range r.routed.Failures {
+		if f.Outcome == simheroku.OutcomeH80 {
+			continue // somebody wanted that
+		}
+		in := inWindows(f.At, f.At) || inWindows(f.At, f.Ended) && f.At.Before(w.Windows[0].From)
+		switch {
+		case f.Class == simheroku.Background && !f.At.Before(released):
+			now.lost++
+		case f.Class == simheroku.Visitor && in:
+			visitors++
+		case f.Class == simheroku.Probe && in:
+			now.in++
+		case f.Class == simheroku.Probe && !f.At.Before(released):
+			now.after++
+		}
+	}
+	for _, s := range r.routed.Seconds {
+		if s.At >= released.Unix() {
+			now.background += s.Classes[simheroku.Background].Requests
+		}
+	}
+	offline := w.Began.Add(d.offline)
+	loses := d.visitors > 0 && d.session == "memory" // every deploy does
+	switch {
+	case len(w.Releases) == 0, d.maintenance > 0:
+		now.allowed = []watch.Verdict{watch.Inconclusive}
+	case now.in > 0:
+		now.allowed = []watch.Verdict{watch.Failed}
+	case d.stopped > 0, now.after > 0, visitors > 0, d.made < 0 && (!d.preboot || d.space):
+		now.allowed = []watch.Verdict{watch.Inconclusive}
+	case d.offline > 0 && inWindows(offline, offline.Add(outage)):
+		now.allowed = []watch.Verdict{watch.Inconclusive}
+	default:
+		now.allowed = []watch.Verdict{watch.Proved}
+	}
+	if loses && now.allowed[0] != watch.Failed && d.maintenance == 0 {
+		// Whether visitors were logged out before too decides which; none of it is a proof.
+		now.allowed = []watch.Verdict{watch.Failed, watch.Inconclusive}
+	}
+	return now
+}
+
+// check holds what a watch says against the truth; what is wrong is in sentences.
+func (r result) check() (wrong []string) {
+	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	w, d, now := r.watch, r.deploy, r.truth()
+	if !slices.Contains(now.allowed, w.Verdict) {
+		say("the verdict is %s, and has to be %v", w.Verdict, now.allowed)
+	}
+	routed := r.routed.Classes[simheroku.Probe]
+	maintained := routed.Failed[simheroku.OutcomeH80]
+	if d.stopped == 0 && (w.Counts.Sent != routed.Requests || w.Counts.OK != routed.OK || w.Counts.Failed() != routed.Lost()-maintained || w.Counts.Maintenance != maintained) {
+		say("the probe counts %d, %d of them well and %d failed, %d in maintenance; the router %d, %d, %d and %d", w.Counts.Sent, w.Counts.OK, w.Counts.Failed(), w.Counts.Maintenance,
+			routed.Requests, routed.OK, routed.Lost()-maintained, maintained)
+	}
+	if d.stopped == 0 && len(w.Windows) > 0 && w.In.Failed() != now.in {
+		say("in the hand-over %d failed by the probe, and %d by the router", w.In.Failed(), now.in)
+	}
+	if v := w.Visits; v != nil && v.Lost > 0 && d.session == "shared" {
+		say("%d logins are said to be lost, and none can be", v.Lost)
+	}
+	if len(w.Windows) > 0 && (w.Windows[0].From.After(r.made) || w.Windows[0].From.Before(r.made.Add(-3*time.Second))) {
+		say("the release was made at %v, and its window begins at %v", r.made, w.Windows[0].From)
+	}
+	if w.Verdict == watch.Proved && !w.Old.Before(w.Window.To) {
+		say("the old version was told at %v, after the window to %v", w.Old, w.Window.To)
+	}
+	// Others' requests are dropped as often as the watch says, and the bound on it holds, or
+	// it is as unlikely as one in a million.
+	const never = 1e-6
+	if w.Verdict == watch.Proved && now.lost > 0 && 1-binomial(now.lost-1, now.background, w.Bound) < never {
+		say("it is proved that less than %.4f fail, and of others %d of %d did", w.Bound, now.lost, now.background)
+	}
+	if share := float64(w.In.Failed()) / float64(max(1, w.In.Sent)); w.Verdict == watch.Failed && d.stopped == 0 && now.lost == 0 && binomial(0, now.background, share/2) < never {
+		say("%d of %d failed, and of others none of %d did", w.In.Failed(), w.In.Sent, now.background)
+	}
+	return wrong
+}
+
+// binomial is the probability that at most k of n fail, each with probability p.
+func binomial(k, n int, p float64) float64 {
+	sum, term := 0.0, math.Pow(1-p, float64(n))
+	for i := range k + 1 {
+		sum += term
+		term *= float64(n-i) / float64(i+1) * p / (1 - p)
+	}
+	return min(sum, 1)
+}
+
+// report fails the test where the watch is wrong.
+func (r result) report(t *testing.T, name string) {
+	t.Helper()
+	wrong := r.check()
+	if len(wrong) == 0 {
+		return
+	}
+	w := r.watch
+	t.Errorf("%s: %v\n%s\n%v\nall %+v\nin  %+v\nrouter %v\nwindows %v, began %v, ended %v, made %v\n%v",
+		name, r.deploy, strings.Join(wrong, "\n"), w.Reasons, w.Counts, w.In, r.routed.Classes, w.Windows, w.Began, w.Ended, r.made, w.Events)
+}
