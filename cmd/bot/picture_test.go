@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -111,7 +112,10 @@ func TestDigestPictureIsCurrent(t *testing.T) {
 		if err := chat.Terminal(&out, withoutButtons(parent), chat.Style{Width: 104, Zone: time.UTC}); err != nil {
 			t.Fatal(err)
 		}
-		current(t, "digest.svg", drawSVG("#ops at 09:00", out.String()))
+		// The watch looks at the very second of the scan, and whichever of the two is first asks
+		// for the dyno sizes, for both: one call more or less.
+		text := regexp.MustCompile(`\b5[78] calls\b`).ReplaceAllString(out.String(), "58 calls")
+		current(t, "digest.svg", drawSVG("#ops at 09:00", text))
 	})
 }
 
