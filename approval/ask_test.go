@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/internal/ramdir"
 	"example.com/zdd/plan"
 	"example.com/zdd/policy"
 	"example.com/zdd/store"
@@ -428,7 +429,7 @@ func TestPending(t *testing.T) {
 
 // TestExpire runs on the fake clock: the job comes early, late and twice.
 func TestExpire(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "zdd.db")
+	path := filepath.Join(ramdir.New(t), "zdd.db")
 	synctest.Test(t, func(t *testing.T) {
 		s, err := store.Open(t.Context(), store.Options{Path: path})
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"example.com/zdd/audit"
 	"example.com/zdd/fleet"
 	"example.com/zdd/fleet/fleettest"
+	"example.com/zdd/internal/ramdir"
 	"example.com/zdd/jobs"
 	"example.com/zdd/policy"
 	"example.com/zdd/schedule"
@@ -352,7 +353,7 @@ func TestMonth(t *testing.T) {
 	if os.Getenv("ZDD_LONG") != "" {
 		apps, days = 2000, 30
 	}
-	path := filepath.Join(t.TempDir(), "zdd.db")
+	path := filepath.Join(ramdir.New(t), "zdd.db")
 	p, err := policy.Parse("zdd.yml", []byte("digest: {channel: C0OPS, timezone: Europe/Berlin, schedule: \"30 3 * * *\", post_at: \"07:00\"}\napps: {\"app-*\": {owner: U0ANNA}}\n"))
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/internal/ramdir"
 	"example.com/zdd/jobs"
 	"example.com/zdd/schedule"
 	"example.com/zdd/store"
@@ -30,7 +31,7 @@ type nightBench struct {
 
 func inBubble(t *testing.T, run func(b *nightBench)) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "zdd.db")
+	path := filepath.Join(ramdir.New(t), "zdd.db")
 	synctest.Test(t, func(t *testing.T) {
 		s, err := store.Open(t.Context(), store.Options{Path: path})
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	_ "time/tzdata"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/internal/ramdir"
 	"example.com/zdd/jobs"
 	"example.com/zdd/schedule"
 	"example.com/zdd/store"
@@ -556,7 +557,7 @@ type lived struct{ dates, missed, kills, lives int }
 
 // liveThrough runs two replicas for that span.
 func liveThrough(t *testing.T, of yearSchedule, loc *time.Location, span life, seed uint64) (w lived) {
-	path := filepath.Join(t.TempDir(), "zdd.db")
+	path := filepath.Join(ramdir.New(t), "zdd.db")
 	sched, err := schedule.Parse(of.spec, loc)
 	if err != nil {
 		t.Fatal(err)

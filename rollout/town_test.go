@@ -18,6 +18,7 @@ import (
 	"example.com/zdd/audit"
 	"example.com/zdd/fleet"
 	"example.com/zdd/heroku"
+	"example.com/zdd/internal/ramdir"
 	"example.com/zdd/jobs"
 	"example.com/zdd/ledger"
 	"example.com/zdd/plan"
@@ -48,7 +49,7 @@ const ledgerKey = "the key of these tests"
 // inTown runs a test in a bubble, with the apps that the fleet's text describes.
 func inTown(t *testing.T, text string, test func(*town)) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "zdd.db")
+	path := filepath.Join(ramdir.New(t), "zdd.db")
 	synctest.Test(t, func(t *testing.T) {
 		apps, err := simheroku.LoadFleet(strings.NewReader(text))
 		if err != nil {

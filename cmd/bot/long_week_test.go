@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"example.com/zdd/approval"
+	"example.com/zdd/internal/ramdir"
 	"example.com/zdd/ledger"
 	simheroku "example.com/zdd/sim/heroku"
 	"example.com/zdd/sim/play"
@@ -45,7 +46,7 @@ func TestLongWeek(t *testing.T) {
 	if os.Getenv("ZDD_LONG") != "" {
 		w = week{span: 7 * 24 * time.Hour, refresh: 4 * time.Hour, pause: 3 * time.Hour, apps: 12, seed: 1}
 	}
-	dir := t.TempDir() // outside the bubble: a file has no clock
+	dir := ramdir.New(t) // outside the bubble: a file has no clock
 	synctest.Test(t, func(t *testing.T) { w.live(t, dir) })
 }
 
