@@ -3,8 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"flag"
 	"os"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +29,26 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asBot) != "" {
 		os.Exit(mainAsBot())
 	}
+	if err := moreAtOnce(); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
+}
+
+// waiting is how many of the tests that run beside the others wait most of the time: for
+// bots that are killed, for installations, for a browser.
+const waiting = 4
+
+// moreAtOnce lets that many more run at once than there are processors, which is what Go
+// does unless -parallel says otherwise: the stories need the processors meanwhile.
+func moreAtOnce() error {
+	flag.Parse()
+	own := false
+	flag.Visit(func(f *flag.Flag) { own = own || f.Name == "test.parallel" })
+	if own {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(runtime.GOMAXPROCS(0)+waiting))
 }
 
 // mainAsBot is main with hurried waits. Each line on its standard input begins a night out

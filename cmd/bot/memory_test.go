@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/zdd/internal/ramdir"
 	"example.com/zdd/jobs"
 	simheroku "example.com/zdd/sim/heroku"
 	"example.com/zdd/sim/play"
@@ -32,14 +33,14 @@ func inMemory(t *testing.T) *simulation {
 		herokuURL: "http://heroku.sim",
 		client:    network.Client(),
 		dial:      network.Dial,
-		dir:       t.TempDir(),
+		dir:       ramdir.New(t),
 		policy:    testPolicy,
 		ledgerKey: "canary-ledger-key-0123456789",
 		env:       map[string]string{},
 		botLog:    &logBuffer{},
-		// What one process enqueues it wakes itself for; a look every half a minute over days
-		// of nights is most of what these tests would do.
-		queue:  jobs.Timing{Look: 5 * time.Minute},
+		// What one process enqueues it wakes itself for; a look of each queue every half a
+		// minute over days of nights is most of what these tests would do.
+		queue:  jobs.Timing{Look: time.Hour},
 		slack:  simslack.New(simslack.Options{Strict: true}),
 		heroku: simheroku.New(simheroku.Options{}),
 	}
