@@ -282,7 +282,7 @@ func costFacts(t approval.Ticket) []Fact {
 	case unitsKnown && unitsThenKnown:
 		return []Fact{{name, Line(fmt.Sprintf("%s → %s dyno units a month. In money it is not known: %s.", unitCount(unitsNow), unitCount(unitsThen), c.Difference.Why().Text))}}
 	case thenKnown: // what it costs now has no price of its own
-		return []Fact{{name, Line("→ " + then.String() + " a month in all. How much more that is than now is not known: " + c.Now.Why().Text + ".")}}
+		return []Fact{{name, Line("not known now (" + c.Now.Why().Text + ") → " + then.String() + " a month in all")}}
 	}
 	return []Fact{{name, Line("not known: " + c.Difference.Why().Text)}}
 }

@@ -87,7 +87,7 @@ func TestTicketReply(t *testing.T) {
 		}, ForRequester, []string{"[Spend $50.00/month in all]"}, []string{"$0", "price unknown"}},
 		"only now unknown": {func(t *approval.Ticket) {
 			t.Plan.Cost.Now, t.Plan.Cost.Difference = unpriced, unpriced
-		}, ForApprovers, []string{"[Approve $50.00/month in all]"}, []string{"$0", "price unknown"}},
+		}, ForApprovers, []string{"[Approve $50.00/month in all]", "not known now (Heroku gives no price) → $50.00 a month in all"}, []string{"$0", "price unknown"}},
 		"own voice, costs nothing": {func(t *approval.Ticket) { t.Own, t.Plan.Cost.Difference = true, fleet.Known(fleet.Money(-2500)) }, ForRequester, []string{"[Do it]"}, []string{"Spend"}},
 		"price unknown": {func(t *approval.Ticket) {
 			t.Plan.Cost = plan.Cost{Now: unpriced, Then: unpriced, Difference: unpriced, Units: plan.Units{Now: fleet.Known(1.5), Then: fleet.Known(3.0), Difference: fleet.Known(1.5)}}
