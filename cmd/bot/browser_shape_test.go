@@ -94,6 +94,17 @@ func (v *visitor) colour(selector, name string) {
 	})
 }
 
+// becomes has the visitor be another of the workspace's people, and waits until the page is
+// theirs: what is written until then is a draft of the one before.
+func (v *visitor) becomes(first string) {
+	v.Helper()
+	v.clicks("radio", first)
+	v.until("the page is "+first+"'s", func(ctx context.Context) (bool, error) {
+		who, err := eval[string](ctx, `document.querySelector('.page').dataset.who`)
+		return who == first, err
+	})
+}
+
 // there waits for what has that role and name.
 func (v *visitor) there(role, name string) {
 	v.Helper()

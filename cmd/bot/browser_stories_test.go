@@ -65,7 +65,7 @@ func mendedByTwo(v *visitor) {
 	v.sees("T-1 · enable shop: awaits approval")
 	v.view("3-asked")
 
-	v.clicks("radio", "Ada")
+	v.becomes("Ada")
 	v.clicks("button", "channel ops, 1 new")
 	v.sees("@Robin Requester asks for")
 	v.before("heading", "T-1 · enable shop: awaits approval")
@@ -81,7 +81,7 @@ func mendedByTwo(v *visitor) {
 	v.there("heading", "Have it fixed, by two people (done)")
 	v.view("7-done")
 
-	v.clicks("radio", "Robin")
+	v.becomes("Robin")
 	v.clicks("button", "channel general")
 	v.types("/zdd status shop")
 	v.sees("shop: ready")
@@ -100,7 +100,7 @@ func refusedAndDenied(v *visitor) {
 	v.misses("(done)")
 	v.view("refused")
 
-	v.clicks("radio", "Alan")
+	v.becomes("Alan")
 	v.misses("Only visible to you")
 	v.misses("only to you:")
 	v.clicks("button", "Deny")
@@ -111,14 +111,14 @@ func refusedAndDenied(v *visitor) {
 	v.clicks("button", "Deny")
 	v.sees("T-1 · enable shop: denied")
 
-	v.clicks("radio", "Robin")
+	v.becomes("Robin")
 	v.clicks("button", "Messages")
 	v.sees("denied", "not before Monday")
 	v.view("denied")
 	v.is("shop web=1 affinity=off preboot=off")
 
 	// Those who may not even look are told so.
-	v.clicks("radio", "Gil")
+	v.becomes("Gil")
 	v.clicks("button", "channel shop")
 	v.types("/zdd status shop")
 	v.sees("You are a guest in this workspace")
@@ -164,7 +164,7 @@ func homeAndDialogs(v *visitor) {
 	v.sees("T-1 · enable shop: awaits approval")
 	v.clicks("button", "Close")
 
-	v.clicks("radio", "Ada")
+	v.becomes("Ada")
 	v.clicks("button", "Home")
 	v.sees("Waits for your decision")
 	v.view("home")
@@ -246,8 +246,8 @@ func onATelephone(v *visitor) {
 	v.view("phone-2-status")
 	v.clicks("button", "Fix it")
 	v.sees("T-1 · enable shop: awaits approval")
-	v.clicks("radio", "Ada")
-	v.clicks("button", "Channels, 2 that ring you")
+	v.becomes("Ada")
+	v.clicks("button", "Channels, 1 new")
 	v.fits()
 	v.view("phone-3-channels")
 	v.clicks("button", "channel ops")
@@ -312,6 +312,7 @@ func outOfTouch(v *visitor) {
 	v.sees("zdd is connected")
 	v.colour(".rail .lamp", "--good")
 
+	v.clicks("button", "Dismiss")
 	v.clicks("radio", "Failing")
 	v.types("/zdd status shop")
 	v.sees("Heroku's API did not answer just now")

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -36,14 +37,9 @@ import (
 const (
 	// seenWithin is how long something may take to appear on the page: nothing that people
 	// wait for there takes a second, on a machine that does nothing else.
-	seenWithin = 30 * time.Second
+	seenWithin = 2 * time.Minute
 	// browserStarts is how long a browser may take to start on a busy machine.
 	browserStarts = time.Minute
-	// still is how long a thing must stay where it is before it is clicked: nobody hits what
-	// moves, and what comes in above it moves it.
-	still = 60 * time.Millisecond
-	// drawnAfter is how long Chromium may take to draw everything in other colours.
-	drawnAfter = time.Second
 	// pageWidth and pageHeight are a small laptop's window.
 	pageWidth, pageHeight = 1280, 800
 )
@@ -274,14 +270,15 @@ func (v *visitor) find(ctx context.Context, role, name string) (thing, error) {
 
 // spot is where an element can be clicked.
 type spot struct {
-	X, Y    float64
-	Off     bool
-	Blocker string
+	X, Y       float64
+	Moves, Off bool
+	Blocker    string
 }
 
 // toSpot scrolls an element into the window and says where a click hits it. What is drawn in
-// place of a radio button is its label.
-const toSpot = `function() {
+// place of a radio button is its label. Nobody hits what moves, and what comes in above a
+// thing moves it: so it has to be there still when the page has been drawn twice.
+const toSpot = `async function() {
 	const el = /^(radio|checkbox)$/.test(this.type) && this.labels?.length ? this.labels[0] : this;
 	const look = (block) => {
 		el.scrollIntoView({ block, inline: 'nearest', behavior: 'instant' });
@@ -291,8 +288,13 @@ const toSpot = `function() {
 		const hit = top && (el === top || el.contains(top));
 		return { X: x, Y: y, Off: Boolean(this.disabled), Blocker: hit ? '' : top ? top.outerHTML.slice(0, 200) : 'nothing is drawn there' };
 	};
-	const near = look('nearest');
-	return near.Blocker ? look('center') : near;
+	const find = () => { const near = look('nearest'); return near.Blocker ? look('center') : near; };
+	const drawn = () => new Promise((done) => requestAnimationFrame(done));
+	const first = find();
+	await drawn();
+	await drawn();
+	const then = find();
+	return { ...then, Moves: !this.isConnected || then.X !== first.X || then.Y !== first.Y };
 }`
 
 // clicks presses the mouse on what has that role and name, where it is seen.
@@ -303,13 +305,11 @@ func (v *visitor) clicks(role, name string) {
 		if err != nil {
 			return false, err
 		}
-		before, _ := onNode[spot](ctx, it.node, toSpot)
-		time.Sleep(still)
 		at, err := onNode[spot](ctx, it.node, toSpot)
 		switch {
 		case err != nil:
 			return false, err // it was drawn anew meanwhile
-		case at != before:
+		case at.Moves:
 			return false, fmt.Errorf("it moves")
 		case at.Off:
 			return false, fmt.Errorf("it is disabled")
@@ -417,7 +417,7 @@ func onNode[T any](ctx context.Context, node cdp.BackendNodeID, function string)
 	if err != nil {
 		return value, err
 	}
-	res, err := chromedp.Call(ctx, runtime.CallFunctionOn, runtime.CallFunctionOnParams{FunctionDeclaration: function, ObjectID: object.Object.ObjectID, ReturnByValue: new(true)})
+	res, err := chromedp.Call(ctx, runtime.CallFunctionOn, runtime.CallFunctionOnParams{FunctionDeclaration: function, ObjectID: object.Object.ObjectID, ReturnByValue: new(true), AwaitPromise: new(true)})
 	switch {
 	case err != nil:
 		return value, err
@@ -450,11 +450,39 @@ func (v *visitor) scheme(colours string) {
 	}
 	// Chromium works out the colours of what did not change otherwise when it gets to it; a
 	// property that everything inherits has it do so now.
-	if _, err := eval[int](v.ctx, `(document.documentElement.style.setProperty('--colours', '`+colours+`'), document.body.offsetHeight)`); err != nil {
-		v.Fatal(err)
-	}
-	time.Sleep(drawnAfter)
+	v.until("the page is in "+colours+" colours", func(ctx context.Context) (bool, error) {
+		last, err := eval[string](ctx, strings.ReplaceAll(lastColours, "SCHEME", colours))
+		if err == nil && last != "" {
+			err = errors.New(last)
+		}
+		return err == nil, err
+	})
 }
+
+// lastColours is an element that still has a colour of the scheme before, which the page's
+// names for colours do not have in this one; "" where there is none, and twice so.
+const lastColours = `(async () => {
+	const root = document.documentElement;
+	root.style.setProperty('--colours', 'SCHEME');
+	const probe = document.body.appendChild(document.createElement('i'));
+	const values = (scheme) => {
+		probe.style.setProperty('color-scheme', scheme);
+		return ['--bg', '--rail', '--side', '--card', '--line', '--ink', '--soft', '--accent-soft', '--good', '--warn', '--bad', '--code']
+			.map((name) => { probe.style.setProperty('color', 'var(' + name + ')'); return getComputedStyle(probe).color; });
+	};
+	const now = values('SCHEME');
+	const before = values('SCHEME' === 'dark' ? 'light' : 'dark').filter((c) => !now.includes(c));
+	probe.remove();
+	const late = () => [...document.querySelectorAll('body, #app *')].find((el) => {
+		const style = getComputedStyle(el);
+		return !el.closest('.avatar, .picture') && (before.includes(style.color) && !el.closest('.btn, .on') || before.includes(style.backgroundColor) || before.includes(style.borderTopColor) && style.borderTopWidth !== '0px');
+	})?.outerHTML.slice(0, 100) ?? '';
+	const drawn = () => new Promise((done) => requestAnimationFrame(done));
+	const first = late();
+	await drawn();
+	await drawn();
+	return first || late();
+})()`
 
 // view is a moment of a story that is worth looking at: pictures are taken of it where they
 // are asked for, and it is audited where there is axe-core.
@@ -489,8 +517,17 @@ func (v *visitor) picture(file string) {
 	}
 }
 
-// inFewColours makes a picture of a page small: its 256 most frequent colours are nearly all
-// that it has, and the rest are shades at the edges of letters.
+const (
+	// surfaces is how many colours of a picture are kept for being frequent, however alike.
+	surfaces = 48
+	// apart is how far the others of a palette are from each other at least, as the sum of what
+	// their red, green and blue differ by: otherwise the shades at the edges of letters leave no
+	// room for what is small and has a colour of its own, such as a lamp.
+	apart = 20
+)
+
+// inFewColours makes a picture of a page small: 256 colours, the most frequent first, are
+// nearly all that it has.
 func inFewColours(shot []byte) ([]byte, error) {
 	full, err := png.Decode(bytes.NewReader(shot))
 	if err != nil {
@@ -507,8 +544,15 @@ func inFewColours(shot []byte) ([]byte, error) {
 		return cmp.Or(often[b]-often[a], cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)))
 	})
 	var palette color.Palette
-	for _, c := range by[:min(len(by), 256)] {
-		palette = append(palette, c)
+	differ := func(a, b uint8) int { return max(int(a), int(b)) - min(int(a), int(b)) }
+	for _, c := range by {
+		alike := slices.ContainsFunc(palette, func(p color.Color) bool {
+			q := p.(color.RGBA)
+			return differ(c.R, q.R)+differ(c.G, q.G)+differ(c.B, q.B) < apart
+		})
+		if len(palette) < 256 && (len(palette) < surfaces || !alike) {
+			palette = append(palette, c)
+		}
 	}
 	nearest := map[color.RGBA]uint8{}
 	few := image.NewPaletted(area, palette)

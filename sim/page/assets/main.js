@@ -2,7 +2,7 @@
 
 import { draw, h } from './dom.js';
 import { closeOpen, ui } from './controls.js';
-import { change, inSight, onDraw, rewire, start, state, turn, unread } from './app.js';
+import { change, firstName, inSight, onDraw, rewire, start, state, turn, unread } from './app.js';
 import { guide, rail, toasts, top, turns } from './frame.js';
 import { conversation, thread } from './talk.js';
 import { dialogs } from './dialogs.js';
@@ -53,7 +53,7 @@ function page() {
   if (!state.place) return h('p', { class: 'boot' }, 'Connecting to the demo…');
   const { rings } = [...state.place.channels.map((c) => c.id), 'dm'].reduce((sum, room) => ({ rings: sum.rings + (inSight(room) ? 0 : unread(room).rings) }), { rings: 0 });
   document.title = `${rings ? `(${rings}) ` : ''}${state.place.workspace} · zdd demo`;
-  return h('div', { class: 'page', 'data-look': state.look },
+  return h('div', { class: 'page', 'data-look': state.look, 'data-who': firstName(state.me) },
     skip(state.room === 'home' ? 'talk' : 'composer', 'Skip to the conversation'), skip('side', 'Skip to Heroku'),
     top(), rail(),
     h('main', null, h('div', { class: 'middle' }, guide(), conversation()), side()),

@@ -103,7 +103,7 @@ function sticky(room) {
   const most = (el) => el.scrollHeight - el.clientHeight;
   const follow = (el) => {
     const fresh = rowsOf(el).find((li) => li.dataset.ts > el.seen && li.dataset.mine !== 'yes');
-    el.put = Math.max(0, Math.min(most(el), fresh ? fresh.offsetTop - 8 : Infinity));
+    el.put = Math.max(0, Math.min(most(el), fresh ? fresh.offsetTop : Infinity));
     el.scrollTop = el.put;
     if (el.put >= most(el) - 60) el.seen = newest(el);
   };
