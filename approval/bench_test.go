@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,10 +16,12 @@ import (
 	"example.com/zdd/approval"
 	"example.com/zdd/fleet"
 	"example.com/zdd/fleet/fleettest"
+	"example.com/zdd/internal/ramdir"
 	"example.com/zdd/ledger"
 	"example.com/zdd/plan"
 	"example.com/zdd/policy"
 	"example.com/zdd/store"
+	"example.com/zdd/store/storetest"
 )
 
 // bench is a desk on a real database, with everything around it in the test's hands.
@@ -65,7 +66,7 @@ func newBench(t *testing.T, yaml string) *bench {
 	b.setPolicy(yaml)
 	b.setApp("standard-1x web=1 affinity")
 	var err error
-	b.store, err = store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "zdd.db"), LedgerKey: b.key})
+	b.store, err = store.Open(t.Context(), store.Options{Path: storetest.SQLite(t, ramdir.New(t)), LedgerKey: b.key})
 	if err != nil {
 		t.Fatal(err)
 	}
