@@ -73,10 +73,7 @@ func (s *Store) ChangeWatchTx(ctx context.Context, tx *sql.Tx, id string, change
 	if err != nil {
 		return watch.Watch{}, err
 	}
-	after, err := readWatch(before.Rev, before.Origin, body) // shares no slice with before
-	if err != nil {
-		return watch.Watch{}, err
-	}
+	after := before // of before only what is no slice is looked at again
 	c, err := change(&after)
 	if err != nil {
 		return watch.Watch{}, err
@@ -94,7 +91,8 @@ func (s *Store) ChangeWatchTx(ctx context.Context, tx *sql.Tx, id string, change
 		}
 	}
 	after.Rev, after.Origin = before.Rev+1, before.Origin
-	is, err := json.Marshal(stored(after))
+	after = stored(after)
+	is, err := json.Marshal(after)
 	if err != nil {
 		return watch.Watch{}, fmt.Errorf("write %s: %w", id, err)
 	}
@@ -114,9 +112,6 @@ func (s *Store) ChangeWatchTx(ctx context.Context, tx *sql.Tx, id string, change
 		after.Rev, string(after.State), toMillis(after.Ended), string(after.Verdict), proof, string(is), n)
 	if err != nil {
 		return watch.Watch{}, fmt.Errorf("store %s: %w", id, withContext(ctx, err))
-	}
-	if after, err = readWatch(after.Rev, after.Origin, string(is)); err != nil {
-		return watch.Watch{}, err
 	}
 	return after, s.enqueueWatch(ctx, tx, after, c)
 }

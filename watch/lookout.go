@@ -112,6 +112,9 @@ func (l *Lookout) look(ctx context.Context, pol policy.Policy) (calls int, err e
 		}
 	}
 	apps, calls, err := l.cfg.Heroku.ListApps(ctx, fleet.Filter{Teams: pol.Scope.Teams})
+	if limited, ok := errors.AsType[*fleet.Problem](err); ok && limited.Kind == fleet.RateLimited {
+		return calls, err
+	}
 	// Where the lists take long to read the next look is late, and would find nothing fresh.
 	fresh := lookBack + time.Duration(float64(calls)/lookoutPerMinute*float64(time.Minute))
 	now, reads := l.now(), 0

@@ -37,7 +37,7 @@ type looker struct {
 	after   time.Time // releases made after it, by Heroku's clock, are of interest
 	dynos   map[string]fleet.Dyno
 	failing map[string]trouble
-	slow    bool
+	slowest time.Duration // between two looks; 0: never slower than usual
 }
 
 // trouble is what can't be read at the moment.
@@ -128,10 +128,7 @@ func (l *looker) every() time.Duration {
 	slower := every * time.Duration(n) / atFullPace
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.slow { // told once: how many watches run changes by the minute
-		l.slow = true
-		l.rec.Trouble(fmt.Sprintf("%d deploys were watched at once, so Heroku was asked every %s for releases, and not every %s: what the time line says is that coarse.", n, span(slower), span(every)))
-	}
+	l.slowest = max(l.slowest, slower)
 	return slower
 }
 
@@ -169,7 +166,7 @@ func (l *looker) unread(part string, was trouble, until time.Time) {
 	l.rec.Trouble(fmt.Sprintf("The %s could not be read for %s: %s.", part, span(max(until.Sub(was.since), time.Second)), was.why))
 }
 
-// settle tells what could not be read until the end.
+// settle tells what could not be read until the end, and how seldom it was looked.
 func (l *looker) settle(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -177,6 +174,9 @@ func (l *looker) settle(now time.Time) {
 		l.unread(part, was, now)
 	}
 	clear(l.failing)
+	if l.slowest > 0 {
+		l.rec.Trouble(fmt.Sprintf("So many deploys were watched at once that Heroku was asked for releases every %s only, and not every %s: what the time line says is that coarse.", span(l.slowest), span(l.r.timing.Look)))
+	}
 }
 
 // settings tells what changed of dynos and features, and whether the next hand-over is
