@@ -312,7 +312,6 @@ func outOfTouch(v *visitor) {
 	v.sees("zdd is connected")
 	v.colour(".rail .lamp", "--good")
 
-	v.clicks("button", "Dismiss")
 	v.clicks("radio", "Failing")
 	v.types("/zdd status shop")
 	v.sees("Heroku's API did not answer just now")
