@@ -91,6 +91,7 @@ export function guide() {
   const general = state.place.channels.find((c) => c.member && !c.archived);
   const inOps = [...state.messages.values()].filter((m) => m.channel === ops?.id);
   const pending = inOps.some((m) => m.blocks?.some((b) => b.elements?.some((el) => /^approve/i.test(el.text?.text ?? ''))));
+  const decides = pending && state.person === decider.name && inSight(ops.id);
   const runs = inOps.some((m) => /^T-\d+ .*: (approved|under way)/.test(headline(m)));
   const other = ['checkout', 'loyalty'].find((name) => state.fleet.apps.get(name)?.preboot) ?? 'checkout';
   const { broken } = state.guide;
@@ -102,9 +103,10 @@ export function guide() {
     {
       id: 'approve', title: 'Have it fixed, by two people',
       text: runs ? 'It was approved, and is carried out now, step by step, in #ops.'
+        : decides ? 'The request waits here for you: approve it, and watch it done.'
         : pending ? `The request waits in #ops. ${firstName(decider.name)} decides: somebody else than who asked.`
           : `Press “Fix it” below the answer: that asks for it. Then be ${firstName(decider.name)} and approve it in #ops.`,
-      label: runs ? (inSight(ops.id) ? '' : 'Watch it in #ops') : pending ? `Be ${firstName(decider.name)} in #ops` : 'Ask for it',
+      label: decides || runs && inSight(ops.id) ? '' : runs ? 'Watch it in #ops' : pending ? `Be ${firstName(decider.name)} in #ops` : 'Ask for it',
       run: () => {
         if (runs) { goTo(ops.id); return; }
         if (pending) { goTo(ops.id); become(decider.name); return; }
