@@ -416,6 +416,9 @@ func told(e ledger.Entry) (verb, about string) {
 		Night  string `json:"night"`
 		Batch  string `json:"batch"`
 		Begun  string `json:"part_ticket"`
+
+		Verdict string `json:"verdict"`
+		Release int    `json:"release"`
 	}
 	_ = json.Unmarshal(e.Detail, &detail) // of another version's form: then the verb has to do
 	short := func(s string) string {
@@ -472,6 +475,19 @@ func told(e ledger.Entry) (verb, about string) {
 		return "ended the waiver of", ""
 	case ledger.WaiverExpired:
 		return "saw the end of the waiver of", ""
+	case ledger.WatchAsked:
+		return "asked to watch a deploy", ""
+	case ledger.WatchVerdict:
+		release := fmt.Sprintf("v%d", detail.Release)
+		switch {
+		case detail.Verdict == "proved":
+			return "proved", release
+		case detail.Verdict == "failed":
+			return "saw", release + " fail"
+		case detail.Release == 0:
+			return "watched", "and no release was made"
+		}
+		return "watched", release + ", which proves nothing"
 	}
 	return e.Verb, ""
 }

@@ -162,11 +162,20 @@ func TestHistory(t *testing.T) {
 		{Version: 41, Description: "Deploy preboot", By: "erin@acme.example", CreatedAt: between},
 		{Version: 42, Description: "Disable preboot <!channel>", By: "dana@acme.example", CreatedAt: between},
 	}
+	watched := func(seq int64, verb, actor, detail string) ledger.Entry {
+		return ledger.Entry{Seq: seq, At: noon(t).Add(time.Duration(seq) * time.Minute), Actor: actor, Verb: verb, App: string(appID(1)), Name: "shop", Ticket: "D-3", Detail: []byte(detail)}
+	}
+	watches := kept{entries: []ledger.Entry{
+		watched(6, ledger.WatchVerdict, ledger.Bot, `{"verdict":"proved","release":118}`), watched(5, ledger.WatchVerdict, ledger.Bot, `{"verdict":"failed","release":117}`),
+		watched(4, ledger.WatchVerdict, ledger.Bot, `{"verdict":"inconclusive","release":116}`), watched(3, ledger.WatchVerdict, ledger.Bot, `{"verdict":"inconclusive"}`),
+		watched(2, ledger.WatchAsked, ledger.Bot, `{}`), watched(1, ledger.WatchAsked, "U0REQUESTER", `{}`),
+	}}
 	for name, tt := range map[string]struct {
 		line   string
 		heroku heroku
 		kept   kept
 	}{
+		"history-watches":      {line: "history shop", heroku: heroku{app: shop}, kept: watches},
 		"history-merged":       {line: "history shop", heroku: heroku{app: shop, releases: releases}, kept: state},
 		"history-unnamed":      {line: "history shop", heroku: heroku{app: shop}, kept: state},
 		"history-deleted":      {line: "history old-shop", heroku: heroku{app: fleet.App{ID: appID(5), Name: "other"}, problem: fleet.NotFound}, kept: state},

@@ -72,6 +72,8 @@ type RunnerConfig struct {
 	Failing func(ctx context.Context, app fleet.App) (failing, unknown []string)
 	Timing  Timing
 	Told    func()           // called when there is something to tell; nil: the queue finds it by itself
+	Sampled func(Outcome)    // called with the outcome of each request, of any watch; nil: nobody counts
+	Judged  func(Verdict)    // called with each verdict once it is stored; likewise
 	Now     func() time.Time // default time.Now
 	Log     *slog.Logger     // default: none
 }
@@ -102,6 +104,12 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	if cfg.Told == nil {
 		cfg.Told = func() {}
 	}
+	if cfg.Sampled == nil {
+		cfg.Sampled = func(Outcome) {}
+	}
+	if cfg.Judged == nil {
+		cfg.Judged = func(Verdict) {}
+	}
 	r := &Runner{cfg: cfg, timing: cfg.Timing.orDefaults(), now: stamped(cfg.Now), log: cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))}
 	r.begin = func(t Target) (probing, error) {
 		g, err := cfg.Prober.Begin(t)
@@ -112,6 +120,9 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	}
 	return r
 }
+
+// Running is how many watches this Runner carries out now.
+func (r *Runner) Running() int { return int(r.running.Load()) }
 
 // Run is the handler of WorkDeployWatch, in a queue of its own with a worker for each watch
 // at a time: it keeps the job until the watch is over. Its ctx is one of work that nobody
@@ -167,18 +178,25 @@ func (w Watch) seen() time.Time {
 // finish stores the verdict on w, as far as it was seen.
 func (r *Runner) finish(ctx context.Context, w Watch, seen time.Time, job Job) error {
 	for {
+		var said Verdict
 		err := job.Last(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			said = ""
 			_, err := r.cfg.Store.ChangeWatchTx(ctx, tx, w.ID, func(stored *Watch) (Change, error) {
 				if stored.State == Ended {
 					return Change{}, nil
 				}
 				w.Rev, w.StopBy = stored.Rev, cmp.Or(w.StopBy, stored.StopBy)
 				*stored = w
-				return stored.conclude(seen, r.now()), nil
+				change := stored.conclude(seen, r.now())
+				said = stored.Verdict
+				return change, nil
 			})
 			return err
 		})
 		if err == nil {
+			if said != "" {
+				r.cfg.Judged(said)
+			}
 			r.cfg.Told()
 			return nil
 		}
@@ -336,7 +354,9 @@ func (u *under) run(ctx context.Context, stopping <-chan struct{}, save func(con
 	defer endProbes()
 	probed := make(chan error, 1)
 	wg.Go(func() {
-		probed <- guarded(func() error { return u.probing.Run(probes, u.rec.Sample, u.rec.Visit) })
+		probed <- guarded(func() error {
+			return u.probing.Run(probes, func(s Sample) { u.rec.Sample(s); u.cfg.Sampled(s.Outcome) }, u.rec.Visit)
+		})
 	})
 	wg.Go(func() {
 		if err := guarded(func() error { u.look.run(looks); return nil }); err != nil {
@@ -388,6 +408,9 @@ func (u *under) until(ctx context.Context, stopping <-chan struct{}, probed <-ch
 			if err == nil && ctx.Err() != nil {
 				return ending{err: context.Cause(ctx)}
 			}
+			if refused, ok := errors.AsType[*NotProbed](err); ok {
+				return ending{cut: refused.Why}
+			}
 			u.log.ErrorContext(ctx, "a probe ended by itself", "err", err)
 			return ending{cut: "the probe ended by itself"}
 		}
@@ -411,10 +434,16 @@ func (u *under) until(ctx context.Context, stopping <-chan struct{}, probed <-ch
 		}
 		// A release that was made a moment ago makes it longer.
 		if u.look.releases(ctx) {
-			if next = u.rec.Snapshot(u.now()).Until; !u.now().Before(next) {
-				return ending{}
+			snapshot = u.rec.Snapshot(u.now())
+			if next = snapshot.Until; u.now().Before(next) {
+				continue
 			}
-			continue
+			// The last answers may take a time-out long, and the verdict needs the lease: it is
+			// renewed. Where that fails, storing the verdict does too, and is tried again.
+			if _, err := save(ctx, snapshot); errors.Is(err, errOver) {
+				return ending{err: err}
+			}
+			return ending{}
 		}
 		if overdue.IsZero() {
 			overdue = now
@@ -470,7 +499,7 @@ func (r *Runner) Once(ctx context.Context, of OnceFor, each func(Watch)) (Watch,
 		return Watch{}, err
 	}
 	w := u.rec.Snapshot(seen)
-	if ctx.Err() != nil {
+	if w.Cut != "" && ctx.Err() != nil {
 		w.Cut = "it was interrupted"
 	}
 	return w.Judge(seen), nil

@@ -470,7 +470,7 @@ func TestBudget(t *testing.T) {
 						}
 					})
 				}
-				time.Sleep(time.Minute)
+				time.Sleep(65 * time.Second) // between two looks, which are taken at whole tens of seconds
 				calls := func() int {
 					return town.called("releases") + 2*town.called("settings") + town.called("dynos") + town.called("glance")
 				}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,11 +16,13 @@ import (
 
 	"example.com/zdd/fleet"
 	"example.com/zdd/fleet/fleettest"
+	"example.com/zdd/internal/ramdir"
 	"example.com/zdd/jobs"
 	"example.com/zdd/ledger"
 	"example.com/zdd/policy"
 	"example.com/zdd/sim/play"
 	"example.com/zdd/store"
+	"example.com/zdd/store/storetest"
 	"example.com/zdd/watch"
 )
 
@@ -61,7 +62,7 @@ apps: { "*": { probe: { rate: 1 } } }
 // inTown runs a test on the fake clock.
 func inTown(t *testing.T, rules string, run func(t *testing.T, town *town)) {
 	t.Helper()
-	options := store.Options{Path: filepath.Join(t.TempDir(), "zdd.db"), LedgerKey: ledger.NewKey("k")}
+	options := store.Options{Path: storetest.SQLite(t, ramdir.New(t)), LedgerKey: ledger.NewKey("k")}
 	synctest.Test(t, func(t *testing.T) {
 		s, err := store.Open(t.Context(), options)
 		if err != nil {
