@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +60,26 @@ prices: { eco: 5, standard-9x: 500 }
 		}
 	}
 	golden.Check(t, "testdata/describe.golden", out.String())
+}
+
+// TestExample is the file that people copy: it is one, and holds every key that there is.
+func TestExample(t *testing.T) {
+	text, err := os.ReadFile("../zdd.example.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parse(t, string(text))
+	key := regexp.MustCompile(`(?m)^[# ]*"?([a-z_0-9-]+)"?:|[{,] ?([a-z_]+):`)
+	named := map[string]bool{}
+	for _, m := range key.FindAllStringSubmatch(string(text), -1) {
+		named[m[1]+m[2]] = true
+	}
+	for _, l := range parse(t, string(full(t))).Describe() {
+		name := l.Key[strings.LastIndexByte(l.Key, '.')+1:]
+		if !named[name] && !strings.HasPrefix(l.Key, "prices.") {
+			t.Errorf("it does not show %s", l.Key)
+		}
+	}
 }
 
 // TestMistakes holds what is told about each wrong file in testdata/wrong.txt, whose
