@@ -3,7 +3,6 @@ package watch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"syscall"
@@ -18,6 +17,23 @@ type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 // errForbidden is in the chain of every error of a dialer that would not dial: nothing was
 // sent, and nothing is said of the app.
 var errForbidden = errors.New("not an address that may be probed")
+
+// forbidden is an errForbidden with the address that was not dialled.
+type forbidden struct {
+	address string
+	why     error // nil: it is not one of those that were named
+}
+
+func (e *forbidden) Error() string {
+	if e.why == nil {
+		return e.address + ": " + errForbidden.Error()
+	}
+	return e.address + ": " + errForbidden.Error() + ": " + e.why.Error()
+}
+
+func (e *forbidden) Unwrap() error { return e.why }
+
+func (e *forbidden) Is(target error) bool { return target == errForbidden }
 
 // PublicDialer dials public addresses and nothing else, on the ports 80 and 443. A name's
 // addresses are looked at one by one as each is about to be dialled, so a name that
@@ -46,7 +62,7 @@ func allow(network, address string) error {
 	// A Guardian permits tcp4 and tcp6, the ports 80 and 443, and what IANA has
 	// given to the public internet.
 	if err := ssrf.New().Safe(network, address, nil); err != nil {
-		return fmt.Errorf("%s: %w: %w", address, errForbidden, err)
+		return &forbidden{address: address, why: err}
 	}
 	return nil
 }
@@ -60,7 +76,7 @@ func ExactDialer(allowed map[string]string) Dial {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		exact, ok := allowed[addr]
 		if !ok {
-			return nil, fmt.Errorf("%s: %w", addr, errForbidden)
+			return nil, &forbidden{address: addr}
 		}
 		return d.DialContext(ctx, network, exact)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/zdd/policy"
@@ -318,10 +319,34 @@ func firstSample(t *testing.T, p *Prober, target Target) (got Sample) {
 			cancel()
 		}
 	}, nil)
-	if err != nil || got.Due.IsZero() {
+	_, refused := errors.AsType[*NotProbed](err)
+	if err != nil && !refused || got.Due.IsZero() {
 		t.Fatalf("got %+v, %v, want a sample", got, err)
 	}
 	return got
+}
+
+// An address that may not be asked is tried once.
+func TestProbeEndsAtAForbiddenAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &dnsNames{next: map[string][]string{"shop.example.com": {"127.0.0.1"}}}
+		p := NewProber(ProberConfig{Dial: publicDialer(n.resolver())})
+		g, err := p.Begin(probed(t, func(p *policy.Probe) { p.Domain = "shop.example.com" }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		var samples []Sample
+		err = g.Run(t.Context(), func(s Sample) { samples = append(samples, s) }, nil)
+		refused, ok := errors.AsType[*NotProbed](err)
+		const want = "shop.example.com leads to 127.0.0.1:443, where nothing may be sent: only public addresses are probed, on the ports 80 and 443."
+		if !ok || refused.Why != want {
+			t.Errorf("got %v, want %q", err, want)
+		}
+		if len(samples) != 1 || samples[0].Outcome != Own {
+			t.Errorf("got %+v, want one request that was not sent", samples)
+		}
+	})
 }
 
 // ExactDialer dials what it was given, and nothing that is called alike.

@@ -173,7 +173,8 @@ func (r *run) begin(do func()) {
 }
 
 // Run sends requests until ctx ends, then waits for the answers to those that are under
-// way, a time-out long at the most, and returns nil; [Probing.Close] does not wait. Each is
+// way, a time-out long at the most, and returns nil; [Probing.Close] does not wait. A
+// *[NotProbed] says that it ended by itself, at an address that may not be asked. Each is
 // due by the monotonic clock at its part of a second, whatever became of those before, and
 // its time-out runs from then. every sample and visit is told from this goroutine, in the
 // order in which they were over, and none once Run has returned. While sample and visit
@@ -322,6 +323,21 @@ func (r *run) request(life context.Context, due time.Time, way *http.Transport) 
 	}
 	if life.Err() == nil { // what was given up tells nothing
 		r.hand(life, news{sample: &s})
+	}
+	if errors.Is(err, errForbidden) {
+		r.refuse(err)
+	}
+}
+
+// refuse ends the run: an address that may not be asked is not tried again and again.
+func (r *run) refuse(err error) {
+	text := r.target.page.Hostname()
+	if f, ok := errors.AsType[*forbidden](err); ok {
+		text += " leads to " + f.address
+	}
+	var why error = &NotProbed{App: r.target.name, Why: text + ", where nothing may be sent: only public addresses are probed, on the ports 80 and 443."}
+	if r.broken.CompareAndSwap(nil, &why) {
+		r.stop()
 	}
 }
 
