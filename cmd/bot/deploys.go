@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"example.com/zdd/audit"
 	"example.com/zdd/chat"
 	"example.com/zdd/fleet"
@@ -69,16 +71,19 @@ func alive(cfg config, o outside) func(context.Context) bool {
 
 // newDeployWork is nothing that runs yet. wake is called when there is work, told when there
 // is something to tell.
-func newDeployWork(cfg config, o outside, pol policy.Policy, state state, apps *heroku.Client, groups *chat.Groups, rules audit.RulesFor, wake, told func(), log *slog.Logger) *deployWork {
+func newDeployWork(cfg config, o outside, pol policy.Policy, state state, apps *heroku.Client, groups *chat.Groups, rules audit.RulesFor, wake, told func(), log *slog.Logger, registry prometheus.Registerer) *deployWork {
 	inForce := func() policy.Policy { return pol }
 	d := &deployWork{state: state, pol: pol, now: o.now}
+	count := newDeployCounts()
 	d.desk = watch.NewDesk(watch.DeskConfig{
 		Store: state, Policy: inForce, Groups: groups, ReadOnly: cfg.readOnly(), Wake: func() { wake(); told() },
 	})
 	d.runner = watch.NewRunner(watch.RunnerConfig{
 		Store: state, Heroku: apps, Prober: newProber(cfg, o, pol), Policy: inForce,
 		Failing: failing(rules, pol, o.now), Timing: o.Deploys, Told: told, Log: log,
+		Sampled: count.sampled, Judged: count.judged,
 	})
+	count.register(registry, d.runner)
 	d.lookout = watch.NewLookout(watch.LookoutConfig{Desk: d.desk, Heroku: apps, Policy: inForce, Log: log})
 	return d
 }
@@ -104,6 +109,36 @@ func failing(rules audit.RulesFor, pol policy.Policy, now func() time.Time) func
 		}
 		return failing, unknown
 	}
+}
+
+// deployCounts are what a graph of the watches is drawn from. They are of this process.
+type deployCounts struct {
+	requests *prometheus.CounterVec // outcome
+	verdicts *prometheus.CounterVec // verdict
+}
+
+func newDeployCounts() deployCounts {
+	c := deployCounts{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zdd_deploy_watch_requests_total", Help: "Requests of watches of deploys, by outcome."}, []string{"outcome"}),
+		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zdd_deploy_watch_verdicts_total", Help: "Watches of deploys that ended, by verdict."}, []string{"verdict"}),
+	}
+	for _, o := range []watch.Outcome{watch.OK, watch.Connect, watch.TLS, watch.Timeout, watch.Cutoff, watch.Server, watch.Status, watch.Body, watch.Own} {
+		c.requests.WithLabelValues(string(o)) // there from the beginning, so that the first one counts as an increase
+	}
+	for _, v := range []watch.Verdict{watch.Proved, watch.Failed, watch.Inconclusive} {
+		c.verdicts.WithLabelValues(string(v))
+	}
+	return c
+}
+
+func (c deployCounts) sampled(o watch.Outcome) { c.requests.WithLabelValues(string(o)).Inc() }
+func (c deployCounts) judged(v watch.Verdict)  { c.verdicts.WithLabelValues(string(v)).Inc() }
+
+func (c deployCounts) register(to prometheus.Registerer, r *watch.Runner) {
+	to.MustRegister(c.requests, c.verdicts, prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "zdd_deploy_watches_running", Help: "Watches of deploys that this process carries out."},
+		func() float64 { return float64(r.Running()) },
+	))
 }
 
 // begin sees to it that there is the job that looks out for releases.

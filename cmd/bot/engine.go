@@ -86,7 +86,7 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 			GiveUpAfter: map[string]time.Duration{audit.WorkScan: scanGivenUp},
 		}
 	}
-	e.deploys = newDeployWork(cfg, o, pol, state, apps, groups, e.waived.Rules, func() { e.probes.Wake() }, func() { e.telling.Wake() }, log)
+	e.deploys = newDeployWork(cfg, o, pol, state, apps, groups, e.waived.Rules, func() { e.probes.Wake() }, func() { e.telling.Wake() }, log, slackConfig.Registerer)
 	queue := func(workers int, handlers map[string]jobs.Handler) *jobs.Queue {
 		return jobs.New(queueOf(workers, handlers))
 	}
