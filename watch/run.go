@@ -145,9 +145,13 @@ func (r *Runner) Run(ctx context.Context, id string, job Job) error {
 	}
 	u, err := r.prepare(ctx, w.App, w)
 	refused, isRefused := errors.AsType[*NotProbed](err)
+	outside, isOutside := errors.AsType[*NotInScope](err)
 	switch {
 	case isRefused:
 		w.Cut = refused.Why
+		return r.finish(ctx, w, r.now(), job)
+	case isOutside: // by the policy of a bot that was started anew meanwhile
+		w.Cut = outside.Error()
 		return r.finish(ctx, w, r.now(), job)
 	case errors.Is(err, ErrTooMany) || errors.Is(err, ErrBusy):
 		return job.Later(r.now().Add(beginAgain), err.Error())
@@ -237,7 +241,11 @@ func (r *Runner) prepare(ctx context.Context, app fleet.ID, w Watch) (*under, er
 // ready is prepare for an app that was just read. The watch takes from Asked to Until, from
 // now on.
 func (r *Runner) ready(ctx context.Context, app fleet.App, w Watch) (*under, error) {
-	target, err := NewTarget(app, r.cfg.Policy().For(app))
+	pol := r.cfg.Policy()
+	if c := pol.InScope(app); !c.In {
+		return nil, &NotInScope{App: app.Name, Why: c.Why}
+	}
+	target, err := NewTarget(app, pol.For(app))
 	if err != nil {
 		return nil, err
 	}
@@ -479,9 +487,6 @@ func (r *Runner) Once(ctx context.Context, of OnceFor, each func(Watch)) (Watch,
 	length := cmp.Or(of.For, pol.Watch.Lasts)
 	if length < Shortest || length > Longest {
 		return Watch{}, ErrLength
-	}
-	if c := pol.InScope(of.App); !c.In {
-		return Watch{}, &NotInScope{App: of.App.Name, Why: c.Why}
 	}
 	now := r.now()
 	u, err := r.ready(ctx, of.App, Watch{App: of.App.ID, Asked: now, Until: now.Add(length)})

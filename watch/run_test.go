@@ -364,6 +364,13 @@ func TestNotBegun(t *testing.T) {
 		if got := town.run(w); got.Verdict != watch.Inconclusive || !strings.Contains(got.Cut, "maintenance mode") || h.requests.Load() != 0 {
 			t.Errorf("got %s, cut %q, and %d requests", got.Verdict, got.Cut, h.requests.Load())
 		}
+		h.Maintenance = false
+		time.Sleep(time.Minute)
+		w = town.ask(h, 10*time.Minute)
+		town.policy.Scope.Exclude = []string{"shop"} // the bot was started anew meanwhile
+		if got := town.run(w); got.Verdict != watch.Inconclusive || !strings.Contains(got.Cut, "out of scope") || h.requests.Load() != 0 {
+			t.Errorf("got %s, cut %q, and %d requests", got.Verdict, got.Cut, h.requests.Load())
+		}
 		if err := runner.Run(t.Context(), "D-9", job); !errors.Is(err, watch.ErrNoWatch) || !strings.Contains(job.why, "D-9") {
 			t.Errorf("no such watch: got %v, %q, want it to be given up", err, job.why)
 		}
