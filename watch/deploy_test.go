@@ -152,7 +152,11 @@ func (d deploy) carry(t *testing.T) (res result) {
 		}
 		runner := watch.NewRunner(watch.RunnerConfig{Heroku: client, Prober: prober, Policy: func() policy.Policy { return rules }})
 
-		do("traffic shop 2")
+		others := 1 // requests a second
+		if long(t) > 0 {
+			others = 2
+		}
+		do(fmt.Sprintf("traffic shop %d", others))
 		time.Sleep(time.Second + 313*time.Millisecond)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()

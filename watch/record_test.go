@@ -211,6 +211,23 @@ func TestPending(t *testing.T) {
 	}
 }
 
+// TestSampleBeforeTheOthers: answers come in any order, and the probe's clock may be a
+// little ahead of the watch's.
+func TestSampleBeforeTheOthers(t *testing.T) {
+	r := story{setup: setup(false, 2)}.record()
+	for _, due := range []time.Duration{5 * time.Second, 4750 * time.Millisecond, -100*time.Millisecond - 150*time.Millisecond, 0} {
+		r.Sample(Sample{Due: when(due), Outcome: Server, Err: due.String()})
+	}
+	w := r.Snapshot(when(5 * time.Second))
+	var why []string
+	for _, e := range w.Episodes {
+		why = append(why, e.Why)
+	}
+	if w.Counts.Due != 4 || w.Counts.Failed() != 4 || !w.Began.Equal(when(-250*time.Millisecond)) || !slices.Equal(why, []string{"-250ms"}) {
+		t.Errorf("got %d due, %d failed, begun at %v, for %q", w.Counts.Due, w.Counts.Failed(), w.Began, why)
+	}
+}
+
 func TestEpisodes(t *testing.T) {
 	w, _ := story{setup: setup(false, 2), meets: all(
 		during(10*time.Second, 12*time.Second, fails(Server, "H10")),
