@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -65,6 +66,15 @@ func allow(network, address string) error {
 		return &forbidden{address: address, why: err}
 	}
 	return nil
+}
+
+// Public says whether [PublicDialer] dials an address.
+func Public(ip netip.Addr) bool {
+	network := "tcp4"
+	if ip.Is6() {
+		network = "tcp6"
+	}
+	return allow(network, netip.AddrPortFrom(ip, 443).String()) == nil
 }
 
 // ExactDialer dials for each host:port of the map the address that stands there, and

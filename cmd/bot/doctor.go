@@ -37,6 +37,7 @@ func examinations() []looksAt {
 		{"heroku-apps", "whether the key's account sees the apps and teams that the policy names"},
 		{"heroku-calls", "how much of the account's hourly API limit is left"},
 		{"own-app", "whether the bot knows which app is its own, and whether that runs a dyno"},
+		{"probes", "whether the domains that the policy has probed while deploys are watched lead to public addresses, where it names any"},
 		{"clock", "whether this machine's clock agrees with Heroku's and Slack's"},
 		{"database", "whether the database can be reached, keeps what it is given, and is of this version"},
 		{"ledger-key", "whether the record of who did what is sealed, and with the same key as before"},
@@ -112,13 +113,13 @@ func doctorProgram(ctx context.Context, args []string, o outside) error {
 	return nil
 }
 
-// examine does the whole visit, the two services and the database side by side.
+// examine does the whole visit, the two services, the database and DNS side by side.
 func (d *doctor) examine(ctx context.Context) []finding {
 	found := d.examineSettings()
 	pol, policyFound := d.examinePolicy()
 	d.policy = pol
 	found = append(found, policyFound...)
-	parts := []func(context.Context) []finding{d.examineSlack, d.examineHeroku, d.examineDatabase}
+	parts := []func(context.Context) []finding{d.examineSlack, d.examineHeroku, d.examineDatabase, d.examineProbes}
 	results := make([][]finding, len(parts))
 	var all sync.WaitGroup
 	for i, part := range parts {

@@ -66,7 +66,7 @@ func withPolicy(yaml string) change { return env("ZDD_POLICY_YAML", yaml) }
 
 // mistakes are all that the doctor is tested to find.
 func mistakes() []mistake {
-	all := slices.Concat(settingsMistakes(), slackMistakes(), channelMistakes(), peopleMistakes(), herokuMistakes(), databaseMistakes())
+	all := slices.Concat(settingsMistakes(), probeMistakes(), slackMistakes(), channelMistakes(), peopleMistakes(), herokuMistakes(), databaseMistakes())
 	for _, scope := range scopesNeeded() {
 		all = append(all, mistake{
 			name: "the bot token lacks " + scope, made: change{slack: []string{"scope remove " + scope}}, cured: change{slack: []string{"scope add " + scope}},
@@ -112,6 +112,21 @@ func settingsMistakes() []mistake {
 			check: "policy", state: warning, text: "`approval.channel` is not set: each approver is asked in a direct message, and changes are told nowhere else", cure: "approval: { channel: C0123ABCD }   # channel → View channel details → the ID at the very bottom"},
 		{name: "one person alone can spend money", made: withPolicy(healthyWith("approval: { channel: C0OPS, self_approval: true }")),
 			check: "policy", state: warning, text: "`approval.self_approval` is on: one person alone can spend money", cure: "approval: { self_approval: false }"},
+	}
+}
+
+func probeMistakes() []mistake {
+	const mend = "Correct its DNS record, or the policy: apps: { shop: { probe: { domain: … } } }"
+	leads := func(address string) change { return change{do: func(_ *testing.T, p *patient) { p.leads(address) }} }
+	well := leads("2606:4700::1")
+	return []mistake{
+		{name: "a domain to probe that there is none", made: leads(""), cured: well, check: "probes", state: bad, text: "there is no host named shop.acme.example, where the policy has shop probed", cure: mend},
+		{name: "a domain to probe in the intranet", made: leads("10.0.0.7"), cured: well, check: "probes", state: bad,
+			text: "shop.acme.example leads to 10.0.0.7, and only public addresses are probed, so deploys of shop can't be watched", cure: mend},
+		{name: "a domain to probe that is a metadata service", made: leads("::ffff:169.254.169.254"), cured: well, check: "probes", state: bad,
+			text: "shop.acme.example leads to 169.254.169.254, and only public addresses are probed, so deploys of shop can't be watched", cure: mend},
+		{name: "a domain to probe, and DNS is away", made: leads("away"), cured: well, check: "probes", state: unclear,
+			text: "the name shop.acme.example could not be looked up: lookup shop.acme.example: server misbehaving", cure: "Run bot doctor again; if it stays so, look at this machine's DNS."},
 	}
 }
 
@@ -187,7 +202,7 @@ func channelMistakes() []mistake {
 			check: "channels", state: bad, text: "approval.channel C0BOARD: there is no such channel, or it is private and the bot is not in it", cure: invite + "\n" + whereID},
 		{name: "the digest's channel is archived", made: withPolicy("people: { operators: [U0REQUESTER], approvers: [U0APPROVER] }\napproval: { channel: C0OPS }\ndigest: { channel: C0ATTIC }"),
 			check: "channels", state: bad, text: "digest.channel C0ATTIC: #attic is archived, so nothing can be posted there", cure: "#attic → channel name → Settings → Unarchive channel, or name another channel in the policy."},
-		{name: "a team's channel that there is none", made: withPolicy(healthyPolicy + "apps: { shop: { channel: C0NOWHERE } }"),
+		{name: "a team's channel that there is none", made: withPolicy(healthyRules + "apps: { shop: { channel: C0NOWHERE } }"),
 			check: "channels", state: bad, text: "apps.shop.channel C0NOWHERE: there is no such channel, or it is private and the bot is not in it", cure: invite + "\n" + whereID},
 		{name: "a channel shared with another company", made: withPolicy(healthyWith("approval: { channel: C0PARTNERS }")),
 			check: "channels", state: warning, text: "approval.channel C0PARTNERS: #partners is shared with another company, which would read what is posted there", cure: "Name a channel in the policy that only your company is in."},
@@ -213,7 +228,7 @@ func peopleMistakes() []mistake {
 			check: "people", state: bad, text: "people.operators U0NOBODY: there is no such person", cure: copyID},
 		{name: "a reader who does not exist", made: withPolicy("people: { operators: [U0REQUESTER], approvers: [U0APPROVER], readers: [U0NOBODY] }\napproval: { channel: C0OPS }\ndigest: { channel: C0OPS }"),
 			check: "people", state: bad, text: "people.readers U0NOBODY: there is no such person", cure: copyID},
-		{name: "an owner who does not exist", made: withPolicy(healthyPolicy + "apps: { shop: { owner: U0NOBODY } }"), check: "people", state: bad, text: "apps.shop.owner U0NOBODY: there is no such person", cure: copyID},
+		{name: "an owner who does not exist", made: withPolicy(healthyRules + "apps: { shop: { owner: U0NOBODY } }"), check: "people", state: bad, text: "apps.shop.owner U0NOBODY: there is no such person", cure: copyID},
 		{name: "a user group that does not exist", made: approvers("S0NOBODY"), check: "people", state: bad, text: "people.approvers S0NOBODY: there is no such user group, or it is disabled", cure: "People → User groups → the group → ⋮ → Copy group ID; correct it in the policy."},
 		{name: "a user group that is disabled", made: change{slack: []string{"group disable S0FINOPS"}}, cured: change{slack: []string{"group enable S0FINOPS"}},
 			check: "people", state: bad, text: "people.approvers S0FINOPS: there is no such user group, or it is disabled", cure: "People → User groups → the group → ⋮ → Copy group ID; correct it in the policy."},
@@ -255,7 +270,7 @@ func herokuMistakes() []mistake {
 			check: "heroku-apps", state: bad, text: "the account sees no app at all", cure: "heroku members:add ops@acme.example --role member --team <team>\nor for one app: heroku access:add ops@acme.example --permissions view,deploy,operate --app <app>"},
 		{name: "a team that the account is not in", made: withPolicy(healthyPolicy + "scope: { teams: [acme, acne] }"),
 			check: "heroku-apps", state: bad, text: "scope.teams names acne, and the account sees no such team", cure: "heroku members:add ops@acme.example --role member --team acne\nor correct the name in the policy: heroku teams lists them."},
-		{name: "a rule for an app that there is none", made: withPolicy(healthyPolicy + "apps: { shpo: { web_dynos: 3 } }"),
+		{name: "a rule for an app that there is none", made: withPolicy(healthyRules + "apps: { shpo: { web_dynos: 3 } }"),
 			check: "heroku-apps", state: warning, text: "the policy's entry apps.shpo is about no app that the account sees", cure: "Correct the name in the policy, or take the entry out: heroku apps --all lists the apps."},
 		{name: "the API limit is nearly used up", made: change{heroku: []string{"bucket 540"}}, cured: change{heroku: []string{"bucket 4500"}},
 			check: "heroku-calls", state: warning, text: "about 500 API calls are left, and the nightly scan leaves 500 to people", cure: "Somebody else uses this account. Give the bot one of its own, invited to your teams; or wait: 75 calls come back each minute."},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,17 +40,21 @@ type patient struct {
 	skewed map[string]time.Duration // by "slack" or "heroku": how far its clock is ahead of ours
 	asleep map[string]bool          // which of them has a proxy before it that knows no WebSockets
 	open   []*websocket.Conn        // links of others
+	names  map[string]string        // addresses by host, for who looks them up; "away": its server does not answer
 }
 
-// healthyPolicy gives the doctor nothing to say.
-const healthyPolicy = `people: { operators: [U0REQUESTER, S0PLATFORM], approvers: [U0APPROVER, S0FINOPS] }
+// healthyRules give the doctor nothing to say, and healthyPolicy nothing but that all is well.
+const healthyRules = `people: { operators: [U0REQUESTER, S0PLATFORM], approvers: [U0APPROVER, S0FINOPS] }
 approval: { channel: C0OPS }
 digest: { channel: C0OPS }
 `
 
+const healthyPolicy = healthyRules + "apps: { shop: { probe: { domain: shop.acme.example } } }\n"
+
 func newPatient(t *testing.T, m mistake) *patient {
 	t.Helper()
 	p := &patient{env: map[string]string{"ZDD_LEDGER_KEY": strings.Repeat("0123456789abcdef", 4)}, skewed: map[string]time.Duration{}, asleep: map[string]bool{}}
+	p.leads("2606:4700::1")
 	slackOptions, herokuOptions := simslack.Options{}, simheroku.Options{}
 	if m.slackOptions != nil {
 		slackOptions = m.slackOptions()
@@ -88,6 +94,21 @@ func (p *patient) getenv(name string) string {
 		return v
 	}
 	return p.sim.environment(name)
+}
+
+// leads has the domain that the policy has probed lead there.
+func (p *patient) leads(address string) { p.names = map[string]string{"shop.acme.example": address} }
+
+// lookup is the patient's DNS.
+func (p *patient) lookup(_ context.Context, host string) ([]netip.Addr, error) {
+	switch text := p.names[host]; text {
+	case "":
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	case "away":
+		return nil, &net.DNSError{Err: "server misbehaving", Name: host, IsTemporary: true}
+	default:
+		return []netip.Addr{netip.MustParseAddr("93.184.215.14"), netip.MustParseAddr(text)}, nil
+	}
 }
 
 // do tells a simulator each of the lines.
@@ -132,12 +153,12 @@ type found struct {
 func (p *patient) visit(t *testing.T) (v visit) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	v.code = run(t.Context(), []string{"doctor", "--json"}, outside{Getenv: p.getenv, Stdout: &out, Stderr: &errs})
+	v.code = run(t.Context(), []string{"doctor", "--json"}, outside{Getenv: p.getenv, Stdout: &out, Stderr: &errs, Lookup: p.lookup})
 	if err := json.Unmarshal(out.Bytes(), &v); err != nil {
 		t.Fatalf("%v\n%s%s", err, &out, &errs)
 	}
 	var printed bytes.Buffer
-	o := outside{Getenv: p.getenv, Stdout: &printed, Stderr: &printed}
+	o := outside{Getenv: p.getenv, Stdout: &printed, Stderr: &printed, Lookup: p.lookup}
 	if code := run(t.Context(), []string{"doctor"}, o); code != v.code {
 		t.Errorf("got exit code %d, and %d with --json", code, v.code)
 	}

@@ -11,6 +11,7 @@ import (
 	stdlog "log"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
@@ -51,6 +52,7 @@ type outside struct {
 	Watch   audit.WatchTiming                                                 // of the looks between the nights; likewise, and the demo shortens them
 	Deploys watch.Timing                                                      // of watches of deploys; likewise
 	Probe   watch.Dial                                                        // opens the connections of probes; nil: public addresses only, and only the demo and tests have another
+	Lookup  func(ctx context.Context, host string) ([]netip.Addr, error)      // addresses of a host, for the doctor; nil: the machine's resolver
 	Browse  func(address string) error                                        // opens a page on the person's desktop; nil: there is none
 	Width   int                                                               // columns of Stdout; 0: not a terminal
 	Meter   bool                                                              // Stderr is a terminal, where a progress bar can be drawn
@@ -99,6 +101,7 @@ func programs() []program {
 		{"demo", demoUsage, "try it in a browser: a simulated Slack and Heroku, no credentials, nothing leaves this machine; --terminal: without the browser", demoHelp, demoProgram},
 		{"status", "status APP [--json]", "say whether an app's deploys are zero-downtime; needs only HEROKU_API_KEY", "", statusProgram},
 		{"report", reportUsage, "read the whole fleet now and say which apps are ready; needs only HEROKU_API_KEY", "", reportProgram},
+		{"watch", watchUsage, "probe an app while it is deployed, and say whether anybody noticed; needs only HEROKU_API_KEY", watchHelp, watchProgram},
 		{"history", "history [APP]", "who did what, from the ledger, and when an app's checks turned, newest first", "", historyProgram},
 		{"ledger", "ledger verify|export", "prove that the record of who did what is whole, or write it out", "", ledgerProgram},
 		{"doctor", "doctor [--json]", "check tokens, scopes, clock, database, policy and channels, and say how to mend each", "", doctorProgram},

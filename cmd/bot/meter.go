@@ -17,21 +17,18 @@ const (
 	meterWide = 24 // characters of the bar
 )
 
-// meter shows on stderr how far a report is. stop ends it; nothing is left of a bar.
+// meter shows on stderr how far something is. stop ends it; nothing is left of a bar.
 type meter struct {
 	w     io.Writer
 	bar   bool // w is a terminal
-	now   func() time.Time
-	begun time.Time
+	line  func() (text string, full float64)
 	ended chan struct{}
 	wg    sync.WaitGroup
-
-	mu       sync.Mutex
-	done, of int
 }
 
-func newMeter(o outside) *meter {
-	m := &meter{w: o.Stderr, bar: o.Meter, now: o.now, begun: o.now(), ended: make(chan struct{})}
+// newMeter begins to show what line says, which is how far it is in words and from 0 to 1.
+func newMeter(o outside, line func() (text string, full float64)) *meter {
+	m := &meter{w: o.Stderr, bar: o.Meter, line: line, ended: make(chan struct{})}
 	every := meterLine
 	if m.bar {
 		every = meterLook
@@ -52,31 +49,14 @@ func newMeter(o outside) *meter {
 	return m
 }
 
-// set says how far it is: done of so many apps.
-func (m *meter) set(done, of int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.done, m.of = done, of
-}
-
 func (m *meter) draw() {
-	m.mu.Lock()
-	done, of := m.done, m.of
-	m.mu.Unlock()
-	took := m.now().Sub(m.begun).Round(time.Second)
-	text := fmt.Sprintf("reading the lists, %s", took)
-	if of > 0 {
-		text = fmt.Sprintf("%d of %d apps, %s", done, of, took)
-	}
+	text, full := m.line()
 	if !m.bar {
 		fmt.Fprintln(m.w, "bot:", text)
 		return
 	}
-	full := 0
-	if of > 0 {
-		full = min(done, of) * meterWide / of
-	}
-	fmt.Fprintf(m.w, "\r%s%s %s\x1b[K", strings.Repeat("█", full), strings.Repeat("░", meterWide-full), text)
+	n := int(max(0, min(1, full)) * meterWide)
+	fmt.Fprintf(m.w, "\r%s%s %s\x1b[K", strings.Repeat("█", n), strings.Repeat("░", meterWide-n), text)
 }
 
 func (m *meter) stop() {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"example.com/zdd/audit"
@@ -79,8 +80,9 @@ func reportProgram(ctx context.Context, args []string, o outside) error {
 	waived := openWaivers(ctx, pol, o)
 	defer waived.close()
 	collector := audit.Collector{Heroku: apps, Policy: fixed{pol}.Policy, Rules: waived.rules(pol), Now: o.now}
-	bar := newMeter(o)
-	read, err := collector.Collect(heroku.Background(ctx), asked.want, bar.set)
+	far := &reading{now: o.now, begun: o.now()}
+	bar := newMeter(o, far.line)
+	read, err := collector.Collect(heroku.Background(ctx), asked.want, far.set)
 	bar.stop()
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -102,6 +104,32 @@ func reportProgram(ctx context.Context, args []string, o outside) error {
 		return &exit{code: exitUnknown}
 	}
 	return nil
+}
+
+// reading is how far the reading of a fleet is.
+type reading struct {
+	now   func() time.Time
+	begun time.Time
+
+	mu       sync.Mutex
+	done, of int
+}
+
+// set says how far it is: done of so many apps.
+func (r *reading) set(done, of int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done, r.of = done, of
+}
+
+func (r *reading) line() (text string, full float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	took := r.now().Sub(r.begun).Round(time.Second)
+	if r.of == 0 {
+		return fmt.Sprintf("reading the lists, %s", took), 0
+	}
+	return fmt.Sprintf("%d of %d apps, %s", r.done, r.of, took), float64(r.done) / float64(r.of)
 }
 
 func writeReport(asked reportAsked, read audit.Fleet, o outside) error {
