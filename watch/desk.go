@@ -64,6 +64,7 @@ type DeskConfig struct {
 	// ReadOnly is why nothing may be stored, in sentences that say what mends it; empty: it
 	// may. Then everything is refused.
 	ReadOnly string
+	Timing   Timing           // of which only Hurry is the desk's
 	Wake     func()           // called when work was stored; nil: the queue finds it by itself
 	Now      func() time.Time // default time.Now
 }
@@ -142,6 +143,7 @@ func (d *Desk) Ask(ctx context.Context, a AskFor) (w Watch, made bool, err error
 	if err != nil {
 		return Watch{}, false, err
 	}
+	length /= time.Duration(d.cfg.Timing.orDefaults().Hurry)
 	now := d.now()
 	next := Watch{
 		App: a.App.ID, Name: a.App.Name, By: a.By, Channel: cmp.Or(a.Channel, rules.Channel, pol.Nightly.Channel), Origin: a.Origin,

@@ -42,6 +42,7 @@ func TestAsk(t *testing.T) {
 		"a group's id":                   {by: "S0GROUP", app: "shop", lasts: 15 * time.Minute}, // Slack sends none
 		"a group that could not be read": {by: "U0GRACE", app: "shop", before: func(t *town) { t.fails("groups", errors.New("slack is away")) }, refused: as[*watch.NoGroups]},
 		"an operator all the same":       {by: "U0OP", app: "shop", before: func(t *town) { t.fails("groups", errors.New("slack is away")) }, lasts: 15 * time.Minute},
+		"in a hurry":                     {by: "U0OP", app: "shop", length: 2 * time.Minute, before: func(t *town) { t.timing.Hurry = 10 }, lasts: 12 * time.Second},
 		"too short":                      {by: "U0OP", app: "shop", length: 2*time.Minute - 1, refused: is(watch.ErrLength)},
 		"too long":                       {by: "U0OP", app: "shop", length: time.Hour + 1, refused: is(watch.ErrLength)},
 		"negative":                       {by: "U0OP", app: "shop", length: -time.Minute, refused: is(watch.ErrLength)},

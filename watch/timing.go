@@ -21,6 +21,10 @@ type Timing struct {
 	Drain   time.Duration // what a dyno is given between SIGTERM and SIGKILL; 30 s
 	Margin  time.Duration // on top of each hand-over; 15 s: Heroku tells whole seconds, of its own clock
 	Longest time.Duration // of a watch, whatever is released meanwhile; 60 minutes
+
+	// Hurry divides how long a watch was asked for; 1. A hand-over is watched to its end all
+	// the same.
+	Hurry int
 }
 
 // early is how long before the moment that Heroku tells of a release its window begins: the
@@ -36,6 +40,7 @@ func (t Timing) orDefaults() Timing {
 	t.Drain = cmp.Or(t.Drain, 30*time.Second)
 	t.Margin = cmp.Or(t.Margin, 15*time.Second)
 	t.Longest = cmp.Or(t.Longest, time.Hour)
+	t.Hurry = max(t.Hurry, 1)
 	return t
 }
 

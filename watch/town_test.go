@@ -257,7 +257,7 @@ func (t *town) inForce() policy.Policy { return t.policy }
 
 // desk is where the town's watches are asked for.
 func (t *town) desk() *watch.Desk {
-	return watch.NewDesk(watch.DeskConfig{Store: t.store, Policy: t.inForce, Groups: t})
+	return watch.NewDesk(watch.DeskConfig{Store: t.store, Policy: t.inForce, Groups: t, Timing: t.timing})
 }
 
 // runner is that of one replica.

@@ -12,12 +12,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"example.com/zdd/audit"
 	"example.com/zdd/rollout"
 	simheroku "example.com/zdd/sim/heroku"
 	simslack "example.com/zdd/sim/slack"
+	"example.com/zdd/watch"
 )
 
 // demoPolicy is the policy of the demo's company.
@@ -112,30 +114,72 @@ func loopback() (s *simulation, err error) {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	slackListener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+	var listeners [3]net.Listener // of Slack, Heroku and its router
+	defer func() {
+		for _, l := range listeners {
+			if err != nil && l != nil {
+				err = errors.Join(err, l.Close())
+			}
+		}
+	}()
+	for i := range listeners {
+		if listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, err
+		}
 	}
-	herokuListener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, errors.Join(err, slackListener.Close())
-	}
+	router := listeners[2].Addr().(*net.TCPAddr)
+	domain := fmt.Sprintf("%s:%d", demoDomain, router.Port)
 	s = &simulation{
-		slackURL:  "http://" + slackListener.Addr().String(),
-		herokuURL: "http://" + herokuListener.Addr().String(),
+		slackURL:  "http://" + listeners[0].Addr().String(),
+		herokuURL: "http://" + listeners[1].Addr().String(),
 		client:    &http.Client{},
 		dir:       dir,
 		policy:    demoPolicy,
 		ledgerKey: rand.Text(),
 		rollout:   demoTiming(),
 		watch:     demoWatch(),
+		deploys:   demoDeploys(),
+		probe:     demoProbe(domain, router.String()),
 		nights:    make(chan struct{}, 1),
 		botLog:    &logBuffer{},
 		slack:     simslack.New(simslack.Options{}),
-		heroku:    simheroku.New(simheroku.Options{}),
+		heroku:    simheroku.New(simheroku.Options{Scale: demoScale, Domain: domain}),
 	}
-	s.serveOn(slackListener, herokuListener)
+	s.serveOn(listeners[0], listeners[1])
+	s.serve(listeners[2], s.heroku.Router())
 	return s, nil
+}
+
+// demoDomain is that of the demo's apps. Names below localhost mean this machine, in
+// browsers too (RFC 6761, 6.3).
+const demoDomain = "herokuapp.localhost"
+
+// demoProbe dials the simulated router, by the name of any of its apps, and nothing else.
+func demoProbe(domain, router string) watch.Dial {
+	exact := watch.ExactDialer(map[string]string{router: router})
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if strings.HasSuffix(addr, "."+domain) {
+			addr = router
+		}
+		return exact(ctx, network, addr)
+	}
+}
+
+// demoScale divides what Heroku itself takes: nobody watches a demo for as long as preboot
+// hands over, which is three minutes and a half; so it takes thirty to thirty-five seconds.
+const demoScale = 6
+
+// demoDeploys is how long things take on that Heroku. A dyno boots in five seconds there.
+func demoDeploys() watch.Timing {
+	return watch.Timing{
+		Look:    2 * time.Second,
+		Save:    time.Second,
+		Boot:    75 * time.Second / demoScale,
+		Preboot: 36 * time.Second, // the boot timeout, two minutes and at most half a minute more, scaled
+		Drain:   30 * time.Second / demoScale,
+		Margin:  3 * time.Second, // Heroku tells whole seconds, however much it hurries
+		Hurry:   10,
+	}
 }
 
 // demoWatchEvery is how often the demo's bot looks at what was ready: nobody watches one for
@@ -158,14 +202,15 @@ func demoWatch() audit.WatchTiming {
 // demoHurry makes the 10 minutes between session affinity and the second dyno ten seconds.
 const demoHurry = 60
 
-// demoTiming shortens the waits that are ours: nobody watches a demo for an hour. What
-// Heroku takes, such as a hand-over, takes as long as in production.
+// demoTiming shortens the waits that are ours: nobody watches a demo for an hour. So does
+// the wait for a hand-over, which is as much shorter as Heroku hurries.
 func demoTiming() rollout.Timing {
 	return rollout.Timing{
-		Blocked: 2 * time.Second,
-		Settle:  time.Second,
-		Glance:  time.Second,
-		Hurry:   demoHurry,
-		Looks:   []time.Duration{20 * time.Second, time.Minute},
+		HandOver: 6 * time.Minute / demoScale,
+		Blocked:  2 * time.Second,
+		Settle:   time.Second,
+		Glance:   time.Second,
+		Hurry:    demoHurry,
+		Looks:    []time.Duration{20 * time.Second, time.Minute},
 	}
 }

@@ -76,7 +76,7 @@ func newDeployWork(cfg config, o outside, pol policy.Policy, state state, apps *
 	d := &deployWork{state: state, pol: pol, now: o.now}
 	count := newDeployCounts()
 	d.desk = watch.NewDesk(watch.DeskConfig{
-		Store: state, Policy: inForce, Groups: groups, ReadOnly: cfg.readOnly(), Wake: func() { wake(); told() },
+		Store: state, Policy: inForce, Groups: groups, ReadOnly: cfg.readOnly(), Timing: o.Deploys, Wake: func() { wake(); told() },
 	})
 	d.runner = watch.NewRunner(watch.RunnerConfig{
 		Store: state, Heroku: apps, Prober: newProber(cfg, o, pol), Policy: inForce,

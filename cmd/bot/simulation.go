@@ -19,6 +19,7 @@ import (
 	simheroku "example.com/zdd/sim/heroku"
 	"example.com/zdd/sim/play"
 	simslack "example.com/zdd/sim/slack"
+	"example.com/zdd/watch"
 )
 
 // simulation is both simulators and the bot between them, talking over real wire
@@ -36,6 +37,8 @@ type simulation struct {
 	look                bool          // the bot looks at the fleet when it starts
 	queue               jobs.Timing
 	watch               audit.WatchTiming
+	probe               watch.Dial        // reaches the simulated router, and nothing else
+	deploys             watch.Timing      // of watches of deploys
 	env                 map[string]string // wins over what the simulation sets
 	botLog              *logBuffer
 
@@ -66,11 +69,15 @@ const (
 
 // serveOn serves both simulators on the two listeners.
 func (s *simulation) serveOn(slackListener, herokuListener net.Listener) {
-	for listener, handler := range map[net.Listener]http.Handler{slackListener: s.slack, herokuListener: s.heroku} {
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
-		s.servers = append(s.servers, server)
-		s.serving.Go(func() { _ = server.Serve(listener) }) // ends with ErrServerClosed
-	}
+	s.serve(slackListener, s.slack)
+	s.serve(herokuListener, s.heroku)
+}
+
+// serve serves a handler on a listener until the simulation is closed.
+func (s *simulation) serve(listener net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
+	s.servers = append(s.servers, server)
+	s.serving.Go(func() { _ = server.Serve(listener) }) // ends with ErrServerClosed
 }
 
 // environment is what the bot in the simulation is told.
@@ -104,7 +111,7 @@ func (s *simulation) start(ctx context.Context) error {
 	s.mu.Unlock()
 	go func() {
 		defer close(bot.done)
-		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout, Queue: s.queue, Night: s.nights, Look: s.look, Watch: s.watch})
+		bot.code = run(botCtx, []string{"serve"}, outside{Getenv: s.environment, Stdout: s.botLog, Stderr: s.botLog, Dial: s.dial, Rollout: s.rollout, Queue: s.queue, Night: s.nights, Look: s.look, Watch: s.watch, Deploys: s.deploys, Probe: s.probe})
 	}()
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
