@@ -46,6 +46,7 @@ type deploy struct {
 	maintenance time.Duration // switched on; 0: it is not
 	offline     time.Duration // our own network goes away for three seconds; 0: it does not
 	stopped     time.Duration // somebody interrupts the watch; 0: nobody does
+	second      time.Duration // the part of a second at which the clocks are compared
 	again       time.Duration // another release is made; 0: none
 	cycle       time.Duration // a dyno restarts, as each does once a day; 0: none does
 }
@@ -157,7 +158,7 @@ func (d deploy) carry(t *testing.T) (res result) {
 			others = 2
 		}
 		do(fmt.Sprintf("traffic shop %d", others))
-		time.Sleep(time.Second + 313*time.Millisecond)
+		time.Sleep(time.Second + d.second)
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		var wg sync.WaitGroup

@@ -27,7 +27,7 @@ import (
 func usual() deploy {
 	return deploy{
 		dynos: 2, preboot: true, affinity: true, boot: 8 * time.Second, bind: "ready", shutdown: "graceful", session: "shared",
-		work: 20 * time.Millisecond, rate: 3, version: "header", made: 5 * time.Second,
+		work: 20 * time.Millisecond, rate: 3, version: "header", made: 5 * time.Second, second: 313 * time.Millisecond,
 	}
 }
 
@@ -70,7 +70,7 @@ func faults() []choice {
 // it is for the router's account to say.
 func (d deploy) must() watch.Verdict {
 	switch {
-	case d.maintenance > 0:
+	case d.maintenance > 0, d.stopped > 0, d.offline > 0:
 		return watch.Inconclusive
 	case d.bind == "early", d.crash, !d.preboot && !d.space, d.space && d.dynos == 1:
 		return watch.Failed // the boot of 8 s is longer than the probe waits for an answer
@@ -149,6 +149,20 @@ func TestTruth(t *testing.T) {
 	}
 	line("logins in a dyno's memory", func(d *deploy) { d.visitors, d.session = 2, "memory" })
 	line("logins in one place", func(d *deploy) { d.visitors = 2 })
+	for _, c := range []choice{
+		{"stopped in the hand-over", func(d *deploy) { d.stopped = 4 * time.Minute }},
+		{"our own network away", func(d *deploy) { d.offline = time.Minute }},
+		{"begun 30 s late", func(d *deploy) { d.made = -30 * time.Second }},
+		{"a second release", func(d *deploy) { d.again = 100 * time.Second }},
+	} {
+		d := usual()
+		c.make(&d)
+		r := d.carry(t)
+		r.report(t, c.name)
+		if r.watch.Verdict != d.must() {
+			t.Errorf("%s: got %s, want %s\n%v", c.name, r.watch.Verdict, d.must(), r.watch.Reasons)
+		}
+	}
 	if !all || t.Failed() {
 		return
 	}
@@ -313,7 +327,7 @@ func random(rng *rand.Rand) deploy {
 		boot: within(time.Second, 20*time.Second), bind: "ready", shutdown: oneOf("graceful", "graceful", "graceful", "graceful", "slow", "abrupt"),
 		session: oneOf("shared", "shared", "memory"), work: within(time.Millisecond, 200*time.Millisecond),
 		rate: 3 + rng.IntN(2), version: oneOf("header", "path", "none"),
-		made: within(3*time.Second, 40*time.Second),
+		made: within(3*time.Second, 40*time.Second), second: within(0, time.Second),
 	}
 	if rarely(2) {
 		d.visitors = 1 + rng.IntN(3)
