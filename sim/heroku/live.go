@@ -42,7 +42,20 @@ type liveApp struct {
 	CanScale    bool       `json:"can_scale"`   // Heroku's own autoscaling is there for the web size
 	Dynos       []dynoView `json:"dynos"`
 	Handover    *string    `json:"handover"` // until when old dynos serve beside new ones
+	URL         string     `json:"url"`      // where a browser on this machine can open it; "": nowhere
 }
+
+// liveRouted is what the router did with the requests for an app in the last minute.
+type liveRouted struct {
+	OK     int      `json:"ok"`
+	Failed int      `json:"failed"`
+	Cells  [][2]int `json:"cells"` // the same, by stretches of liveCell, the oldest first
+}
+
+const (
+	liveCells = 20
+	liveCell  = 3 // seconds
+)
 
 type liveProc struct {
 	Type     string `json:"type"`
@@ -96,6 +109,9 @@ func (w *world) live(a *app, now time.Time) liveApp {
 			v.Dynos = append(v.Dynos, dynoView{d.name(), d.id, d.state(now), d.release.version, d.listed(now), d.serves(now)})
 		}
 	}
+	if w.domain != "" {
+		v.URL = a.webURL
+	}
 	if now.Before(a.lockedUntil) {
 		v.Handover = stampOrNull(a.lockedUntil)
 	}
@@ -109,13 +125,39 @@ func webFirst(typ string) int {
 	return 1
 }
 
+// routedLately are the apps that anybody asked for in the last minute. A request that has
+// not ended is not in it.
+func (s *Server) routedLately(now time.Time) map[string]liveRouted {
+	lately := map[string]liveRouted{}
+	end := (now.Unix()/liveCell + 1) * liveCell // cells stand still while time goes on
+	for _, st := range s.router.sites {
+		v := liveRouted{Cells: make([][2]int, liveCells)}
+		for i := range liveCells * liveCell {
+			cell := &v.Cells[i/liveCell]
+			for _, t := range st.counts.seconds[end-liveCells*liveCell+int64(i)] {
+				cell[0] += t.OK
+				cell[1] += t.Lost()
+			}
+		}
+		for _, cell := range v.Cells {
+			v.OK += cell[0]
+			v.Failed += cell[1]
+		}
+		if v.OK+v.Failed > 0 {
+			lately[st.app.name] = v
+		}
+	}
+	return lately
+}
+
 // watcher is what one reader of the live stream has been sent.
 type watcher struct {
-	world string
-	apps  map[string]string
-	begun bool
-	calls int   // the number of the next call to look at
-	open  []int // those that had not ended when they were looked at
+	world  string
+	routed string
+	apps   map[string]string
+	begun  bool
+	calls  int   // the number of the next call to look at
+	open   []int // those that had not ended when they were looked at
 }
 
 // look is what changed since the last look, as events. The first look is everything.
@@ -144,6 +186,10 @@ func (s *Server) look(seen *watcher) []byte {
 	if text := encode(w); text != seen.world {
 		seen.world = text
 		fmt.Fprintf(&b, "event: world\ndata: %s\n\n", text)
+	}
+	if text := encode(s.routedLately(now)); text != seen.routed && (seen.routed != "" || text != "{}") {
+		seen.routed = text
+		fmt.Fprintf(&b, "event: routed\ndata: %s\n\n", text)
 	}
 	if len(changed) > 0 {
 		fmt.Fprintf(&b, "event: apps\ndata: %s\n\n", encode(changed))

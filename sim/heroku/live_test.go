@@ -126,6 +126,54 @@ func TestALiveHandover(t *testing.T) {
 	})
 }
 
+// What the router did in the last minute is told while there is something to tell.
+func TestALiveRouter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := serve(t, simheroku.Options{Fleet: fleet(t, "app shop web=1 size=standard-1x"), Domain: "herokuapp.localhost:8200"})
+		news, stop := c.watch(t, "/_control/live")
+		defer stop()
+		if got := strings.Join(news(), "\n"); !strings.Contains(got, `"url":"http://shop-`) || strings.Contains(got, "routed") {
+			t.Errorf("first look: got %s, want where shop can be opened, and nothing routed", got)
+		}
+		type tally struct {
+			OK, Failed int
+			Cells      [][2]int
+		}
+		routed := func() (all map[string]tally) {
+			got := news()
+			if len(got) == 0 || !strings.HasPrefix(got[len(got)-1], "routed ") {
+				t.Fatalf("got %v, want what was routed", got)
+			}
+			if err := json.Unmarshal([]byte(strings.TrimPrefix(got[len(got)-1], "routed ")), &all); err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		c.do("traffic shop 2")
+		time.Sleep(20 * time.Second)
+		c.do("set shop maintenance=on")
+		time.Sleep(10 * time.Second)
+		c.do("traffic shop off")
+		got := routed()["shop"]
+		sum := [2]int{}
+		for _, cell := range got.Cells {
+			sum[0] += cell[0]
+			sum[1] += cell[1]
+		}
+		if got.OK < 39 || got.OK > 42 || got.Failed < 19 || got.Failed > 22 || len(got.Cells) != 20 || sum != [2]int{got.OK, got.Failed} {
+			t.Errorf("got %+v, want 40 or so well and 20 not, over 20 cells", got)
+		}
+		time.Sleep(time.Minute)
+		if got := routed(); len(got) != 0 {
+			t.Errorf("a minute after the last: got %+v, want nothing", got)
+		}
+		time.Sleep(time.Minute)
+		if got := strings.Join(news(), "\n"); strings.Contains(got, "routed") {
+			t.Errorf("with nothing new: got %s", got)
+		}
+	})
+}
+
 func TestTheHerokuWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := serve(t, simheroku.Options{Fleet: fleet(t, "app shop web=1 size=standard-1x"), Latency: 5 * time.Second})
