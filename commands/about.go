@@ -8,6 +8,7 @@ import (
 
 	"example.com/zdd/audit"
 	"example.com/zdd/ledger"
+	"example.com/zdd/policy"
 )
 
 // Abouts tells what the bot knows of itself just now.
@@ -26,6 +27,7 @@ type About struct {
 	Database *Database
 	Scans    *Scans
 	Watch    *Watched
+	Deploys  *DeployWatches
 	Work     *Work
 	Waivers  *Waiving
 	Head     *ledger.Head
@@ -46,6 +48,12 @@ type Database struct {
 type Scans struct {
 	Last audit.Night // the newest whose scan has ended; without an ID: none has
 	Next time.Time   // zero: not known
+}
+
+// DeployWatches are the watches of deploys, of all replicas.
+type DeployWatches struct {
+	Running, Waiting int
+	Releases         policy.WatchWhich // whose releases are watched without being asked
 }
 
 // Work is what is still to come.
@@ -120,6 +128,9 @@ func aboutReply(a About, now time.Time) Reply {
 	if a.Watch != nil {
 		fact("Watch between scans", watchedText(*a.Watch))
 	}
+	if d := a.Deploys; d != nil {
+		fact("Deploys watched", d.text())
+	}
 	if w := a.Work; w != nil {
 		text := fmt.Sprintf("%s for a decision, %d approved or under way", waiting(w.Pending), w.Open)
 		if !w.Due.IsZero() && now.Sub(w.Due) > workTooOld {
@@ -176,6 +187,23 @@ func scansText(s Scans, now time.Time) (text Text, late bool) {
 		text = append(text, Line("; the next is due ", At(s.Next))...)
 	}
 	return text, late
+}
+
+func (d DeployWatches) text() string {
+	text := "none now"
+	if d.Running > 0 {
+		text = fmt.Sprintf("%d now", d.Running)
+	}
+	if d.Waiting > 0 {
+		text += fmt.Sprintf(", %d about to begin", d.Waiting)
+	}
+	switch d.Releases {
+	case policy.WatchProduction:
+		return text + "; production releases by themselves"
+	case policy.WatchScope:
+		return text + "; each release in scope by itself"
+	}
+	return text + "; when somebody asks"
 }
 
 func waiting(n int) string {

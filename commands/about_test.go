@@ -9,6 +9,7 @@ import (
 
 	"example.com/zdd/audit"
 	"example.com/zdd/ledger"
+	"example.com/zdd/policy"
 )
 
 type knows struct{ about About }
@@ -66,7 +67,12 @@ func TestAbout(t *testing.T) {
 			change:  func(a *About) { a.Work, a.Unread = nil, []string{"pending work"} },
 			summary: "Some things about me could not be read just now: pending work.",
 		},
-		"a link is away":       {change: func(a *About) { a.Links.Up = 1 }, summary: "All is well", facts: map[string]string{"Links to Slack": "1 of 2 up; one that was lost comes back"}},
+		"a link is away": {change: func(a *About) { a.Links.Up = 1 }, summary: "All is well", facts: map[string]string{"Links to Slack": "1 of 2 up; one that was lost comes back"}},
+		"deploys are watched": {
+			change:  func(a *About) { a.Deploys = &DeployWatches{Running: 2, Waiting: 1, Releases: policy.WatchProduction} },
+			summary: "All is well", facts: map[string]string{"Deploys watched": "2 now, 1 about to begin; production releases by themselves"},
+		},
+		"no deploy is watched": {change: func(a *About) { a.Deploys = &DeployWatches{Releases: policy.WatchNone} }, summary: "All is well", facts: map[string]string{"Deploys watched": "none now; when somebody asks"}},
 		"no scan yet":          {change: func(a *About) { a.Scans = &Scans{} }, summary: "All is well", facts: map[string]string{"Last scan": "none yet"}},
 		"a partial scan":       {change: func(a *About) { a.Scans.Last.Coverage.Judged = 28 }, summary: "All is well", facts: map[string]string{"Last scan": "28 of 30 apps, so not all"}},
 		"the scan just in age": {change: func(a *About) { a.Scans.Last.Finished = now.Add(-26 * time.Hour) }, summary: "All is well"},

@@ -34,7 +34,8 @@ type selfView struct {
 	now      func() time.Time
 	// waivers are those that hold or wait; nil: there are none to read.
 	waivers func(ctx context.Context) ([]policy.Waiver, error)
-	watcher *audit.Watcher // tells how often apps are looked at between the nights; nil: never
+	deploys func(ctx context.Context) (commands.DeployWatches, error) // nil: there are none to read
+	watcher *audit.Watcher                                            // tells how often apps are looked at between the nights; nil: never
 }
 
 // selfStore is what it is read from; state is one.
@@ -83,6 +84,13 @@ func (v selfView) About(ctx context.Context) commands.About {
 			a.Watch = &watched
 		} else {
 			a.Unread = append(a.Unread, "the watch")
+		}
+	}
+	if v.deploys != nil {
+		if watched, err := v.deploys(ctx); err == nil {
+			a.Deploys = &watched
+		} else {
+			a.Unread = append(a.Unread, "the watches of deploys")
 		}
 	}
 	if work, err := v.work(ctx); err == nil {

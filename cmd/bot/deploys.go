@@ -12,6 +12,7 @@ import (
 
 	"example.com/zdd/audit"
 	"example.com/zdd/chat"
+	"example.com/zdd/commands"
 	"example.com/zdd/fleet"
 	"example.com/zdd/heroku"
 	"example.com/zdd/jobs"
@@ -139,6 +140,23 @@ func (c deployCounts) register(to prometheus.Registerer, r *watch.Runner) {
 		prometheus.GaugeOpts{Name: "zdd_deploy_watches_running", Help: "Watches of deploys that this process carries out."},
 		func() float64 { return float64(r.Running()) },
 	))
+}
+
+// watched is what there is to know of the watches now.
+func (d *deployWork) watched(ctx context.Context) (commands.DeployWatches, error) {
+	all, err := d.state.Watches(ctx, watch.Filter{States: []watch.State{watch.Waiting, watch.Running}, Limit: -1})
+	if err != nil {
+		return commands.DeployWatches{}, err
+	}
+	w := commands.DeployWatches{Releases: d.pol.Watch.Releases}
+	for _, one := range all {
+		if one.State == watch.Running {
+			w.Running++
+		} else {
+			w.Waiting++
+		}
+	}
+	return w, nil
 }
 
 // begin sees to it that there is the job that looks out for releases.

@@ -37,6 +37,9 @@ can be said; the reasons say why), 1 error, 2 usage. --json prints the whole wat
 docs/deploy-pipeline.md has it for GitHub Actions.`
 )
 
+// watchLook is how often a terminal is told how it goes: nothing is stored meanwhile.
+const watchLook = time.Second
+
 // watchAsked is what `bot watch` was asked for.
 type watchAsked struct {
 	app    string
@@ -99,9 +102,11 @@ func watchProgram(ctx context.Context, args []string, o outside) error {
 	}
 	waived := openWaivers(ctx, pol, o)
 	defer waived.close()
+	timing := o.Deploys
+	timing.Save = watchLook
 	runner := watch.NewRunner(watch.RunnerConfig{
 		Heroku: apps, Prober: newProber(readConfig(o.Getenv), o, pol), Policy: fixed{pol}.Policy,
-		Failing: failing(waived.rules(pol), pol, o.now), Timing: o.Deploys, Log: slog.New(slog.DiscardHandler),
+		Failing: failing(waived.rules(pol), pol, o.now), Timing: timing, Log: slog.New(slog.DiscardHandler),
 	})
 	far := &watching{now: o.now}
 	var bar *meter
@@ -170,19 +175,20 @@ type watching struct {
 
 	mu sync.Mutex
 	w  watch.Watch
+	at time.Time // when it was so
 }
 
 func (p *watching) set(w watch.Watch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.w = w
+	p.w, p.at = w, p.now()
 }
 
 // line says it: "3:14 of 10:00, 756 requests, none failed, v118 was made 1:02 ago".
 func (p *watching) line() (text string, full float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w, now := p.w, p.now()
+	w, now := p.w, p.at
 	since, of := now.Sub(w.Began), w.Until.Sub(w.Began)
 	bad := "none failed"
 	if n := w.Counts.Failed(); n > 0 {

@@ -133,7 +133,7 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 	e.about = selfView{
 		version: version(), started: o.now(), readOnly: cfg.readOnly(), policy: pol.Digest(), state: state, kinds: allWork(), now: o.now,
 		links: func() (up, of int) { return e.bot.Links() }, next: func() time.Time { return e.nights.next(o.now()) },
-		watcher: e.watch.watcher, waivers: e.waived.Open,
+		watcher: e.watch.watcher, deploys: e.deploys.watched, waivers: e.waived.Open,
 	}
 	table := commands.New(commands.Deps{
 		Abouts: e.about,

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -27,6 +30,12 @@ digest: { channel: C0OPS, timezone: Europe/Berlin }
 // inMemory is the demo's simulation without sockets, for a synctest bubble.
 func inMemory(t *testing.T) *simulation {
 	t.Helper()
+	return inMemoryOf(t, simheroku.Options{Domain: appDomain})
+}
+
+// inMemoryOf is inMemory with another Heroku.
+func inMemoryOf(t *testing.T, options simheroku.Options) *simulation {
+	t.Helper()
 	network := &play.Network{}
 	s := &simulation{
 		slackURL:  "http://slack.sim",
@@ -42,11 +51,21 @@ func inMemory(t *testing.T) *simulation {
 		// minute over days of nights is most of what these tests would do.
 		queue:  jobs.Timing{Look: time.Hour},
 		slack:  simslack.New(simslack.Options{Strict: true}),
-		heroku: simheroku.New(simheroku.Options{}),
+		heroku: simheroku.New(options),
+		probe: func(ctx context.Context, kind, addr string) (net.Conn, error) {
+			if !strings.HasSuffix(addr, "."+appDomain+":80") {
+				return nil, fmt.Errorf("dial %s: no such host in this network", addr)
+			}
+			return network.Dial(ctx, kind, "router.sim:80")
+		},
 	}
 	s.serveOn(network.Listen("slack.sim"), network.Listen("heroku.sim"))
+	s.serve(network.Listen("router.sim"), s.heroku.Router())
 	return s
 }
+
+// appDomain is that of the simulated apps, without TLS.
+const appDomain = "herokuapp.com"
 
 // Every scenario is a story that a person can read, and must come true on the fake clock.
 func TestScenarios(t *testing.T) {
