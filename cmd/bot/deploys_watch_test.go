@@ -5,11 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/goccy/go-yaml"
 
 	"example.com/zdd/watch"
 )
@@ -118,5 +122,56 @@ func TestWatchProgramOnATerminal(t *testing.T) {
 	lines := strings.Split(errs, "\n")
 	if len(lines) != 2 || !strings.HasSuffix(errs, "\r\x1b[K") || !strings.Contains(errs, "░ 0:30 of 2:00, 1") || !strings.Contains(errs, ", v") || strings.Contains(out, "\r") {
 		t.Errorf("got %d lines on stderr, want one that is drawn anew; the last:\n%q", len(lines), lines[len(lines)-1][max(0, len(lines[len(lines)-1])-300):])
+	}
+}
+
+// What docs/deploy-pipeline.md tells people to run can be: its lines of bot watch are taken,
+// its scripts and its YAML can be read, and what they wait for is what the program prints.
+func TestPipelineDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/deploy-pipeline.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scripts []string
+	for _, m := range regexp.MustCompile("(?s)\n```(yaml)?\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		if m[1] == "" {
+			scripts = append(scripts, m[2])
+			continue
+		}
+		var flow struct {
+			Jobs map[string]struct{ Steps []struct{ Run string } }
+		}
+		if err := yaml.Unmarshal([]byte(m[2]), &flow); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range flow.Jobs["deploy"].Steps {
+			if strings.Contains(step.Run, "watch") {
+				scripts = append(scripts, step.Run)
+			}
+		}
+	}
+	if len(scripts) != 2 {
+		t.Fatalf("got %d scripts that watch, want two", len(scripts))
+	}
+	for _, script := range append(scripts, watchHelp) {
+		m := regexp.MustCompile(`bot"? watch ([^>]*)>.*2>watch\.log`).FindStringSubmatch(script)
+		if m == nil || !strings.Contains(script, "grep -q 'Deploy now' watch.log") {
+			t.Errorf("got\n%s\nwant it to begin a watch, and to wait until it has begun", script)
+			continue
+		}
+		if _, err := parseWatch(strings.Fields(m[1])); err != nil {
+			t.Errorf("bot watch %s: %v", m[1], err)
+		}
+	}
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("there is no bash")
+	}
+	for _, script := range scripts {
+		check := exec.CommandContext(t.Context(), bash, "-n")
+		check.Stdin = strings.NewReader(script)
+		if said, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s in\n%s", err, said, script)
+		}
 	}
 }
