@@ -88,7 +88,7 @@ func driftItem(one audit.Drifted, d dates) Item {
 		text = append(text, Line(".")...)
 	}
 	if !one.After.IsZero() {
-		text = append(text, Line(" It was fine "+d.moment(one.After)+", and no longer "+d.beside(one.After, one.Since)+".")...)
+		text = append(text, Line(" It was fine "+d.lasted(one.After, one.Since)+".")...)
 	}
 	item := Item{Mark: MarkFail, Text: text, Button: fixLine(one.Line)}
 	switch {
@@ -110,6 +110,15 @@ func (d dates) beside(before, t time.Time) string {
 		return d.clock(t)
 	}
 	return d.moment(t)
+}
+
+// lasted is between which two looks something ended; looks that come faster than the
+// minutes that are shown are told as one moment, not as the same one twice.
+func (d dates) lasted(after, at time.Time) string {
+	if d.moment(after) == d.moment(at) {
+		return "until " + d.moment(after) + ", and then no longer"
+	}
+	return d.moment(after) + ", and no longer " + d.beside(after, at)
 }
 
 // fightLines are who may be behind it, what speaks for that, and what to do.
@@ -237,7 +246,7 @@ func watchItems(w audit.Watch, d dates) []Item {
 		items = append(items, Item{Mark: MarkHazard, Text: text, Detail: fightLines(*w.Fight, w.Flips, d)})
 	} else if len(w.Drifts) > 0 {
 		first := slices.MinFunc(w.Drifts, func(a, b audit.Drift) int { return a.At.Compare(b.At) })
-		text := Line("It was ready " + d.moment(first.After) + ", and no longer " + d.beside(first.After, first.At) + ", without a ticket of mine.")
+		text := Line("It was ready " + d.lasted(first.After, first.At) + ", without a ticket of mine.")
 		if first.Told {
 			text = append(text, Line(" That was told then.")...)
 		}

@@ -138,6 +138,7 @@ func TestStatusTellsOfTheWatch(t *testing.T) {
 	}{
 		"nothing":  {stand(audit.Watch{}), "standard-1x web=2 affinity", []string{"not ready", "In Slack: `/zdd enable"}, []string{"without a ticket", "Fought"}},
 		"drift":    {stand(audit.Watch{Drifts: drift}), "standard-1x web=2 affinity", []string{"It was ready Saturday 14:01, and no longer 14:31, without a ticket of mine. That was told then.", "In Slack: `/zdd enable"}, nil},
+		"at once":  {stand(audit.Watch{Drifts: []audit.Drift{{Check: "preboot", After: seenAt(13, 1), At: seenAt(13, 1).Add(20 * time.Second)}}}), "standard-1x web=2 affinity", []string{"It was ready until Saturday 14:01, and then no longer, without a ticket of mine."}, nil},
 		"mended":   {stand(audit.Watch{Drifts: drift}), "standard-1x web=2 affinity preboot", []string{"ready"}, []string{"no longer"}},
 		"quantity": {stand(audit.Watch{Changes: changes}), "standard-1x web=2 affinity preboot", []string{"Web changed without a ticket of mine: 2 → 4 between Saturday 09:01 and 09:31; 4 → 2 between Saturday 10:01 and 10:31.", "an autoscaler that no list shows"}, nil},
 		"fought":   {stand(audit.Watch{Fight: &fight, Flips: flips, Drifts: drift}), "standard-1x web=2 affinity", []string{"Fought over: 3 times in 7 days", "between Friday 10:01 and 10:31; between Saturday 00:45 and 01:15", "Likely it is something that runs with the app's deploys. A release was made", "Terraform"}, []string{"In Slack: `/zdd enable"}},
