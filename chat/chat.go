@@ -1,9 +1,10 @@
 // Package chat is the bot's side of Slack: Socket Mode links; routing of what people
 // type, press and fill in; who they are; a [commands.Reply] as Block Kit or terminal text;
 // dialogs; requests that change something, which are stored and carried out as jobs; the
-// messages about tickets, which follow their tickets and ring the requester at the end; and
-// the nightly digest and reports, with their threads and files; each person's Home tab, and
-// the modals that answer what is pressed there.
+// messages about tickets, which follow their tickets and ring the requester at the end, and
+// those about watches of deploys, which do the same; the nightly digest and reports, with
+// their threads and files; each person's Home tab, and the modals that answer what is
+// pressed there.
 // It is not the grammar (package commands), decides nothing about apps or tickets, and keeps
 // nothing on disk: what must outlive it goes through the interfaces that it declares.
 //
@@ -67,6 +68,7 @@ type Config struct {
 	Telling    Telling                                                           // what Tell needs; zero: no ticket is told of
 	Digests    Digests                                                           // what Digest and Stale need; zero: no digest is posted
 	Drifts     Drifts                                                            // what Drift needs; zero: nobody is told of drift
+	Deploys    Deploys                                                           // what TellDeployWatch needs; zero: nobody is told of watches of deploys
 	Reports    Reports                                                           // what reports need; zero: none can be asked for
 	Forms      forms                                                             // makes dialogs with fields; nil: there are none, and /zdd alone is help
 	Home       homeMaker                                                         // makes the page of the Home tab; nil: none is published

@@ -158,8 +158,8 @@ func newCancel(d desk, v waiver) Command {
 		Name:    "cancel",
 		Usage:   "cancel <ticket>",
 		Summary: "call a plan off, or stop it after its current step",
-		Help:    "Anyone may. A plan that has not begun is called off; one that runs stops after the step it is at, and says what is done and what is not. A waiver (`W-3`) that waits is called off, and one that holds is ended as `unwaive` does.",
-		Example: []string{"cancel T-12", "cancel W-3"},
+		Help:    "Anyone may. A plan that has not begun is called off; one that runs stops after the step it is at, and says what is done and what is not. A waiver (`W-3`) that waits is called off, and one that holds is ended as `unwaive` does. A watch of a deploy (`D-5`) ends early.",
+		Example: []string{"cancel T-12", "cancel W-3", "cancel D-5"},
 	}, func(ctx context.Context, req Request, id string) (approval.Ticket, error) {
 		return d.Cancel(ctx, id, approver(req.By))
 	}), func(ctx context.Context, d waiveDesk, id string, by approval.Person, reason string) (policy.Waiver, error) {

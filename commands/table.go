@@ -24,9 +24,14 @@ type Deps struct {
 	Messages func(ctx context.Context, ticket string) string
 	Waivers  waivers   // which there are; nil: none can be read here, and nothing is waived
 	Waiving  waiveDesk // where they are asked for; nil: nowhere, as on a terminal
-	Nights   nights    // what the nightly scans found; nil: nothing is kept here
-	Releases releases  // nil: no release is named in history
-	Reports  reports   // nil: the fleet can't be read from here
+	// Watching is where watches of deploys are asked for, and Watches which there are; nil:
+	// nowhere, and none, as on a terminal.
+	Watching deployDesk
+	Watches  deployWatches
+	Proofs   proofs   // the last verdict on each app's deploys; nil: they are not told
+	Nights   nights   // what the nightly scans found; nil: nothing is kept here
+	Releases releases // nil: no release is named in history
+	Reports  reports  // nil: the fleet can't be read from here
 	// Members tells who is in a user group, for whose apps a Home shows; nil: it shows none
 	// that a group owns.
 	Members func(ctx context.Context, group string) ([]string, error)
@@ -53,6 +58,7 @@ func New(deps Deps) Table {
 	t := Table{deps: deps}
 	p := proposer{deps.Apps, deps.Policies, deps.Desk, deps.Waivers}
 	v := waiver{deps.Apps, deps.Policies, deps.Waiving}
+	d := deployer{deps.Apps, deps.Policies, deps.Watching, deps.Watches}
 	t.home = newHomer(deps, v)
 	t.commands = []Command{
 		newStatus(deps.Apps, deps.Policies, deps.Waivers, glancer{deps.Policies, deps.Nights, deps.NextNight}, t.mayWaive),
@@ -62,16 +68,18 @@ func New(deps Deps) Table {
 		newPreboot(p),
 		newScale(p),
 		newPending(deps.Desk, v),
-		newShow(deps.Desk, v),
+		orDeploy(d, newShow(deps.Desk, v), d.show),
 		newApprove(deps.Desk, v),
 		newDeny(deps.Desk, v),
-		newCancel(deps.Desk, v),
+		orDeploy(d, newCancel(deps.Desk, v), d.stop),
 		newDo(deps.Desk, deps.Policies),
 		newResume(deps.Desk, deps.Policies),
 		newUndo(p),
 		newWaive(v),
 		newUnwaive(v),
 		newWaivers(v),
+		newWatch(d),
+		newWatches(d),
 		newReport(deps.Reports),
 		newHistory(historian{deps.Apps, deps.Policies, deps.Ledger, deps.Nights, deps.Releases, deps.Messages}),
 		newAbout(deps.Abouts),

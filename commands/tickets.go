@@ -72,9 +72,9 @@ func newShow(d desk, v waiver) Command {
 		Name:    "show",
 		Desk:    true,
 		Usage:   usage,
-		Summary: "show a ticket, or a waiver, whole",
+		Summary: "show a ticket, a waiver or a watch of a deploy, whole",
 		Help:    "The plan, what it costs, who decided, how far it is, and the buttons that still do something.",
-		Example: []string{"show T-12", "show W-3"},
+		Example: []string{"show T-12", "show W-3", "show D-5"},
 		Args:    1,
 		Run: func(ctx context.Context, req Request) (Reply, error) {
 			if id, ok := approval.ParseWaiverID(req.Args.Word(0)); ok && v.desk != nil {
