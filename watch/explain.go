@@ -52,6 +52,9 @@ func (w Watch) dropped() []Reason {
 		first.Check = causes[0].Check
 	}
 	why := []Reason{first, {Text: capital(w.outcomes(w.In)) + "."}}
+	if w.unknownBefore() {
+		why = append(why, Reason{Text: "Whether requests failed before the release too is not known: the watch began after it."})
+	}
 	if before := w.Prior.Failed(); before > 0 {
 		why = append(why, Reason{Text: fmt.Sprintf("Before the release it was fewer: %s.", share(before, before+w.Prior.OK))})
 	}
@@ -156,6 +159,8 @@ func (w Watch) outcome(o Outcome, n int) string {
 		return fmt.Sprintf("%s answered with another status than `%s`", one, w.Probe.Expect)
 	case Body:
 		return one + " answered without the text that the policy expects"
+	case Circle:
+		return one + " redirected in a circle"
 	}
 	return "failed (" + string(o) + ")"
 }

@@ -43,7 +43,7 @@ func (w Watch) verdict() (Verdict, []Reason) {
 		return Inconclusive, w.unreleased()
 	}
 	requests, logins := w.failedMore(), w.lostMore()
-	if maintenance := w.maintained(); (requests || logins) && len(maintenance) == 0 {
+	if maintenance := w.maintained(); (requests || logins) && len(maintenance) == 0 && len(w.never()) == 0 {
 		var why []Reason
 		if requests {
 			why = append(why, w.dropped()...)
@@ -55,7 +55,7 @@ func (w Watch) verdict() (Verdict, []Reason) {
 	}
 	var doubts []Reason
 	for _, doubt := range []func() []Reason{
-		w.maintained, w.failedBefore, w.cutShort, w.unfinished, w.tooLate, w.changed, w.blind, w.tooFew, w.unseen, w.visitors, w.afterwards,
+		w.maintained, w.never, w.failedBefore, w.adrift, w.cutShort, w.unfinished, w.tooLate, w.changed, w.blind, w.limited, w.cached, w.tooFew, w.unseen, w.visitors, w.afterwards,
 	} {
 		doubts = append(doubts, doubt()...)
 	}
@@ -123,10 +123,51 @@ func (w Watch) maintained() []Reason {
 	return why
 }
 
+// unknownBefore says whether nothing was measured before the first release.
+func (w Watch) unknownBefore() bool { return w.Prior.OK+w.Prior.Failed() == 0 }
+
+// never: of a page that was not what the policy expects from the first request on, nobody
+// knows whether it ever was. An app that is down from the first request on is another
+// matter: that was seen.
+func (w Watch) never() []Reason {
+	failed := w.In.Failed()
+	mistaken := w.In.Bad[Status] + w.In.Bad[Body] + w.In.Bad[TLS] + w.In.Bad[Circle]
+	if !w.unknownBefore() || w.Counts.OK > 0 || mistaken == 0 || 2*mistaken < failed {
+		return nil
+	}
+	r := w.span()
+	r.Text = fmt.Sprintf("No request was answered as the policy expects, from the first one on: %s. The watch began after v%d was made, so it can't be said whether that was so before. If it was, set `path` and `expect` in the policy's `apps: { %s: { probe: … } }`.", w.outcomes(w.In), w.Release.Version, w.Name)
+	return []Reason{r}
+}
+
+// adrift: a release that was made at an unknown moment has an unknown hand-over.
+func (w Watch) adrift() []Reason {
+	if w.Adrift == "" {
+		return nil
+	}
+	return []Reason{{Text: fmt.Sprintf("Heroku's clock could not be compared with that of the bot's machine (%s), so it can't be said which requests were sent while v%d was handed over. Watch the next deploy.", trimmed(w.Adrift), w.Release.Version)}}
+}
+
+// limited: what an app refuses because we ask too often, it may serve to others.
+func (w Watch) limited() []Reason {
+	if w.In.Limited == 0 {
+		return nil
+	}
+	return []Reason{{Text: fmt.Sprintf("The app refused %s because they came too often (429), which says nothing of how it serves others. Lower `rate` in the policy's `apps: { %s: { probe: … } }`, or have the app let the user agent zdd-probe pass.", count(w.In.Limited, "request"), w.Name)}}
+}
+
+// cached: what a cache answers, the app was not asked.
+func (w Watch) cached() []Reason {
+	if w.In.Cached == 0 {
+		return nil
+	}
+	return []Reason{{Text: fmt.Sprintf("A cache in front of the app answered %s (they have an Age), so they say nothing of the app. Name a `path` that is not cached in the policy's `apps: { %s: { probe: … } }`.", share(w.In.Cached, w.In.OK), w.Name)}}
+}
+
 // failedBefore: what fails all the time is no doing of a release.
 func (w Watch) failedBefore() []Reason {
 	var why []Reason
-	if len(w.maintained()) > 0 {
+	if len(w.maintained()) > 0 || len(w.never()) > 0 {
 		return nil
 	}
 	if failed := w.In.Failed(); failed > 0 {

@@ -31,6 +31,7 @@ type Recorder struct {
 type release struct {
 	fleet.Release
 	settled time.Time // when it was no longer pending; zero: it is
+	pending time.Time // until when it was seen to be, at the least; zero: it was not seen to
 }
 
 // told is a version that the app told.
@@ -177,6 +178,9 @@ func (r *Recorder) Release(rel fleet.Release) {
 		}
 		r.event(Event{At: at, Kind: EventRelease, Text: fmt.Sprintf("v%d %s", rel.Version, rel.Status)})
 	}
+	if rel.Status == "pending" {
+		have.pending = r.requests.latest()
+	}
 	have.Release = rel
 }
 
@@ -204,6 +208,14 @@ func (r *Recorder) trouble(sentence string) {
 	if len(r.w.Trouble) < mostTrouble && !slices.Contains(r.w.Trouble, sentence) {
 		r.w.Trouble = append(r.w.Trouble, sentence)
 	}
+}
+
+// Adrift records why Heroku's clock could not be compared with this machine's, by which the
+// times of releases are told; empty: it could in the end.
+func (r *Recorder) Adrift(why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.w.Adrift = why
 }
 
 // Cut records why the watch ends before its time; such a one proves nothing. The first
@@ -258,7 +270,7 @@ func (r *Recorder) handOvers(w *Watch, now time.Time) {
 			// The release phase is over, and only now dynos are replaced. Where Heroku does
 			// not tell since when, it is since it was first seen.
 			rel.settled = rel.UpdatedAt
-			if rel.settled.IsZero() || rel.settled.After(now) {
+			if rel.settled.Before(rel.pending) || rel.settled.IsZero() || rel.settled.After(now) {
 				rel.settled = now
 			}
 		}
@@ -299,8 +311,8 @@ func (r *Recorder) switched(w Watch) (is told, seen bool) {
 	numbered := false
 	for _, t := range r.told {
 		switch n, isNumber := releaseNumber(t.version); {
-		case isNumber && n == w.Release.Version:
-			return t, true
+		case isNumber && n == w.Release.Version && !t.first.Before(w.Window.From):
+			return t, true // else it is a number of the app's own
 		case isNumber && (n == w.Before || slices.Contains(w.Releases, n)):
 			numbered = true
 		}

@@ -36,19 +36,23 @@ func microsOf(d time.Duration) micros {
 
 func (m micros) span() time.Duration { return time.Duration(m) * time.Microsecond }
 
-// fate is an outcome in a byte, fresh being its highest bit.
+// fate is an outcome in a byte, fresh and cached being its highest bits.
 type fate uint8
 
-const fresh fate = 1 << 7
+const (
+	fresh  fate = 1 << 7
+	cached fate = 1 << 6
+	flags       = fresh | cached
+)
 
 // inMaintenance stands for the answers that are neither good nor bad.
 const inMaintenance Outcome = "maintenance"
 
-func outcomes() [10]Outcome {
-	return [...]Outcome{"", OK, Connect, TLS, Timeout, Cutoff, Server, Status, Body, Own}
+func outcomes() [12]Outcome {
+	return [...]Outcome{"", OK, Connect, TLS, Timeout, Cutoff, Server, Status, Body, Own, Circle, Limited}
 }
 
-const maintenanceFate fate = 10
+const maintenanceFate fate = 12
 
 func fateOf(s Sample) fate {
 	all := outcomes()
@@ -59,17 +63,37 @@ func fateOf(s Sample) fate {
 	if s.Fresh {
 		f |= fresh
 	}
+	if s.Cached && s.Outcome == OK {
+		f |= cached
+	}
 	return f
 }
 
 func (f fate) outcome() Outcome {
-	if f&^fresh == maintenanceFate {
+	if f&^flags == maintenanceFate {
 		return inMaintenance
 	}
-	return outcomes()[f&^fresh]
+	return outcomes()[f&^flags]
 }
 
 func (f fate) bad() bool { return f.outcome() != inMaintenance && f != 0 && f.outcome().Bad() }
+
+// outweighs says whether what became of a request stays, though another one was due at the
+// same moment, before or after the clock was set back: what failed has failed.
+func (f fate) outweighs(other fate) bool {
+	weight := func(f fate) int {
+		switch {
+		case f == 0:
+			return 0
+		case f.bad():
+			return 3
+		case f.outcome() == Own:
+			return 2
+		}
+		return 1
+	}
+	return weight(f) > weight(other)
+}
 
 // maintenancePage is what [Sample].Page says of Heroku's page of maintenance mode.
 const maintenancePage = "maintenance-mode"
@@ -140,6 +164,9 @@ func (r *requests) add(s Sample) {
 		r.got = append(r.got, make([]heard, n+1-len(r.got))...)
 	}
 	q := heard{took: microsOf(s.Took), late: microsOf(s.Late), fate: fateOf(s)}
+	if r.got[n].fate.outweighs(q.fate) {
+		return
+	}
 	if q.fate.bad() {
 		q.code = r.codeOf(cmp.Or(s.Code, s.Page))
 		r.say(n, s.Err)
@@ -196,8 +223,13 @@ func (r *requests) count(c *Counts, q heard) {
 		return
 	case OK:
 		c.OK++
+		if q.fate&cached != 0 {
+			c.Cached++
+		}
 	case inMaintenance:
 		c.Maintenance++
+	case Limited:
+		c.Limited++
 	default:
 		if c.Bad == nil {
 			c.Bad = map[Outcome]int{}

@@ -79,6 +79,7 @@ type Watch struct {
 	Stalls   []Span    `json:"stalls,omitzero"`  // in which the probe itself stood still, or its own network was away
 	Trouble  []string  `json:"trouble,omitzero"` // what of Heroku could not be read, in sentences
 	Cut      string    `json:"cut,omitzero"`     // why the watch ended before its time; empty: it did not
+	Adrift   string    `json:"adrift,omitzero"`  // why Heroku's clock could not be compared with this machine's; empty: it could
 
 	Verdict    Verdict       `json:"verdict,omitzero"`
 	Reasons    []Reason      `json:"reasons,omitzero"`
@@ -113,7 +114,7 @@ func (s Span) Contains(at time.Time) bool { return !at.Before(s.From) && at.Befo
 type Outcome string
 
 // The outcomes. OK is the only good one; Own says that our side was at fault, so that the
-// request says nothing about the app.
+// request says nothing about the app, and Limited that we asked too often.
 const (
 	OK      Outcome = "ok"
 	Connect Outcome = "connect"     // no connection: refused, reset, no such name
@@ -123,11 +124,13 @@ const (
 	Server  Outcome = "5xx"         //
 	Status  Outcome = "status"      // another status than the policy expects
 	Body    Outcome = "body"        // the text that the policy expects is not in it
+	Circle  Outcome = "circle"      // redirected to where it had been already, as a browser gives up on
+	Limited Outcome = "limited"     // 429: the app takes no more of our own requests, which says nothing of others'
 	Own     Outcome = "own-network" // our own network was away, or the probe could not send
 )
 
 // Bad says whether the outcome counts against the app.
-func (o Outcome) Bad() bool { return o != OK && o != Own }
+func (o Outcome) Bad() bool { return o != OK && o != Own && o != Limited }
 
 // Sample is one request.
 type Sample struct {
@@ -140,13 +143,14 @@ type Sample struct {
 	Page    string // which of Heroku's own pages answered, such as application-error or maintenance-mode; empty: the app did
 	Fresh   bool   // a connection of its own
 	Version string // what the app told of its version; empty: nothing
+	Cached  bool   // a cache answered, and not the app
 	Err     string // for people, without a secret
 }
 
 // Counts are of requests.
 type Counts struct {
 	Due    int             `json:"due"`  // how many the rate asked for
-	Sent   int             `json:"sent"` // of which say something of the app: good, bad or in maintenance
+	Sent   int             `json:"sent"` // of which were answered or failed by the app: good, bad, in maintenance or limited
 	OK     int             `json:"ok"`
 	Bad    map[Outcome]int `json:"bad,omitzero"`
 	Own    int             `json:"own_network"`
@@ -157,6 +161,10 @@ type Counts struct {
 	// Maintenance is how many of Sent were answered with Heroku's page of maintenance mode.
 	// Somebody wanted that page, so they are neither good nor bad.
 	Maintenance int `json:"maintenance,omitzero"`
+	// Limited is how many of Sent were refused because they came too often, likewise.
+	Limited int `json:"limited,omitzero"`
+	// Cached is how many of OK a cache answered in the app's place.
+	Cached int `json:"cached,omitzero"`
 }
 
 // Failed is how many count against the app.
