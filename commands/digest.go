@@ -22,6 +22,9 @@ type View struct {
 	Head string // the ledger's, for the footer; empty: there is none to tell
 	// Repeat says that this may be the second copy: the buttons of the first are dead.
 	Repeat bool
+	// Proving is what watched deploys have shown of the apps that the message is about; nil:
+	// that is not told.
+	Proving *Proving
 }
 
 // DigestChannels are the channels that are told of a digest: home, unless it is empty,
@@ -84,7 +87,7 @@ func (m *digestMessage) narrow() {
 func (m digestMessage) parent() Reply {
 	footer := Note{m.footer()}
 	if m.allWell() {
-		text := Line(Bold(m.day()), ": "+allReady(m.Counts, m.whose())+" "+m.unchanged()+waivedToo(m.Counts)+".")
+		text := Line(Bold(m.day()), ": "+allReady(m.Counts, m.whose())+" "+m.unchanged()+waivedToo(m.Counts)+"."+m.view.Proving.sentence())
 		return Reply{Summary: text.String(), Parts: append(m.copied(), Para{text}, footer)}
 	}
 	reply := Reply{Summary: m.day() + ": " + readyOf(m.Counts) + m.inShort()}
@@ -93,14 +96,14 @@ func (m digestMessage) parent() Reply {
 		reply.Parts = append(reply.Parts, List{doubts})
 	}
 	reply.Parts = append(reply.Parts, Para{m.news()})
-	if facts := slices.Concat(costFact(m.Counts), waivedFact(m.Counts), m.coverage()); len(facts) > 0 {
+	if facts := slices.Concat(costFact(m.Counts), waivedFact(m.Counts), m.view.Proving.fact(), m.coverage()); len(facts) > 0 {
 		reply.Parts = append(reply.Parts, Facts{facts})
 	}
 	if len(m.Trend) > 1 && m.view.Channel == "" {
 		reply.Parts = append(reply.Parts, trendChart(m.Trend))
 	}
 	if worst := m.worst(); len(worst) > 0 {
-		reply.Parts = append(reply.Parts, digestGrid(worst))
+		reply.Parts = append(reply.Parts, digestGrid(worst, m.view.Proving))
 		if row := fixRow(worst); len(row) > 0 {
 			reply.Parts = append(reply.Parts, Buttons{row})
 		}
@@ -276,8 +279,11 @@ func failing(k audit.LineKind) bool {
 	return slices.Contains([]audit.LineKind{audit.LineRegressed, audit.LineNew, audit.LineOwner, audit.LineStill, lineNow}, k)
 }
 
-func digestGrid(lines []audit.Line) Grid {
+func digestGrid(lines []audit.Line, proving *Proving) Grid {
 	g := Grid{Head: []string{"App", "What", "Adds a month"}}
+	if proving.any() {
+		g.Head = append(g.Head, "Proved")
+	}
 	for _, l := range lines {
 		price := Line("–")
 		if failing(l.Kind) {
@@ -287,7 +293,11 @@ func digestGrid(lines []audit.Line) Grid {
 		if word := kindWord(l); word != "" {
 			what = word + ": " + what
 		}
-		g.Rows = append(g.Rows, []Text{Line(Code(l.Name)), Line(what), price})
+		row := []Text{Line(Code(l.Name)), Line(what), price}
+		if proving.any() {
+			row = append(row, Line(proofWord(proving.Of[l.App])))
+		}
+		g.Rows = append(g.Rows, row)
 	}
 	return g
 }

@@ -9,6 +9,7 @@ import (
 
 	"example.com/zdd/approval"
 	"example.com/zdd/audit"
+	"example.com/zdd/fleet"
 	"example.com/zdd/ledger"
 	"example.com/zdd/policy"
 )
@@ -92,6 +93,7 @@ type homeFleet struct {
 	owned   map[string][]audit.Standing // by owner: a user or a user group
 	drifted int                         // were ready in the last scan, and are not any more
 	mended  int                         // the other way round
+	proving *Proving                    // nil: it is not told, or could not be read
 	err     error
 }
 
@@ -214,6 +216,7 @@ func (f *homeFacts) readNights(ctx context.Context, nights nights) error {
 
 func (h *homer) readFleet(ctx context.Context, now time.Time) homeFleet {
 	f := homeFleet{at: now, owned: map[string][]audit.Standing{}}
+	var ready []fleet.ID
 	if h.deps.Nights == nil {
 		return f
 	}
@@ -224,6 +227,9 @@ func (h *homer) readFleet(ctx context.Context, now time.Time) homeFleet {
 		if !s.Gone.IsZero() {
 			continue
 		}
+		if s.Verdict == audit.VerdictReady {
+			ready = append(ready, s.App)
+		}
 		switch ready, known := readySince(s); {
 		case known && ready && s.Verdict == audit.VerdictNotReady:
 			f.mended++
@@ -232,6 +238,11 @@ func (h *homer) readFleet(ctx context.Context, now time.Time) homeFleet {
 		}
 		if s.Owner != "" {
 			f.owned[s.Owner] = append(f.owned[s.Owner], s)
+		}
+	}
+	if h.deps.Proofs != nil {
+		if of, err := h.deps.Proofs.Proofs(ctx, nil); err == nil { // the page is whole without
+			f.proving = &Proving{Of: of, Ready: ready}
 		}
 	}
 	return f

@@ -12,6 +12,7 @@ import (
 	"example.com/zdd/ledger"
 	"example.com/zdd/plan"
 	"example.com/zdd/policy"
+	"example.com/zdd/watch"
 )
 
 // How much of each thing is on a page: it is read at a glance, and Slack shows a hundred
@@ -324,7 +325,7 @@ func (p homePage) theFleet() []Part {
 	if last.Digest != nil && len(last.Digest.Trend) > 1 {
 		parts = append(parts, trendChart(last.Digest.Trend))
 	}
-	all := slices.Concat(costFact(last.Counts), waivedFact(last.Counts), []Fact{{"Read", Line(At(last.Finished))}}, facts)
+	all := slices.Concat(costFact(last.Counts), waivedFact(last.Counts), p.fleet.proving.fact(), []Fact{{"Read", Line(At(last.Finished))}}, facts)
 	return append(parts, Facts{all}, Buttons{[]Button{{Label: "Ask about an app…", Form: &FormCall{Name: FormStart}}, {Label: "The worst apps", Run: "status"}, {Label: "Read the fleet now", Run: "report"}}})
 }
 
@@ -387,7 +388,11 @@ func (p homePage) yourApps() []Part {
 	}
 	var items []Item
 	for _, l := range cut(bad) {
-		items = append(items, lineItem(l, d))
+		item := lineItem(l, d)
+		if proof, watched := p.proof(l.App); watched {
+			item.Detail = append(item.Detail, Line("Proved: "+proofText(proof, 0, p.req.Now)))
+		}
+		items = append(items, item)
 	}
 	if item, ok := fixAll(bad); ok {
 		items = append(items, item)
@@ -395,7 +400,7 @@ func (p homePage) yourApps() []Part {
 	items = append(items, alike(cut(unknown), MarkUnknown, func(l audit.Line) string {
 		return "could not be judged: " + cmp.Or(brief(l.Why, 120), "no reason was told")
 	})...)
-	items = append(items, alike(cut(ready), MarkPass, func(audit.Line) string { return "ready" })...)
+	items = append(items, alike(cut(ready), MarkPass, p.readyWord)...)
 	items = append(items, alike(cut(nothing), MarkNone, func(audit.Line) string { return "no web traffic to protect" })...)
 	parts := []Part{Heading{title}, List{items}}
 	if more := len(p.mine) - (homeOwn - room); more > 0 {
@@ -405,6 +410,30 @@ func (p homePage) yourApps() []Part {
 		parts = append(parts, Note{Line("There may be more: I don't know yet who is in " + count(p.unread, "user group") + " that the policy names as owners.")})
 	}
 	return parts
+}
+
+// proof is the last verdict on an app's deploys; watched is false where there is none.
+func (p homePage) proof(app fleet.ID) (proof watch.Proof, watched bool) {
+	if p.fleet.proving == nil {
+		return watch.Proof{}, false
+	}
+	proof, watched = p.fleet.proving.Of[app]
+	return proof, watched
+}
+
+// readyWord is a ready app in a few words: by its settings, and by its last watched deploy.
+func (p homePage) readyWord(l audit.Line) string {
+	switch proof, watched := p.proof(l.App); {
+	case !watched && p.fleet.proving.any():
+		return "ready, never watched"
+	case !watched:
+		return "ready"
+	case proof.Verdict == watch.Proved:
+		return "ready, and proved by the last watched deploy"
+	case proof.Verdict == watch.Failed:
+		return "ready by its settings, but the last watched deploy failed"
+	}
+	return "ready, and the last watch was inconclusive"
 }
 
 // driftedLine is an app that was ready in the last scan and is not any more.

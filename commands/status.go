@@ -22,7 +22,7 @@ type appReader interface {
 }
 
 // newStatus is the command. mayWaive says who is offered a waiver; nil: nobody.
-func newStatus(apps appReader, policies Policies, waivers waivers, all glancer, mayWaive func(context.Context, Person) bool) Command {
+func newStatus(apps appReader, policies Policies, waivers waivers, all glancer, proved proofs, mayWaive func(context.Context, Person) bool) Command {
 	const usage = "status [app]"
 	return Command{
 		Name:    "status",
@@ -46,6 +46,7 @@ func newStatus(apps appReader, policies Policies, waivers waivers, all glancer, 
 			report := audit.Judge(app, rules, req.Now)
 			view := StatusView{Zone: pol.Nightly.Location(), Now: req.Now, Unwaived: unread}
 			view.waives = mayWaive != nil && mayWaive(ctx, req.By)
+			view.proved = provedFact(ctx, proved, report, req)
 			return statusReply(report, view, all.watched(ctx, report, req.Now)), nil
 		},
 	}
@@ -139,6 +140,7 @@ type StatusView struct {
 	// Unwaived says that the app's waivers could not be read, so that what they waive counts.
 	Unwaived bool
 	waives   bool // the reader may waive what fails
+	proved   Text // what watched deploys have shown; nil: that is not told
 }
 
 // between is what looks between the nights found out of an app.
@@ -192,7 +194,11 @@ func statusReply(r audit.Report, view StatusView, seen between) Reply {
 	for _, f := range r.Findings {
 		items = append(items, findingItem(f, view))
 	}
-	reply.Parts = append(reply.Parts, List{items}, Facts{costs(r)})
+	facts := costs(r)
+	if view.proved != nil { // beside each other: what the settings promise, and what was measured
+		facts = append([]Fact{{"Configured", Line(v.word)}, {"Proved", view.proved}}, facts...)
+	}
+	reply.Parts = append(reply.Parts, List{items}, Facts{facts})
 	if len(r.Hazards) > 0 {
 		hazards := make([]Item, 0, len(r.Hazards))
 		for _, h := range r.Hazards {

@@ -44,8 +44,8 @@ func WatchReply(w watch.Watch, v WatchView) Reply {
 		title = w.ID + " · " + title
 	}
 	reply := Reply{
-		Public: true, Summary: w.Name + ": " + headline,
-		Parts: []Part{Heading{title}, Para{Line(Bold(headline), ".")}},
+		Summary: w.Name + ": " + headline,
+		Parts:   []Part{Heading{title}, Para{Line(Bold(headline), ".")}},
 	}
 	if w.State == watch.Ended {
 		reply.Parts = append(reply.Parts, watchReasons(w, v)...)
