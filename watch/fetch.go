@@ -48,6 +48,7 @@ type answer struct {
 	body    []byte // the first bodyBytes
 	fresh   bool   // the last hop had a connection of its own
 	strayed string // the other host that it redirects to; empty: none
+	circle  bool   // it redirects to where it was already
 }
 
 // transports are the two ways a probe's requests go, in turns: half of them open a
@@ -80,7 +81,9 @@ func transports(dial Dial, probe policy.Probe, tlsConfig *tls.Config) (fresh, ke
 // fetch asks for a page until the context's deadline, and follows redirects on its host.
 // The outcome is OK where there is a whole answer, whatever it says.
 func fetch(ctx context.Context, way http.RoundTripper, at *url.URL, agent string, jar http.CookieJar) (answer, Outcome, error) {
+	been := map[string]bool{}
 	for hop := 0; ; hop++ {
+		been[at.String()] = true
 		var c course
 		req := request(httptrace.WithClientTrace(ctx, c.trace()), at, agent, jar)
 		resp, err := way.RoundTrip(req)
@@ -97,7 +100,7 @@ func fetch(ctx context.Context, way http.RoundTripper, at *url.URL, agent string
 		}
 		next, strayed := onward(at, resp)
 		if next == nil || hop == hops {
-			a.strayed = strayed
+			a.strayed, a.circle = strayed, next != nil && been[plain(next)]
 			return a, OK, nil
 		}
 		at = next
@@ -174,6 +177,20 @@ func onward(from *url.URL, resp *http.Response) (next *url.URL, strayed string) 
 	return to, ""
 }
 
+// plain is an address without what the probe put into it to defeat caches, which apps that
+// redirect to a URL with the query of the request give back.
+func plain(u *url.URL) string {
+	p := *u
+	kept := []string{}
+	for part := range strings.SplitSeq(p.RawQuery, "&") {
+		if part != "" && !strings.HasPrefix(part, "zdd=") {
+			kept = append(kept, part)
+		}
+	}
+	p.RawQuery = strings.Join(kept, "&")
+	return p.String()
+}
+
 // port is the one that a URL means.
 func port(u *url.URL) string {
 	switch p := u.Port(); {
@@ -189,6 +206,7 @@ func port(u *url.URL) string {
 // the request has ended or found another connection.
 type course struct {
 	mu        sync.Mutex
+	looking   bool // the host's name is being looked up
 	shaking   bool // a TLS handshake has begun and did not succeed
 	connected bool // the request has a connection
 	reused    bool
@@ -201,6 +219,8 @@ func (c *course) trace() *httptrace.ClientTrace {
 		f()
 	}
 	return &httptrace.ClientTrace{
+		DNSStart:          func(httptrace.DNSStartInfo) { locked(func() { c.looking = true }) },
+		DNSDone:           func(httptrace.DNSDoneInfo) { locked(func() { c.looking = false }) },
 		TLSHandshakeStart: func() { locked(func() { c.shaking = true }) },
 		TLSHandshakeDone:  func(_ tls.ConnectionState, err error) { locked(func() { c.shaking = err != nil }) },
 		GotConn: func(info httptrace.GotConnInfo) {
@@ -219,8 +239,13 @@ func (c *course) isReused() bool {
 func (c *course) outcome(ctx context.Context, err error) Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	name, unnamed := errors.AsType[*net.DNSError](err)
 	switch {
 	case errors.Is(err, errForbidden):
+		return Own
+	case unnamed && !name.IsNotFound || c.looking && !c.connected:
+		// The resolver is ours, and asked by half of all requests, where a visitor's browser
+		// remembers; one lost packet of it takes as long as a probe waits. No deploy does that.
 		return Own
 	case ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded):
 		return Timeout
@@ -248,6 +273,8 @@ func tell(o Outcome, err error, within time.Duration) string {
 		text = fmt.Sprintf("no connection: the name %s could not be looked up", name.Name)
 	case o == Connect && errors.Is(err, syscall.ECONNREFUSED):
 		return "no connection: refused"
+	case o == Own:
+		text = "no connection: the name could not be looked up in time"
 	case o == Connect:
 		text = "no connection: " + err.Error()
 	case o == TLS:
@@ -278,14 +305,25 @@ func assess(probe policy.Probe, a answer) (o Outcome, why string) {
 	switch {
 	case probe.Expects(a.status) && !strings.Contains(string(a.body), probe.Contains):
 		return Body, said + ", and not the text that the policy expects"
+	case probe.Expects(a.status) && a.circle:
+		return Circle, said + ", to where it had been already"
 	case probe.Expects(a.status):
 		return OK, ""
+	case a.status == http.StatusTooManyRequests:
+		return Limited, said
 	case a.status >= 500:
 		return Server, said
 	case a.strayed != "":
 		return Status, short(fmt.Sprintf("%s, to another host (%s); the policy expects %s", said, a.strayed, probe.Expect), errorLetters)
 	}
 	return Status, fmt.Sprintf("%s; the policy expects %s", said, probe.Expect)
+}
+
+// cached says whether a cache answered, and not the app (RFC 9111, 5.1: an Age says that the
+// origin was not asked for this very answer; some send one of 0 with what is fresh).
+func (a answer) cached() bool {
+	age, err := strconv.Atoi(strings.TrimSpace(a.header.Get("Age")))
+	return err == nil && age > 0
 }
 
 // version is what an answer tells in the policy's header; empty: nothing.

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/ecdsa"
@@ -86,6 +87,7 @@ func TestOutcomes(t *testing.T) {
 		"one that is not expected": {app: func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://login.example/?token=s3cret", http.StatusFound)
 		}, change: expect("200"), want: Sample{Outcome: Status, Status: 302}, why: "302 Found, to another host (login.example); the policy expects 200"},
+		"too often":                 {app: page(429, "slow down"), want: Sample{Outcome: Limited, Status: 429}, why: "429 Too Many Requests"},
 		"not there":                 {app: page(404, "no"), want: Sample{Outcome: Status, Status: 404}, why: "404 Not Found; the policy expects 2xx,3xx"},
 		"a 404 that is expected":    {app: page(404, "no"), change: expect("200,404"), want: Sample{Outcome: OK, Status: 404}},
 		"a status without a name":   {app: page(299, ""), change: expect("200"), want: Sample{Outcome: Status, Status: 299}, why: "299; the policy expects 200"},
@@ -160,7 +162,7 @@ func TestOutcomesWithoutAConnection(t *testing.T) {
 	}{
 		"refused":       {&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, Connect, "no connection: refused"},
 		"no such host":  {&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "shop.example.com", IsNotFound: true}}, Connect, "no connection: there is no host named shop.example.com"},
-		"no resolver":   {&net.DNSError{Err: "server misbehaving", Name: "shop.example.com", IsTemporary: true}, Connect, "could not be looked up"},
+		"no resolver":   {&net.DNSError{Err: "server misbehaving", Name: "shop.example.com", IsTemporary: true}, Own, "could not be looked up"},
 		"unreachable":   {errors.New("network is unreachable"), Connect, "no connection: network is unreachable"},
 		"not to be had": {fmt.Errorf("10.0.0.1:80: %w", errForbidden), Own, "not asked: 10.0.0.1:80: not an address that may be probed"},
 	}
@@ -287,10 +289,11 @@ func TestOutcomesOfTLS(t *testing.T) {
 // Redirects are followed on the host, three of them, and nowhere else.
 func TestRedirects(t *testing.T) {
 	tests := map[string]struct {
-		to   map[string]string // from path to Location
-		from string
-		want int    // status
-		page string // what was asked for last
+		to      map[string]string // from path to Location
+		from    string
+		want    int     // status
+		page    string  // what was asked for last
+		outcome Outcome // empty: OK
 	}{
 		"to a path":          {to: map[string]string{"/": "/en/"}, want: 200, page: "/en/"},
 		"to itself":          {to: map[string]string{"/": "http://" + probedHost + "/en/"}, want: 200, page: "/en/"},
@@ -299,7 +302,9 @@ func TestRedirects(t *testing.T) {
 		"relative":           {from: "/a/b?x=1", to: map[string]string{"/a/b": "c"}, want: 200, page: "/a/c"},
 		"three":              {to: map[string]string{"/": "/1", "/1": "/2", "/2": "/3"}, want: 200, page: "/3"},
 		"four":               {to: map[string]string{"/": "/1", "/1": "/2", "/2": "/3", "/3": "/4"}, want: 302, page: "/3"},
-		"in a circle":        {to: map[string]string{"/": "/"}, want: 302, page: "/"},
+		"in a circle":        {to: map[string]string{"/": "/"}, want: 302, page: "/", outcome: Circle},
+		"in a large one":     {to: map[string]string{"/": "/1", "/1": "/2", "/2": "/"}, want: 302, page: "/", outcome: Circle},
+		"with what was sent": {to: map[string]string{"/": "/?zdd=x"}, want: 302, page: "/", outcome: Circle},
 		"to another host":    {to: map[string]string{"/": "http://www.example.com/"}, want: 302, page: "/"},
 		"to a part of it":    {to: map[string]string{"/": "http://evil." + probedHost + "/"}, want: 302, page: "/"},
 		"to another port":    {to: map[string]string{"/": "http://" + probedHost + ":22/"}, want: 302, page: "/"},
@@ -338,7 +343,7 @@ func TestRedirects(t *testing.T) {
 						p.Path = tt.from
 					}
 				}))
-				if s.Status != tt.want || last != tt.page || s.Outcome != OK {
+				if s.Status != tt.want || last != tt.page || s.Outcome != cmp.Or(tt.outcome, OK) {
 					t.Errorf("got %+v of %s, want %d of %s", s, last, tt.want, tt.page)
 				}
 				if len(dialled) != 1 || !dialled[probedHost+":80"] {
@@ -475,4 +480,38 @@ func TestNoProxyOfTheEnvironment(t *testing.T) {
 	if fresh.Proxy != nil || kept.Proxy != nil {
 		t.Error("a transport asks for a proxy")
 	}
+}
+
+// An answer with an age came out of a cache in front of the app.
+func TestCachedAnswers(t *testing.T) {
+	for age, want := range map[string]bool{"": false, "0": false, "17": true, " 3600 ": true, "soon": false, "-1": false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := once(t, answering(t, func(w http.ResponseWriter, _ *http.Request) {
+				if age != "" {
+					w.Header().Set("Age", age)
+				}
+			}), probed(t, nil))
+			if s.Outcome != OK || s.Cached != want {
+				t.Errorf("Age %q: got %+v, want cached %v", age, s, want)
+			}
+		})
+	}
+}
+
+// A name server that does not answer is ours, and says nothing of the app.
+func TestNameLookupThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewProber(ProberConfig{Dial: publicDialer(&net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+			client, server := net.Pipe()
+			go func() {
+				io.Copy(io.Discard, server)
+				server.Close()
+			}()
+			return client, nil
+		}})})
+		if s := once(t, p, probed(t, nil)); s.Outcome != Own || !strings.Contains(s.Err, "could not be looked up") {
+			t.Errorf("got %+v, want one that says nothing of the app", s)
+		}
+		time.Sleep(time.Minute) // the resolver goes on until its own time-outs
+	})
 }
