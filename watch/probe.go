@@ -153,6 +153,7 @@ type news struct {
 type run struct {
 	target      Target
 	pulse       *pulse
+	stood       standstill
 	began       time.Time // the first request is due then
 	fresh, kept *http.Transport
 	out         chan news
@@ -244,7 +245,9 @@ func (r *run) hand(life context.Context, n news) {
 
 // pace sends each request when it is due.
 func (r *run) pace(ctx, life context.Context) {
+	defer r.stood.end()
 	probe := r.target.probe
+	most := min(tooLate, probe.Timeout/4)
 	room := make(chan struct{}, probe.Rate*int((probe.Timeout+aliveTimeout)/time.Second+1)+spareRoom)
 	began := r.began
 	for n := 0; ; n++ {
@@ -255,7 +258,9 @@ func (r *run) pace(ctx, life context.Context) {
 		}
 		now := time.Now()
 		late := now.Sub(due)
-		if step := stepped(now, due); step.Abs() > clockStep {
+		step := stepped(now, due)
+		r.stood.awake(now, late > most || step.Abs() > clockStep)
+		if step.Abs() > clockStep {
 			began = now.Add(-late - offset) // the same moment, by the clock as it is now
 			due = began.Add(offset)
 			r.skip(life, due, late, "the clock of the probe's machine was set by "+step.Round(time.Second/10).String()+", or the machine slept")
@@ -266,7 +271,7 @@ func (r *run) pace(ctx, life context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if late := time.Since(due); late > min(tooLate, probe.Timeout/4) {
+		if late := time.Since(due); late > most {
 			<-room
 			r.skip(life, due, late, "not sent: the probe itself stood still for "+late.Round(time.Second/10).String())
 			continue
@@ -315,7 +320,11 @@ func (r *run) request(life context.Context, due time.Time, way *http.Transport) 
 	default:
 		s.Status = 0 // a status without the rest is no answer
 		s.Err = tell(o, err, probe.Timeout)
-		if life.Err() == nil && r.pulse.failing(life, due) {
+		asleep := time.Second/time.Duration(probe.Rate) + min(tooLate, probe.Timeout/4)
+		switch {
+		case r.stood.during(due, time.Now(), asleep):
+			s.Outcome, s.Err = Own, "the probe itself stood still: "+s.Err
+		case life.Err() == nil && r.pulse.failing(life, due):
 			s.Outcome, s.Err = Own, "our own network was away: "+s.Err
 		}
 	}

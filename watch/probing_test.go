@@ -331,6 +331,63 @@ func TestProbeThatStoodStillSaysSo(t *testing.T) {
 	})
 }
 
+// What times out because the probe stood still says nothing of the app, and everything else
+// that times out does.
+func TestTimeOutOfAProbeThatStoodStill(t *testing.T) {
+	for _, stands := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := answering(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			g, err := p.Begin(probed(t, func(p *policy.Probe) { p.Timeout = time.Second }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer g.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute-10*time.Millisecond)
+			defer cancel()
+			timeouts, own := 0, 0
+			err = g.Run(ctx, func(s Sample) {
+				switch {
+				case s.Outcome == Timeout:
+					timeouts++
+				case s.Outcome == Own && strings.HasPrefix(s.Err, "the probe itself stood still: no whole answer"):
+					own++
+				}
+				if stands && timeouts == 4 {
+					time.Sleep(30 * time.Second) // until nothing more may be sent
+				}
+			}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !stands && (timeouts != 240 || own != 0) || stands && (own == 0 || timeouts < 100) {
+				t.Errorf("standing still %v: got %d time-outs, and %d that say nothing of the app", stands, timeouts, own)
+			}
+		})
+	}
+}
+
+func TestStandstill(t *testing.T) {
+	at := func(seconds float64) time.Time { return when(time.Duration(seconds * float64(time.Second))) }
+	for name, tt := range map[string]struct {
+		notes func(*standstill)
+		want  bool // from the 10th to the 15th second
+	}{
+		"nothing sent yet":  {func(*standstill) {}, false},
+		"awake":             {func(s *standstill) { s.awake(at(14.8), false) }, false},
+		"not awake yet":     {func(s *standstill) { s.awake(at(10), false) }, true},
+		"awake again, late": {func(s *standstill) { s.awake(at(14.9), true); s.awake(at(15), false) }, true},
+		"late before":       {func(s *standstill) { s.awake(at(9.9), true); s.awake(at(15), false) }, false},
+		"sends no more":     {func(s *standstill) { s.awake(at(10), false); s.end() }, false},
+		"late, and no more": {func(s *standstill) { s.awake(at(12), true); s.end() }, true},
+	} {
+		var s standstill
+		tt.notes(&s)
+		if got := s.during(at(10), at(15), 1250*time.Millisecond); got != tt.want {
+			t.Errorf("%s: got %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
 func TestBeginHasLimits(t *testing.T) {
 	target := func(change func(*policy.Probe)) Target { return probed(t, change) }
 	plain := target(nil)
