@@ -319,6 +319,9 @@ var watchSigns = []struct {
 func watchStrip(w watch.Watch, v WatchView) []Part {
 	cells := w.Strip(stripCells, v.Now)
 	cells = slices.DeleteFunc(cells, func(c watch.Cell) bool { return c.At.Add(c.Lasts).Compare(w.Began) <= 0 })
+	if n := len(cells); n > 0 && cells[n-1].Due == 0 { // it has just begun
+		cells = cells[:n-1]
+	}
 	if len(cells) == 0 {
 		return nil
 	}
@@ -426,7 +429,7 @@ func watchFacts(w watch.Watch, v WatchView) []Fact {
 	}
 	fact("Asked", asked)
 	if !w.Began.IsZero() {
-		sent := Line(fmt.Sprintf("%s due, %s", grouped(w.Counts.Due), requests(w.Counts)))
+		sent := Line(fmt.Sprintf("%s due; of %s", grouped(w.Counts.Due), requests(w.Counts)))
 		if w.Counts.Failed() > 0 {
 			sent = append(sent, Line(" ("+outcomes(w.Counts)+")")...)
 		}
