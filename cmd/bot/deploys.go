@@ -112,6 +112,17 @@ func failing(rules audit.RulesFor, pol policy.Policy, now func() time.Time) func
 	}
 }
 
+// told is what chat tells of them with.
+func (d *deployWork) told() chat.Deploys {
+	return chat.Deploys{
+		Watches: d.state, Posts: d.state,
+		Render: func(w watch.Watch) commands.Reply {
+			return commands.WatchReply(w, commands.WatchView{Zone: d.pol.Nightly.Location(), Now: d.now()})
+		},
+		Home: func() string { return d.pol.Nightly.Channel },
+	}
+}
+
 // deployCounts are what a graph of the watches is drawn from. They are of this process.
 type deployCounts struct {
 	requests *prometheus.CounterVec // outcome

@@ -123,7 +123,7 @@ func watchProgram(ctx context.Context, args []string, o outside) error {
 	if err != nil {
 		return cannotTell(unwatched(err, app.Name, pol), commands.Explain, asked.json, o)
 	}
-	if err := writeWatch(w, asked, o); err != nil {
+	if err := writeWatch(w, pol, asked, o); err != nil {
 		return err
 	}
 	switch w.Verdict {
@@ -150,23 +150,13 @@ func unwatched(err error, app string, pol policy.Policy) error {
 	return err
 }
 
-func writeWatch(w watch.Watch, asked watchAsked, o outside) error {
+func writeWatch(w watch.Watch, pol policy.Policy, asked watchAsked, o outside) error {
 	if asked.json {
 		out := json.NewEncoder(o.Stdout)
 		out.SetIndent("", "  ")
 		return out.Encode(w)
 	}
-	return chat.Terminal(o.Stdout, verdictReply(w), style(o))
-}
-
-// verdictReply is the verdict with its reasons.
-func verdictReply(w watch.Watch) commands.Reply {
-	r := commands.Reply{Summary: w.Name + ": " + string(w.Verdict)}
-	r.Parts = append(r.Parts, commands.Heading{Text: r.Summary})
-	for _, why := range w.Reasons {
-		r.Parts = append(r.Parts, commands.Para{Text: commands.Prose(why.Text)})
-	}
-	return r
+	return chat.Terminal(o.Stdout, withoutButtons(commands.WatchReply(w, commands.WatchView{Zone: pol.Nightly.Location(), Now: o.now()})), style(o))
 }
 
 // watching is how far a watch is.

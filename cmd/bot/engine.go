@@ -105,13 +105,14 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		chat.WorkCommand: func(ctx context.Context, j *jobs.Job) error { return e.bot.Perform(ctx, j) },
 	})
 	e.telling = queue(tellingWorkers, map[string]jobs.Handler{
-		approval.WorkTell:       func(ctx context.Context, j *jobs.Job) error { return e.bot.Tell(ctx, j) },
-		approval.WorkTellWaiver: func(ctx context.Context, j *jobs.Job) error { return e.bot.TellWaiver(ctx, j) },
-		approval.WorkLook:       func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
-		workAnnounce:            func(ctx context.Context, j *jobs.Job) error { return e.announceRules(ctx, j, state, pol) },
-		audit.WorkDigest:        func(ctx context.Context, j *jobs.Job) error { return e.bot.Digest(ctx, j) },
-		audit.WorkStale:         func(ctx context.Context, j *jobs.Job) error { return e.bot.Stale(ctx, j) },
-		audit.WorkDrift:         func(ctx context.Context, j *jobs.Job) error { return e.bot.Drift(ctx, j) },
+		approval.WorkTell:         func(ctx context.Context, j *jobs.Job) error { return e.bot.Tell(ctx, j) },
+		approval.WorkTellWaiver:   func(ctx context.Context, j *jobs.Job) error { return e.bot.TellWaiver(ctx, j) },
+		approval.WorkLook:         func(ctx context.Context, j *jobs.Job) error { return runner.Look(heroku.Background(ctx), j.Key, j) },
+		workAnnounce:              func(ctx context.Context, j *jobs.Job) error { return e.announceRules(ctx, j, state, pol) },
+		audit.WorkDigest:          func(ctx context.Context, j *jobs.Job) error { return e.bot.Digest(ctx, j) },
+		audit.WorkStale:           func(ctx context.Context, j *jobs.Job) error { return e.bot.Stale(ctx, j) },
+		audit.WorkDrift:           func(ctx context.Context, j *jobs.Job) error { return e.bot.Drift(ctx, j) },
+		watch.WorkTellDeployWatch: func(ctx context.Context, j *jobs.Job) error { return e.bot.TellDeployWatch(ctx, j) },
 	})
 	e.scans = queue(scanWorkers, map[string]jobs.Handler{
 		audit.WorkScan: func(ctx context.Context, j *jobs.Job) error { return e.nights.scan(ctx, e, j) },
@@ -140,11 +141,13 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		Apps:   apps, Listed: apps, Policies: fixed{pol}, Groups: groups, Desk: e.desk, Ledger: state, Messages: e.messageOf(state),
 		Nights: state, NextNight: e.nights.next, Releases: apps, Reports: reportStarter{e},
 		Waivers: e.waived, Waiving: e.waivers,
+		Watching: e.deploys.desk, Watches: state, Proofs: state,
 		Members: groups.Members, ReadOnly: cfg.readOnly(),
 	})
 	slackConfig.Commands, slackConfig.Home, slackConfig.Forms = table, table, table
 	slackConfig.Digests, slackConfig.Reports = e.nights.digests(), e.nights.reports()
 	slackConfig.Drifts = e.watch.drifts()
+	slackConfig.Deploys = e.deploys.told()
 	slackConfig.Requests = state
 	slackConfig.Wake = wake
 	slackConfig.Telling = chat.Telling{

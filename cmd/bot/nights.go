@@ -105,6 +105,7 @@ func (n *nightWork) digests() chat.Digests {
 			if channel != home {
 				view.Channel = channel
 			}
+			view.Proving = n.proving(view.Channel)
 			return commands.DigestView(d, view)
 		},
 		Channels: func(d audit.Digest) []string { return commands.DigestChannels(d, home) },
@@ -113,6 +114,22 @@ func (n *nightWork) digests() chat.Digests {
 		Home:     func() string { return home },
 		Notice:   func() string { return n.pol.Approval.Channel },
 	}
+}
+
+// provingWithin is how long a digest waits for what watched deploys have shown.
+const provingWithin = 10 * time.Second
+
+// proving is what watched deploys have shown of the apps that a channel is told of; nil where
+// that can't be read just now: the digest is not held up by it.
+func (n *nightWork) proving(channel string) *commands.Proving {
+	ctx, cancel := context.WithTimeout(context.Background(), provingWithin)
+	defer cancel()
+	p, err := commands.ReadProving(ctx, n.state, n.state, channel)
+	if err != nil {
+		n.log.Warn("a digest does not tell what was proved", "err", err)
+		return nil
+	}
+	return p
 }
 
 // csv is how the apps stand that a channel is told of, as of the night or, where its
