@@ -16,6 +16,7 @@ import (
 	"example.com/zdd/audit"
 	"example.com/zdd/commands"
 	"example.com/zdd/fleet"
+	"example.com/zdd/watch"
 )
 
 // memory is what a database keeps: deliveries, requests, jobs, tickets and the records
@@ -30,6 +31,7 @@ type memory struct {
 	nights    map[string]audit.Night
 	bulletins map[string]audit.Bulletin
 	standings map[fleet.ID]audit.Standing
+	deploys   map[string]watch.Watch
 	ledger    []string // what was recorded of digests
 	fuse      *fuse
 	gone      error

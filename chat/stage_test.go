@@ -24,6 +24,7 @@ import (
 	"example.com/zdd/secret"
 	"example.com/zdd/sim/play"
 	"example.com/zdd/sim/slack"
+	"example.com/zdd/watch"
 )
 
 // Tokens with a canary in them: no log line, reply or error may show it.
@@ -228,7 +229,7 @@ func (s *stage) start() {
 	s.cancel = cancel
 	s.done = make(chan error, 1)
 	s.queue.handlers = map[string]func(context.Context, Job) error{
-		WorkCommand: bot.Perform, approval.WorkTell: bot.Tell, approval.WorkTellWaiver: bot.TellWaiver, audit.WorkDigest: bot.Digest, audit.WorkStale: bot.Stale, audit.WorkDrift: bot.Drift, WorkReport: bot.Report,
+		WorkCommand: bot.Perform, approval.WorkTell: bot.Tell, approval.WorkTellWaiver: bot.TellWaiver, audit.WorkDigest: bot.Digest, audit.WorkStale: bot.Stale, audit.WorkDrift: bot.Drift, watch.WorkTellDeployWatch: bot.TellDeployWatch, WorkReport: bot.Report,
 	}
 	var running sync.WaitGroup
 	running.Go(func() { s.queue.run(ctx) })
