@@ -55,7 +55,7 @@ func (w Watch) verdict() (Verdict, []Reason) {
 	}
 	var doubts []Reason
 	for _, doubt := range []func() []Reason{
-		w.maintained, w.never, w.failedBefore, w.adrift, w.cutShort, w.unfinished, w.tooLate, w.changed, w.blind, w.limited, w.cached, w.tooFew, w.unseen, w.visitors, w.afterwards,
+		w.maintained, w.never, w.failedBefore, w.adrift, w.cutShort, w.unfinished, w.tooLate, w.changed, w.blind, w.limited, w.cached, w.tooFew, w.unserved, w.unseen, w.visitors, w.afterwards,
 	} {
 		doubts = append(doubts, doubt()...)
 	}
@@ -146,6 +146,15 @@ func (w Watch) adrift() []Reason {
 		return nil
 	}
 	return []Reason{{Text: fmt.Sprintf("Heroku's clock could not be compared with that of the bot's machine (%s), so it can't be said which requests were sent while v%d was handed over. Watch the next deploy.", trimmed(w.Adrift), w.Release.Version)}}
+}
+
+// unserved: where new dynos do not come up, a space leaves the old ones running, and nobody
+// notices that there was no hand-over.
+func (w Watch) unserved() []Reason {
+	if w.Unserved == "" || w.Release.Status != "succeeded" {
+		return nil
+	}
+	return []Reason{{Text: fmt.Sprintf("At the end Heroku's list of dynos said that %s, so it can't be said that v%d serves. Look at `heroku ps --app %s`, and watch the next deploy.", w.Unserved, w.Release.Version, w.Name), To: w.Ended}}
 }
 
 // limited: what an app refuses because we ask too often, it may serve to others.

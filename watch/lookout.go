@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -148,6 +150,21 @@ all:
 	return calls, err
 }
 
+// originOf names an app's latest release in the origin of its watch.
+func originOf(app fleet.App) string {
+	return fmt.Sprintf("release:%s:%d", app.ID, app.ReleasedAt.UnixMilli())
+}
+
+// releasedAt is when the release was made that asked for a watch, by Heroku's clock.
+func releasedAt(origin string) (at time.Time, ok bool) {
+	rest, ok := strings.CutPrefix(origin, "release:")
+	if !ok {
+		return time.Time{}, false
+	}
+	ms, err := strconv.ParseInt(rest[strings.LastIndexByte(rest, ':')+1:], 10, 64)
+	return time.UnixMilli(ms).UTC(), err == nil
+}
+
 // maybeInScope says whether an app of a list may be in scope: its pipeline is not known.
 func maybeInScope(pol policy.Policy, app fleet.App) bool {
 	app.Pipeline = fleet.Unknown[fleet.Coupling](fleet.Reason{Kind: fleet.NotTold, Text: "not read yet"})
@@ -175,7 +192,7 @@ func (l *Lookout) released(ctx context.Context, pol policy.Policy, listed fleet.
 			return true, nil
 		}
 	}
-	w, made, err := l.cfg.Desk.Ask(ctx, AskFor{App: app, Origin: fmt.Sprintf("release:%s:%d", listed.ID, listed.ReleasedAt.UnixMilli())})
+	w, made, err := l.cfg.Desk.Ask(ctx, AskFor{App: app, Origin: originOf(listed)})
 	_, unprobed := errors.AsType[*NotProbed](err)
 	_, outside := errors.AsType[*NotInScope](err)
 	_, readOnly := errors.AsType[*ReadOnly](err)

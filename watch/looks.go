@@ -22,6 +22,8 @@ const (
 	glanceEvery   = 6 // looks: maintenance mode
 	// lookWithin bounds one reading, its wait for the account's limit counted.
 	lookWithin = 15 * time.Second
+	// lastDynos bounds the last reading of the dynos, between two renewals of the lease.
+	lastDynos = 5 * time.Second
 )
 
 // looker looks at an app while it is watched, and tells the recorder what changes.
@@ -34,6 +36,7 @@ type looker struct {
 	mu      sync.Mutex // of what follows; one look is taken at a time
 	app     fleet.App  // as last seen
 	skew    time.Duration
+	adrift  bool      // the clocks are not compared yet
 	after   time.Time // releases made after it, by Heroku's clock, are of interest
 	dynos   map[string]fleet.Dyno
 	failing map[string]trouble
@@ -60,10 +63,14 @@ func newLooker(r *Runner, app fleet.App) *looker {
 func (l *looker) before(ctx context.Context, w *Watch) (recent []fleet.Release) {
 	skew, err := l.r.cfg.Heroku.Skew(ctx)
 	if err != nil {
-		l.early = append(l.early, "Heroku's clock could not be compared with this machine's, and both are taken to be the same: "+whyOf(err)+".")
+		l.adrift, w.Adrift = true, whyOf(err)
 	}
 	l.skew = skew
-	l.after = l.r.now().Add(-skew - lookBack)
+	l.after = l.r.now().Add(-skew - l.r.timing.Back)
+	// The release that asked for the watch is of interest, however long ago it is by now.
+	if made, ok := releasedAt(w.Origin); ok && made.Before(l.after) {
+		l.after = made.Add(-time.Second)
+	}
 	latest, known := l.app.Release.Get()
 	w.Before = latest.Version
 	if known && !latest.CreatedAt.After(l.after) {
@@ -76,8 +83,31 @@ func (l *looker) before(ctx context.Context, w *Watch) (recent []fleet.Release) 
 	}
 	if len(recent) > 0 {
 		w.Before = recent[0].Version - 1
+		// By which rules they are handed over is told by the features as they were then.
+		for _, name := range []string{fleet.Preboot, fleet.SessionAffinity} {
+			at, known := l.app.FeatureSince(name).Get()
+			if on, told := l.app.Feature(name); known && told && !l.ours(at).Before(recent[0].CreatedAt) {
+				w.Events = inserted(w.Events, Event{At: moment(l.ours(at)), Kind: EventFeature, Text: featureWord(name) + " was switched " + onOff(on)})
+			}
+		}
 	}
 	return recent
+}
+
+// compare compares the clocks, if that could not be done before.
+func (l *looker) compare(ctx context.Context) {
+	if !l.adrift {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	skew, err := l.r.cfg.Heroku.Skew(ctx)
+	if err != nil {
+		return
+	}
+	l.after = l.after.Add(l.skew - skew)
+	l.skew, l.adrift = skew, false
+	l.rec.Adrift("")
 }
 
 // made are the releases of interest, by our clock.
@@ -136,6 +166,7 @@ func (l *looker) every() time.Duration {
 func (l *looker) releases(ctx context.Context) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.compare(ctx)
 	made, err := l.made(ctx)
 	if !l.read(ctx, "releases", err) {
 		return false
@@ -199,6 +230,9 @@ func (l *looker) settings(ctx context.Context) {
 	at := l.r.now()
 	for _, text := range formationChanges(was, now) {
 		l.rec.Event(Event{At: at, Kind: EventFormation, Text: text})
+	}
+	if s := setupOf(now); s.Web.IsKnown() && s.Preboot.IsKnown() {
+		l.rec.Grown(s)
 	}
 	if !now.Features.IsKnown() {
 		l.app.Features = was.Features
@@ -276,8 +310,10 @@ func (l *looker) dynosNow(ctx context.Context) {
 	defer cancel()
 	all, err := l.r.cfg.Heroku.ReadDynos(within, l.app.ID)
 	if !l.read(ctx, "dynos", err) {
+		l.rec.Dynos(nil)
 		return
 	}
+	l.rec.Dynos(all)
 	now := l.r.now()
 	seen := map[string]fleet.Dyno{}
 	for _, d := range all {
@@ -296,6 +332,14 @@ func (l *looker) dynosNow(ctx context.Context) {
 		l.rec.Event(Event{At: at, Kind: EventDyno, Text: fmt.Sprintf("%s of v%d is %s", d.Name, d.Release, d.State)})
 	}
 	l.dynos = seen
+}
+
+// dynosAtEnd reads the dynos once more, and does not wait for long: the watch's lease is
+// renewed after it.
+func (l *looker) dynosAtEnd(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastDynos)
+	defer cancel()
+	l.dynosNow(ctx)
 }
 
 // dynoKey tells the dynos of one release from those of another: they have the same names.

@@ -25,6 +25,7 @@ type Recorder struct {
 	releases []release // by version
 	told     []told
 	visits   []visited
+	dynos    []fleet.Dyno // web dynos at the end; none: nobody knows
 }
 
 // release is one that was made meanwhile.
@@ -197,6 +198,16 @@ func (r *Recorder) Setup(s Setup) {
 	r.setups = append(r.setups, s)
 }
 
+// Grown records that the app became like that without a word of its features: a space takes
+// longer to replace more dynos. What it was like when the watch began stays.
+func (r *Recorder) Grown(s Setup) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.ContainsFunc(r.setups, func(was Setup) bool { return HandOver(was, r.Timing) >= HandOver(s, r.Timing) }) {
+		r.setups = append(r.setups, s)
+	}
+}
+
 // Trouble records, in a sentence, what of Heroku could not be read.
 func (r *Recorder) Trouble(sentence string) {
 	r.mu.Lock()
@@ -208,6 +219,35 @@ func (r *Recorder) trouble(sentence string) {
 	if len(r.w.Trouble) < mostTrouble && !slices.Contains(r.w.Trouble, sentence) {
 		r.w.Trouble = append(r.w.Trouble, sentence)
 	}
+}
+
+// Dynos records the web dynos that Heroku lists when the watch ends.
+func (r *Recorder) Dynos(all []fleet.Dyno) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dynos = slices.DeleteFunc(slices.Clone(all), func(d fleet.Dyno) bool { return d.Type != "web" })
+}
+
+// unserved says which dynos are not of a release: those of an older one that are up, or all
+// of them where they crashed. One that restarts is no wonder.
+func unserved(dynos []fleet.Dyno, release int) string {
+	var old, crashed []string
+	for _, d := range dynos {
+		text := fmt.Sprintf("%s of v%d is %s", d.Name, d.Release, d.State)
+		switch {
+		case d.State == "up" && d.Release > 0 && d.Release < release:
+			old = append(old, text)
+		case d.State == "crashed":
+			crashed = append(crashed, text)
+		}
+	}
+	switch {
+	case len(old) > 0:
+		return old[0]
+	case len(crashed) > 0 && len(crashed) == len(dynos):
+		return crashed[0]
+	}
+	return ""
 }
 
 // Adrift records why Heroku's clock could not be compared with this machine's, by which the
@@ -240,6 +280,9 @@ func (r *Recorder) Snapshot(now time.Time) Watch {
 	w.Counts, w.In, w.Prior, w.Latency = c.all, c.in, c.prior, c.latency
 	w.Seconds, w.Episodes, w.Stalls = c.seconds, c.episodes, c.stalls
 	w.Visits = r.visited(w)
+	if w.Release.Version > 0 {
+		w.Unserved = unserved(r.dynos, w.Release.Version)
+	}
 
 	w.Versions = len(r.told) > 0 && len(r.told) < mostVersions
 	if is, seen := r.switched(w); seen {

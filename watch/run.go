@@ -400,7 +400,7 @@ type ending struct {
 // until waits until the watch is to end.
 func (u *under) until(ctx context.Context, stopping <-chan struct{}, probed <-chan error, save func(context.Context, Watch) (stop bool, err error)) ending {
 	var overdue time.Time
-	next := u.begun.Until
+	next, tick := u.begun.Until, time.Now()
 	for {
 		timer := time.NewTimer(min(u.timing.Save, max(next.Sub(u.now()), time.Millisecond)))
 		select {
@@ -422,6 +422,12 @@ func (u *under) until(ctx context.Context, stopping <-chan struct{}, probed <-ch
 			u.log.ErrorContext(ctx, "a probe ended by itself", "err", err)
 			return ending{cut: "the probe ended by itself"}
 		}
+		// Releases are tied to requests by this machine's clock. Setting it by NTP bit by bit
+		// moves both of its clocks.
+		if step := stepped(time.Now(), tick); step.Abs() > clockStep {
+			return ending{cut: "the clock of the bot's machine was set by " + span(step.Abs()) + ", or the machine slept"}
+		}
+		tick = time.Now()
 		now := u.now()
 		snapshot := u.rec.Snapshot(now)
 		stop, err := save(ctx, snapshot)
@@ -446,6 +452,8 @@ func (u *under) until(ctx context.Context, stopping <-chan struct{}, probed <-ch
 			if next = snapshot.Until; u.now().Before(next) {
 				continue
 			}
+			u.look.dynosAtEnd(ctx)
+			snapshot = u.rec.Snapshot(u.now())
 			// The last answers may take a time-out long, and the verdict needs the lease: it is
 			// renewed. Where that fails, storing the verdict does too, and is tried again.
 			if _, err := save(ctx, snapshot); errors.Is(err, errOver) {

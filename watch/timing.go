@@ -20,6 +20,7 @@ type Timing struct {
 	Preboot time.Duration
 	Drain   time.Duration // what a dyno is given between SIGTERM and SIGKILL; 30 s
 	Margin  time.Duration // on top of each hand-over; 15 s: Heroku tells whole seconds, of its own clock
+	Back    time.Duration // how long before a watch a release was made that is watched too; 2 minutes
 	Longest time.Duration // of a watch, whatever is released meanwhile; 60 minutes
 
 	// Hurry divides how long a watch was asked for; 1. A hand-over is watched to its end all
@@ -39,6 +40,7 @@ func (t Timing) orDefaults() Timing {
 	t.Preboot = cmp.Or(t.Preboot, 5*time.Minute+8*time.Second)
 	t.Drain = cmp.Or(t.Drain, 30*time.Second)
 	t.Margin = cmp.Or(t.Margin, 15*time.Second)
+	t.Back = cmp.Or(t.Back, lookBack)
 	t.Longest = cmp.Or(t.Longest, time.Hour)
 	t.Hurry = max(t.Hurry, 1)
 	return t

@@ -1,0 +1,121 @@
+package watch_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/zdd/fleet"
+	"example.com/zdd/watch"
+)
+
+// TestRunDoubts are deploys during which no request fails, and which are not proved.
+func TestRunDoubts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		line      string
+		meanwhile func(t *town, h *home)
+		verdict   watch.Verdict
+		why       string
+	}{
+		"nobody knows Heroku's clock": {"standard-1x web=2 preboot", func(t *town, h *home) {
+			t.fails("skew", away())
+			t.later(time.Minute, func() { t.release(h) })
+		}, watch.Inconclusive, "clock could not be compared"},
+		"new dynos crash, and the old ones go on": {"private-s space=atlas web=2", func(t *town, h *home) {
+			t.later(time.Minute, func() {
+				t.release(h)
+				t.dynosAre(h, "up", 42)
+			})
+		}, watch.Inconclusive, "web.1 of v42 is up"},
+		"new dynos crash, and the old ones are not listed": {"standard-1x web=2 preboot", func(t *town, h *home) {
+			t.later(time.Minute, func() {
+				t.release(h)
+				t.dynosAre(h, "crashed", 43)
+			})
+		}, watch.Inconclusive, "web.1 of v43 is crashed"},
+		"a dyno restarts at the end": {"standard-1x web=2 preboot", func(t *town, h *home) {
+			t.later(time.Minute, func() {
+				t.release(h)
+				t.dynosAre(h, "starting", 43)
+			})
+		}, watch.Proved, "v43 was handed over"},
+		"preboot came after the release": {"standard-1x web=2 preboot", func(t *town, h *home) {
+			t.release(h)
+			time.Sleep(10 * time.Second)
+			features, _ := h.Features.Get()
+			features = maps.Clone(features)
+			f := features[fleet.Preboot]
+			f.Since = fleet.Known(time.Now().UTC())
+			features[fleet.Preboot] = f
+			h.Features = fleet.Known(features)
+			time.Sleep(10 * time.Second)
+		}, watch.Inconclusive, "preboot was switched on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, "", func(t *testing.T, town *town) {
+				h := town.build("shop", tt.line)
+				w := town.ask(h, 10*time.Minute)
+				tt.meanwhile(town, h)
+				got := town.run(w)
+				if got.Verdict != tt.verdict || !strings.Contains(why(got), tt.why) {
+					t.Errorf("got %s: %s, want %s: %s", got.Verdict, why(got), tt.verdict, tt.why)
+				}
+			})
+		})
+	}
+}
+
+// dynosAre sets what Heroku lists of an app's dynos.
+func (t *town) dynosAre(h *home, state string, release int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range h.dynos {
+		h.dynos[i].State, h.dynos[i].Release, h.dynos[i].Since = state, release, time.Now()
+	}
+}
+
+// TestSpaceThatGrows: an autoscaler adds dynos to a space after the watch began; the
+// hand-over takes as long as all of them do.
+func TestSpaceThatGrows(t *testing.T) {
+	inTown(t, "", func(t *testing.T, town *town) {
+		h := town.build("shop", "private-s space=atlas web=1")
+		w := town.ask(h, 10*time.Minute)
+		town.later(30*time.Second, func() {
+			town.mu.Lock()
+			defer town.mu.Unlock()
+			all, _ := h.Formation.Get()
+			all = append([]fleet.Process(nil), all...)
+			for i := range all {
+				all[i].Quantity = 4
+			}
+			h.Formation = fleet.Known(all)
+		})
+		town.later(2*time.Minute, func() { town.release(h) })
+		got := town.run(w)
+		grown := got.Setup
+		grown.Web = fleet.Known(4)
+		if took := got.Window.To.Sub(got.Window.From); took < watch.HandOver(grown, watch.Timing{}) {
+			t.Errorf("the hand-over of four dynos is taken to be over after %s, as that of one", took)
+		}
+	})
+}
+
+// TestLateForItsRelease: a watch that a release asked for, and that waited for room, tells of
+// that release.
+func TestLateForItsRelease(t *testing.T) {
+	inTown(t, "watch: { releases: scope }\n", func(t *testing.T, town *town) {
+		h := town.build("shop", "standard-1x web=2 preboot")
+		town.release(h)
+		time.Sleep(110 * time.Second)
+		lookout := watch.NewLookout(watch.LookoutConfig{Desk: town.desk(), Heroku: town, Policy: town.inForce})
+		if err := lookout.Look(t.Context(), town.held()); err != errWaits {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		got := town.run(town.read("D-1"))
+		if got.Release.Version != 43 || !strings.Contains(why(got), "after v43 was made") {
+			t.Errorf("got v%d, %s: %s, want it to say that it came too late for v43", got.Release.Version, got.Verdict, why(got))
+		}
+	})
+}
