@@ -178,6 +178,7 @@ func demoDeploys() watch.Timing {
 		Preboot: 36 * time.Second, // the boot timeout, two minutes and at most half a minute more, scaled
 		Drain:   30 * time.Second / demoScale,
 		Margin:  3 * time.Second, // Heroku tells whole seconds, however much it hurries
+		Back:    2 * time.Minute / demoScale,
 		Hurry:   10,
 	}
 }

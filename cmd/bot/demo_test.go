@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	simheroku "example.com/zdd/sim/heroku"
 )
 
 // demoWith runs the demo until what it prints is enough, and then ends it as Ctrl-C does.
@@ -121,11 +124,11 @@ func TestDemoDriftBeforeTheFirstNight(t *testing.T) {
 			return out.String()
 		}
 		time.Sleep(time.Minute)
-		if got := obey("/zdd status"); !strings.HasPrefix(got, "── zdd, only requester sees ──\nThe fleet: 9 of 26 apps ready\n") {
+		if got := obey("/zdd status"); !strings.HasPrefix(got, "── zdd, only Robin sees ──\nThe fleet: 9 of 26 apps ready\n") {
 			t.Fatalf("got\n%s\nwant the fleet as the first look found it, and nothing told before", got)
 		}
 		obey("heroku set checkout preboot=off")
-		if got := obey("watch"); !strings.Contains(got, "── zdd, #ops ──\ncheckout was ready and is no longer: preboot.\n❌ fail · @requester:") {
+		if got := obey("watch"); !strings.Contains(got, "── zdd, #ops ──\ncheckout was ready and is no longer: preboot.\n❌ fail · @Robin Requester:") {
 			t.Fatalf("got\n%s\nwant the drift told to its owner", got)
 		}
 		got := obey("night")
@@ -138,4 +141,80 @@ func TestDemoDriftBeforeTheFirstNight(t *testing.T) {
 			t.Errorf("the first night has a number:\n%s", got)
 		}
 	})
+}
+
+// At the demo's prompt, on the Heroku that hurries: a deploy is watched and fails, what was
+// missing is switched on, and the next one is proved.
+func TestDemoWatchesADeploy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inMemoryOf(t, simheroku.Options{Domain: appDomain, Scale: demoScale})
+		defer s.close()
+		s.policy, s.rollout, s.deploys = demoPolicy, demoTiming(), demoDeploys()
+		if err := s.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		p := &prompter{simulation: s, out: &out, person: "requester"}
+		tell := func(line string, wants ...string) {
+			t.Helper()
+			out.Reset()
+			p.obey(t.Context(), line)
+			for _, want := range wants {
+				if !strings.Contains(out.String(), want) {
+					t.Fatalf("%s: got\n%s\nwant %q", line, &out, want)
+				}
+			}
+		}
+		asked := time.Now()
+		tell("heroku set checkout preboot=off")
+		tell("watch checkout", "D-1 · checkout: I ask `GET http://checkout-", "for 1 min.")
+		time.Sleep(5 * time.Second)
+		tell("heroku deploy checkout", "checkout v13: Deploy")
+		tell("verdict", "(v13 ", "D-1 · checkout: v13 failed, visitors noticed\nv13 dropped 3", ": preboot is off.\n", "[Enable…]", "[file: zdd-watch-D-1.json]")
+		if strings.Count(out.String(), "D-1 · checkout: watching") != 0 {
+			t.Errorf("what is on its way is told whole:\n%s", &out)
+		}
+		tell("click Enable…", "enable checkout")
+		tell("click Do it")
+		time.Sleep(20 * time.Second)
+		tell("watch checkout", "D-2 · checkout: I ask ")
+		time.Sleep(5 * time.Second)
+		tell("heroku deploy checkout", "preboot: old dynos serve until")
+		tell("verdict", "D-2 · checkout: v14 proved, nobody noticed\nRelease v14: ", " none failed, slowest ", "hand-over seen at ", "no login lost", "[file: zdd-watch-D-2.json]")
+		if took := time.Since(asked); took > 4*time.Minute {
+			t.Errorf("the whole of it took %s, and nobody watches a demo for that long", took)
+		}
+		tell("/zdd status checkout", "checkout: ready", "v14")
+	})
+}
+
+// The demo's probe reaches the simulated router by the names of its apps, and nothing else.
+func TestDemoProbe(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	router := listener.Addr().String()
+	dial := demoProbe("herokuapp.localhost:8200", router)
+	for addr, reached := range map[string]bool{
+		"shop-0123456789ab.herokuapp.localhost:8200": true,
+		router:                        true,
+		"shop.herokuapp.localhost:80": false,
+		"herokuapp.localhost:8200.example.com:443": false,
+		"127.0.0.1:22":                        false,
+		"169.254.169.254:80":                  false,
+		"shop-0123456789ab.herokuapp.com:443": false,
+	} {
+		conn, err := dial(t.Context(), "tcp", addr)
+		if (err == nil) != reached {
+			t.Errorf("%s: got %v, want it reached: %v", addr, err, reached)
+		}
+		if err == nil {
+			if got := conn.RemoteAddr().String(); got != router {
+				t.Errorf("%s: got %s, want the router", addr, got)
+			}
+			_ = conn.Close()
+		}
+	}
 }

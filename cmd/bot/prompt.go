@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +32,11 @@ const (
 	// driftWithin is the same for what is found between the nights: two looks at each app, one
 	// of which may just be over, and the message.
 	driftWithin = 2*demoWatchEvery + 20*time.Second
+	// verdictWithin is the same for the watch of a deploy: its minute, a hand-over that begins
+	// in the last moment of it, and the message.
+	verdictWithin = 3 * time.Minute
+	// verdictEvery is how often it is told meanwhile how a watch goes.
+	verdictEvery = 10 * time.Second
 	// waitWithin is how long `wait` waits unless it is told, and waitMost the longest that it
 	// can be told: nobody means to wait longer at a prompt that hears nothing meanwhile.
 	waitWithin = time.Minute
@@ -48,6 +55,10 @@ Let the night come:
   night                       the bot reads the whole fleet and posts its digest in #ops, now
   watch                       what it says between the nights of apps that were ready: spoil one first
                               (heroku set checkout preboot=off)
+Watch a deploy (a hand-over takes half a minute here; in production, four):
+  /zdd watch checkout         asks checkout ten times a second, for a minute
+  heroku deploy checkout      meanwhile: how many requests does that drop? Then mend it, and try again
+  verdict                     wait until the watch says so
 Look behind the curtain:
   apps                        the simulated Heroku's own list of its apps
   heroku COMMAND              command it: heroku set shop web=2 · heroku fault GET /apps/shop/features 503html · heroku help
@@ -127,7 +138,10 @@ func (p *prompter) obey(ctx context.Context, line string) (quit bool) {
 	rest = strings.TrimSpace(rest)
 	verb = strings.ToLower(verb)
 	var err error
-	if !slices.Contains([]string{"", "quit", "exit", "wait", "watch"}, verb) { // the last two show it themselves
+	if verb == "watch" && rest != "" { // a deploy: that is a command
+		verb, line = "/zdd", "/zdd "+line
+	}
+	if line != "" && !slices.Contains([]string{"quit", "exit", "wait", "watch", "verdict"}, verb) { // the last three show it themselves
 		p.meanwhile(ctx)
 	}
 	switch verb {
@@ -142,6 +156,8 @@ func (p *prompter) obey(ctx context.Context, line string) (quit bool) {
 		err = p.night(ctx)
 	case "watch":
 		err = p.drift(ctx)
+	case "verdict":
+		err = p.verdict(ctx)
 	case "wait":
 		err = p.wait(ctx, rest)
 	case "as":
@@ -161,9 +177,17 @@ func (p *prompter) obey(ctx context.Context, line string) (quit bool) {
 		err = p.say(ctx, "type "+p.person+" #"+channelOf(p.person)+" "+line)
 	}
 	if err != nil {
-		fmt.Fprintln(p.out, "! "+err.Error())
+		fmt.Fprintln(p.out, "! "+p.plainly(err))
 	}
 	return false
+}
+
+// plainly is what went wrong without the script's line that was tried, which nobody typed.
+func (p *prompter) plainly(err error) string {
+	if _, why, ok := strings.Cut(err.Error(), ": "+p.person+" "); ok {
+		return p.called() + " " + why
+	}
+	return err.Error()
 }
 
 // become makes the person at the prompt somebody else, by a name that scripts, the page or
@@ -189,14 +213,32 @@ func (p *prompter) become(name string) error {
 }
 
 // called is what the person at the prompt is called on the page.
-func (p *prompter) called() string {
+func (p *prompter) called() string { return firstName(p.person) }
+
+// firstName is what people call somebody whom scripts call so.
+func firstName(name string) string {
+	first, _, _ := strings.Cut(realName(name), " ")
+	return cmp.Or(first, name)
+}
+
+// realName is how Slack shows somebody whom scripts call so; "" for a bot and for nobody.
+func realName(name string) string {
 	for _, one := range simslack.DefaultWorkspace().People {
-		if one.Name == p.person {
-			first, _, _ := strings.Cut(one.RealName, " ")
-			return first
+		if one.Name == name && !one.Bot {
+			return one.RealName
 		}
 	}
-	return p.person
+	return ""
+}
+
+// mentioned has mentions as Slack shows them, in place of those of scripts.
+func mentioned(text string) string {
+	return regexp.MustCompile(`@[a-z0-9._-]*[a-z0-9]`).ReplaceAllStringFunc(text, func(mention string) string {
+		if real := realName(mention[1:]); real != "" {
+			return "@" + real
+		}
+		return mention
+	})
 }
 
 // channelOf is a channel that the person is in: guests and strangers are not everywhere.
@@ -245,6 +287,28 @@ func (p *prompter) drift(ctx context.Context) error {
 	return p.hear(ctx, hearing{within: driftWithin, quiet: answerQuiet, nothing: "nothing of the kind came", meant: drifted})
 }
 
+// verdict shows how a watch of a deploy goes until it has ended, which is when the whole of
+// it is attached.
+func (p *prompter) verdict(ctx context.Context) error {
+	said := time.Time{}
+	return p.hear(ctx, hearing{
+		within: verdictWithin, quiet: answerQuiet, nothing: "no verdict came",
+		meant: func(e seen) bool { return e.Kind == "file" },
+		brief: func(e seen) (line string, brief bool) {
+			head, rest, _ := strings.Cut(e.Text, "\n")
+			if e.Kind != "update" || !strings.Contains(head, ": watching") {
+				return "", false
+			}
+			if time.Since(said) < verdictEvery {
+				return "", true
+			}
+			said = time.Now()
+			line, _, _ = strings.Cut(rest, "\n")
+			return line, true
+		},
+	})
+}
+
 // wait waits until something comes, or for that long.
 func (p *prompter) wait(ctx context.Context, how string) error {
 	within := waitWithin
@@ -263,6 +327,9 @@ type hearing struct {
 	within, quiet time.Duration // for the first that comes; after it, without any more
 	nothing       string
 	meant         func(seen) bool // whether something is what one listens for; nil: anything is
+	// brief is the line that is enough of something, or "" where it is not worth one; not
+	// brief: all of it is shown. Nil: of everything.
+	brief func(seen) (line string, brief bool)
 }
 
 // hear shows what people see until nothing more came for as long as h says, or nothing at
@@ -281,6 +348,14 @@ func (p *prompter) hear(ctx context.Context, h hearing) error {
 			return err
 		}
 		for _, e := range newest(news) {
+			if h.brief != nil {
+				if line, brief := h.brief(e); brief {
+					if line != "" {
+						fmt.Fprintf(p.out, "(%s)\n", line)
+					}
+					continue
+				}
+			}
 			answered = p.show(e) && (h.meant == nil || h.meant(e)) || answered
 		}
 		if len(news) == 0 {
@@ -345,17 +420,19 @@ func (p *prompter) show(e seen) (answer bool) {
 	var where string
 	switch e.Kind {
 	case "ephemeral", "timeout", "errors", "notice":
-		where = "only " + e.To + " sees"
+		where = "only " + firstName(e.To) + " sees"
+	case "view":
+		where = "a dialog before " + firstName(e.To) + "; slack help tells how to fill it in here, and the page has it to click"
 	case "post", "update", "dm", "file":
 		where = "#" + e.ChannelName
 		if e.ChannelName == "dm" || e.ChannelName == "" {
-			where = "to " + e.To + " directly"
+			where = "to " + firstName(e.To) + " directly"
 		}
 		if e.ThreadTS != "" && e.ThreadTS != e.TS {
 			where += ", in a thread"
 		}
 		if e.Ephemeral {
-			where = "only " + e.To + " sees"
+			where = "only " + firstName(e.To) + " sees"
 		}
 		if e.Kind == "update" {
 			where += " (edited)"
@@ -363,14 +440,14 @@ func (p *prompter) show(e seen) (answer bool) {
 	default:
 		return false
 	}
-	fmt.Fprintf(p.out, "── zdd, %s ──\n%s\n\n", where, strings.TrimRight(e.Text, "\n"))
+	fmt.Fprintf(p.out, "── zdd, %s ──\n%s\n\n", where, mentioned(strings.TrimRight(e.Text, "\n")))
 	return true
 }
 
 // completions are the lines that a person may mean, and the names of all apps.
 func (p *prompter) completions(ctx context.Context) completions {
 	c := completions{commands: commands.New(commands.Deps{}).Commands()}
-	c.lines = []string{"apps", "as Ada", "as Alan", "as Gil", "as Robin", "as Sam", "click Share to channel", "help", "heroku help", "log", "night", "quit", "slack help", "wait", "watch"}
+	c.lines = []string{"apps", "as Ada", "as Alan", "as Gil", "as Robin", "as Sam", "click Share to channel", "help", "heroku help", "log", "night", "quit", "slack help", "verdict", "wait", "watch"}
 	for _, command := range c.commands {
 		c.lines = append(c.lines, "/zdd "+command.Name, "@zdd "+command.Name)
 	}
