@@ -107,6 +107,7 @@ func TestNobodyJudgesWithoutWaivers(t *testing.T) {
 		"commands/status.go":      2, // where there are none, or they can't be read, which status says
 		"cmd/bot/waivers.go":      3, // likewise on a terminal; and what still fails when a window is over
 		"cmd/bot/status.go":       1, // likewise
+		"cmd/bot/deploys.go":      1, // likewise, for what explains a deploy that was dropped
 	}
 	found, configs := map[string]int{}, 0
 	root := os.DirFS("../..")
