@@ -143,11 +143,12 @@ func (d *Desk) Ask(ctx context.Context, a AskFor) (w Watch, made bool, err error
 	if err != nil {
 		return Watch{}, false, err
 	}
+	address, probe := target.shown()
 	length /= time.Duration(d.cfg.Timing.orDefaults().Hurry)
 	now := d.now()
 	next := Watch{
 		App: a.App.ID, Name: a.App.Name, By: a.By, Channel: cmp.Or(a.Channel, rules.Channel, pol.Nightly.Channel), Origin: a.Origin,
-		URL: target.URL(), Probe: target.Probe(), State: Waiting, Asked: now, Until: now.Add(length),
+		URL: address, Probe: probe, State: Waiting, Asked: now, Until: now.Add(length),
 	}
 	err = d.cfg.Store.Tx(ctx, func(tx *sql.Tx) error {
 		w, made, err = d.open(ctx, tx, pol, next)

@@ -62,11 +62,16 @@ func publicDialer(resolver *net.Resolver) Dial {
 func allow(network, address string) error {
 	// A Guardian permits tcp4 and tcp6, the ports 80 and 443, and what IANA has
 	// given to the public internet.
-	if err := ssrf.New().Safe(network, address, nil); err != nil {
+	if err := ssrf.New(ssrf.WithDeniedV4Prefixes(azure())).Safe(network, address, nil); err != nil {
 		return &forbidden{address: address, why: err}
 	}
 	return nil
 }
+
+// azure is what each virtual machine of Azure finds its platform at, by http: a public
+// address by the registry, and a metadata service by what it does (Microsoft, "What is IP
+// address 168.63.129.16?").
+func azure() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{168, 63, 129, 16}), 32) }
 
 // Public says whether [PublicDialer] dials an address.
 func Public(ip netip.Addr) bool {

@@ -38,6 +38,7 @@ func privateAddresses() map[string]string {
 		"metadata":                 "169.254.169.254",
 		"metadata of a container":  "169.254.170.2",
 		"metadata, 6":              "fd00:ec2::254",
+		"platform of Azure":        "168.63.129.16",
 		"multicast":                "224.0.0.1",
 		"multicast, its end":       "239.255.255.255",
 		"multicast, 6":             "ff02::1",

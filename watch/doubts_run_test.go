@@ -1,12 +1,16 @@
 package watch_test
 
 import (
+	"encoding/json"
 	"maps"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"example.com/zdd/fleet"
+	"example.com/zdd/policy"
 	"example.com/zdd/watch"
 )
 
@@ -116,6 +120,51 @@ func TestLateForItsRelease(t *testing.T) {
 		got := town.run(town.read("D-1"))
 		if got.Release.Version != 43 || !strings.Contains(why(got), "after v43 was made") {
 			t.Errorf("got v%d, %s: %s, want it to say that it came too late for v43", got.Release.Version, got.Verdict, why(got))
+		}
+	})
+}
+
+// TestQueriesAreNotTold: a path of the policy may hold what lets a visitor in. It is asked
+// for, and nowhere told.
+func TestQueriesAreNotTold(t *testing.T) {
+	rules := `people: { operators: [U0OP] }
+apps: { shop: { probe: { path: "/up?key=s3cret1", version_path: "/version?key=s3cret2", visitors: 1, visitor_start: "/login?as=s3cret3", visitor_path: "/me?key=s3cret4", visitor_marker: hello } } }
+`
+	inTown(t, "", func(t *testing.T, town *town) {
+		pol, err := policy.Parse("zdd.yml", []byte(rules))
+		if err != nil {
+			t.Fatal(err)
+		}
+		town.policy = pol
+		h := town.build("shop", "standard-1x web=2 preboot")
+		var mu sync.Mutex
+		asked := map[string]bool{}
+		answer := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, values := range r.URL.Query() {
+				asked[values[0]] = true
+			}
+		})
+		h.answer.Store(&answer)
+		got := town.run(town.ask(h, 2*time.Minute))
+		text, err := json.Marshal(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for e, err := range town.store.Ledger(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = append(text, e.Detail...)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if strings.Contains(string(text), "s3cret") || !strings.Contains(string(text), "/up?…") {
+			t.Errorf("got %s, want no query in it", text)
+		}
+		if !asked["s3cret1"] || !asked["s3cret2"] || !asked["s3cret3"] {
+			t.Errorf("asked with %v, want all of the policy's", asked)
 		}
 	})
 }

@@ -253,7 +253,8 @@ func (r *Runner) ready(ctx context.Context, app fleet.App, w Watch) (*under, err
 	if err != nil {
 		return nil, err
 	}
-	w.Name, w.URL, w.Probe, w.State = app.Name, target.URL(), target.Probe(), Running
+	w.URL, w.Probe = target.shown()
+	w.Name, w.State = app.Name, Running
 	w.Setup = setupOf(app)
 	if r.cfg.Failing != nil {
 		w.Setup.Failing, w.Setup.Unproved = r.cfg.Failing(ctx, app)

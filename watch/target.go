@@ -31,6 +31,18 @@ func (t Target) URL() string {
 	return t.page.String()
 }
 
+// shown is the target as it is stored and told: in Slack, in the ledger and in a pipeline's
+// log. What stands behind a question mark may let somebody in, as that of a visitor's start.
+func (t Target) shown() (address string, p policy.Probe) {
+	address, p = t.URL(), t.probe
+	for _, text := range []*string{&address, &p.Path, &p.VersionPath, &p.VisitorStart, &p.VisitorPath} {
+		if before, _, ok := strings.Cut(*text, "?"); ok {
+			*text = before + "?…"
+		}
+	}
+	return address, p
+}
+
 // Probe is how the app is asked.
 func (t Target) Probe() policy.Probe { return t.probe }
 
