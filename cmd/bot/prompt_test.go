@@ -61,7 +61,7 @@ func TestPromptShowsWhatCameMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		obey("as Robin", "only approver2 sees", "shop: not ready", "(you are Robin Requester now")
+		obey("as Robin", "only Alan sees", "shop: not ready", "(you are Robin Requester now")
 		obey("wait", "(nothing came)")
 		obey("wait 2 fortnights", "wait how long?")
 		began := time.Now()
