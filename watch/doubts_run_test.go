@@ -38,6 +38,28 @@ func TestRunDoubts(t *testing.T) {
 				t.dynosAre(h, "crashed", 43)
 			})
 		}, watch.Inconclusive, "web.1 of v43 is crashed"},
+		"maintenance with a page of one's own, for a moment": {"standard-1x web=2", func(t *town, h *home) {
+			t.later(time.Minute, func() { t.release(h) })
+			on := func(is bool, status int) func() {
+				return func() {
+					t.mu.Lock()
+					defer t.mu.Unlock()
+					h.Maintenance = is
+					h.answers(status)
+				}
+			}
+			t.later(65*time.Second, on(true, http.StatusServiceUnavailable))
+			t.later(90*time.Second, on(false, 0))
+		}, watch.Inconclusive, "Maintenance mode was on"},
+		"maintenance with a page of one's own, right at the end": {"standard-1x web=2 preboot", func(t *town, h *home) {
+			t.later(5*time.Minute, func() { t.release(h) })
+			t.later(10*time.Minute+50*time.Second, func() {
+				t.mu.Lock()
+				defer t.mu.Unlock()
+				h.Maintenance = true
+				h.answers(http.StatusServiceUnavailable)
+			})
+		}, watch.Inconclusive, "Maintenance mode was on"},
 		"a dyno restarts at the end": {"standard-1x web=2 preboot", func(t *town, h *home) {
 			t.later(time.Minute, func() {
 				t.release(h)

@@ -89,3 +89,11 @@ func TestSetupThatGrows(t *testing.T) {
 		t.Errorf("got %v, want as long as four dynos take", w.Window.length())
 	}
 }
+
+// TestStrayed: of an app that redirects to another host, nobody knows what that answers.
+func TestStrayed(t *testing.T) {
+	w := story{setup: setup(true, 2), releases: []fleet.Release{made(118, minute)}, meets: func(_ time.Duration, s *Sample) { s.Status, s.Strayed = 301, "www.example.com" }}.judged()
+	if w.Verdict != Proved || !strings.Contains(strings.Join(w.NotCovered, " "), "What www.example.com answers") {
+		t.Errorf("got %s, not covered %q", w.Verdict, w.NotCovered)
+	}
+}

@@ -338,6 +338,9 @@ func (w Watch) notCovered() []string {
 		not = append(not, fmt.Sprintf("What happens to fewer than %s of requests (said with 95 %% confidence).", percent(w.Bound)))
 	}
 	not = append(not, fmt.Sprintf("Anything but `GET %s`: other pages, forms, WebSockets, answers that take longer than %s, and what workers do.", w.Probe.Path, span(w.Probe.Timeout)))
+	if w.Strayed != "" {
+		not = append(not, fmt.Sprintf("What %s answers: the app redirects there, and the probe does not follow it to another host. Name that one as `domain` in the policy's `apps: { %s: { probe: … } }` to watch it.", w.Strayed, w.Name))
+	}
 	if w.Probe.Visitors == 0 {
 		not = append(not, fmt.Sprintf("Logins: no virtual visitors are set up (`visitors` in the policy's `apps: { %s: { probe: … } }`).", w.Name))
 	}

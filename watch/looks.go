@@ -142,7 +142,8 @@ func (l *looker) run(ctx context.Context) {
 			l.settings(ctx)
 			l.dynosNow(ctx)
 		}
-		if n%glanceEvery == 0 {
+		// Maintenance mode with a page of one's own looks like an app that fails.
+		if n%glanceEvery == 0 || l.dropping() {
 			l.glance(ctx)
 		}
 	}
@@ -302,16 +303,16 @@ func formationChanges(was, now fleet.App) (all []string) {
 	return all
 }
 
-// dynosNow tells what became of the web dynos: of others nothing is asked.
-func (l *looker) dynosNow(ctx context.Context) {
+// dynosNow tells what became of the web dynos, and whether they could be read: of others
+// nothing is asked.
+func (l *looker) dynosNow(ctx context.Context) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	within, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	all, err := l.r.cfg.Heroku.ReadDynos(within, l.app.ID)
 	if !l.read(ctx, "dynos", err) {
-		l.rec.Dynos(nil)
-		return
+		return false
 	}
 	l.rec.Dynos(all)
 	now := l.r.now()
@@ -332,6 +333,7 @@ func (l *looker) dynosNow(ctx context.Context) {
 		l.rec.Event(Event{At: at, Kind: EventDyno, Text: fmt.Sprintf("%s of v%d is %s", d.Name, d.Release, d.State)})
 	}
 	l.dynos = seen
+	return true
 }
 
 // dynosAtEnd reads the dynos once more, and does not wait for long: the watch's lease is
@@ -339,7 +341,18 @@ func (l *looker) dynosNow(ctx context.Context) {
 func (l *looker) dynosAtEnd(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lastDynos)
 	defer cancel()
-	l.dynosNow(ctx)
+	if !l.dynosNow(ctx) {
+		l.rec.Dynos(nil) // what was so before may not be
+	}
+	if l.dropping() {
+		l.glance(ctx)
+	}
+}
+
+// dropping says whether requests failed since about the last look.
+func (l *looker) dropping() bool {
+	_, failing := l.rec.failing(l.r.now().Add(-2 * l.r.timing.Look))
+	return failing
 }
 
 // dynoKey tells the dynos of one release from those of another: they have the same names.
@@ -357,7 +370,11 @@ func (l *looker) glance(ctx context.Context) {
 	}
 	if now.Maintenance != l.app.Maintenance {
 		l.app.Maintenance = now.Maintenance
-		l.rec.Event(Event{At: l.r.now(), Kind: EventMaintenance, Text: "maintenance mode was switched " + onOff(now.Maintenance)})
+		at := l.r.now()
+		if from, failing := l.rec.failing(at.Add(-2 * l.r.timing.Look)); failing && now.Maintenance {
+			at = from // what failed by then may have been its page
+		}
+		l.rec.Event(Event{At: at, Kind: EventMaintenance, Text: "maintenance mode was switched " + onOff(now.Maintenance)})
 	}
 }
 

@@ -312,7 +312,7 @@ func (r *run) request(life context.Context, due time.Time, way *http.Transport) 
 	switch o {
 	case OK:
 		s.Outcome, s.Err = assess(probe, a)
-		s.Cached = a.cached()
+		s.Cached, s.Strayed = a.cached(), short(a.strayed, errorLetters)
 		s.Version = a.version(probe.VersionHeader)
 		s.Page, s.Code = a.origin()
 	case Own:

@@ -25,6 +25,8 @@ type Recorder struct {
 	releases []release // by version
 	told     []told
 	visits   []visited
+	bad      time.Time    // when the last request was due that failed; zero: none did
+	badSince time.Time    // when the first of those that failed about then was
 	dynos    []fleet.Dyno // web dynos at the end; none: nobody knows
 }
 
@@ -66,6 +68,15 @@ func (r *Recorder) Sample(s Sample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests.add(s)
+	if s.Outcome.Bad() && s.Due.After(r.bad) {
+		if s.Due.Sub(r.bad) > Merge {
+			r.badSince = s.Due
+		}
+		r.bad = s.Due
+	}
+	if s.Outcome == OK && s.Strayed != "" {
+		r.w.Strayed = s.Strayed
+	}
 	if s.Version == "" || s.Outcome == Own {
 		return
 	}
@@ -219,6 +230,13 @@ func (r *Recorder) trouble(sentence string) {
 	if len(r.w.Trouble) < mostTrouble && !slices.Contains(r.w.Trouble, sentence) {
 		r.w.Trouble = append(r.w.Trouble, sentence)
 	}
+}
+
+// failing says whether a request failed since then, and since when some did.
+func (r *Recorder) failing(since time.Time) (from time.Time, failing bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.badSince, r.bad.After(since)
 }
 
 // Dynos records the web dynos that Heroku lists when the watch ends.
