@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
+	"os"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -37,6 +40,7 @@ func TestBrowser(t *testing.T) {
 		"Home and dialogs":     homeAndDialogs,
 		"without a mouse":      withoutMouse,
 		"a drift":              aDrift,
+		"a deploy":             aDeploy,
 		"a waiver":             aWaiver,
 		"a message":            aMessage,
 		"on a telephone":       onATelephone,
@@ -184,13 +188,86 @@ func homeAndDialogs(v *visitor) {
 func aDrift(v *visitor) {
 	v.clicks("button", "Break it")
 	v.sees("checkout was ready and is no longer")
-	v.there("heading", "Break something behind its back (done)")
+	v.there("heading", "Break something (done)")
 	v.view("drift")
 	v.clicks("button", "Fix…")
 	v.sees("enable checkout")
 	v.clicks("button", "Do it")
 	v.sees("T-1 · enable checkout: done")
 	v.is("checkout web=2 affinity=on preboot=on")
+}
+
+// A deploy is watched and fails; what was missing is switched on, and the next one is proved.
+func aDeploy(v *visitor) {
+	v.clicks("button", "checkout 2")
+	v.clicks("button", "Preboot off")
+	v.until("preboot of checkout is off", v.atHeroku("checkout", "preboot=off"))
+	v.clicks("button", "Watch checkout")
+	v.sees("D-1 · checkout: watching, deploy now")
+	v.deploys("checkout")
+	v.sees("D-1 · checkout: watching v13")
+	v.until("the router says that requests fail", func(ctx context.Context) (bool, error) {
+		return eval[bool](ctx, `/^\d+ failed$/.test(document.querySelector('.here .routed strong')?.innerText ?? '')`)
+	})
+	v.view("watch-1-dropping")
+	v.sees("D-1 · checkout: v13 failed, visitors noticed")
+	v.before("heading", "D-1 · checkout: v13 failed")
+	v.view("watch-2-failed")
+	v.clicks("button", "Enable…")
+	v.sees("enable checkout")
+	v.clicks("button", "Do it")
+	v.until("preboot of checkout is on", v.atHeroku("checkout", "preboot=on"))
+	if v.judges("checkout") == "proved" {
+		v.there("heading", "Watch a deploy (done)")
+	}
+	v.view("watch-3-proved")
+	v.types("/zdd status checkout")
+	v.sees("checkout: ready")
+	v.view("watch-4-status")
+}
+
+// deploys presses the button beside the watch of an app, once the watch has seen what the
+// app is like without that.
+func (v *visitor) deploys(app string) {
+	v.Helper()
+	v.until(app+" was asked for a while", func(ctx context.Context) (bool, error) {
+		return eval[bool](ctx, `parseInt(document.querySelector('.here .routed span')?.innerText ?? 0) >= 20`)
+	})
+	v.clicks("button", "Deploy "+app)
+}
+
+// judges has the next deploy of an app watched. On a machine that is busy with other tests
+// the probe may stand still for too long to vouch for anything, and says so: whether it is
+// proved where nothing of the kind happens is for the fake clock (TestDemoWatchesADeploy).
+// Who takes pictures has it watched again until it is.
+func (v *visitor) judges(app string) (verdict string) {
+	v.Helper()
+	most := 1
+	if os.Getenv("ZDD_PICTURES") != "" {
+		most = 6
+	}
+	for n := range most {
+		watch := fmt.Sprintf("D-%d · %s: ", n+2, app)
+		v.clicks("button", "Watch again")
+		v.sees(watch + "watching, deploy now")
+		v.deploys(app)
+		said := regexp.MustCompile(regexp.QuoteMeta(watch) + `v[0-9]+ (proved|failed|inconclusive)`)
+		v.until("the deploy is judged", func(ctx context.Context) (bool, error) {
+			text, err := v.text(ctx)
+			if found := said.FindStringSubmatch(text); found != nil {
+				verdict = found[1]
+			}
+			return verdict != "", err
+		})
+		if verdict == "proved" {
+			break
+		}
+		if n+1 < most {
+			verdict = ""
+		}
+	}
+	v.before("heading", "D-")
+	return verdict
 }
 
 // A check is let off until a day that is picked, for a reason; then it is listed.

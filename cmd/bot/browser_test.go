@@ -110,6 +110,7 @@ func (c *chromium) visit(t *testing.T, timing rollout.Timing, watch audit.WatchT
 	}
 	s.rollout = timing
 	s.watch, s.look = watch, true
+	s.deploys.Hurry = 30 // a watch ends with the hand-over, or soon after
 	t.Cleanup(func() {
 		s.close()
 		if err := os.RemoveAll(s.dir); err != nil {
@@ -136,7 +137,7 @@ func (c *chromium) visit(t *testing.T, timing rollout.Timing, watch audit.WatchT
 	})
 	go v.listen()
 	v.do(chromedp.Navigate(address))
-	v.sees("Three things to try")
+	v.sees("Four things to try")
 	t.Cleanup(func() {
 		if t.Failed() {
 			v.leaveEvidence()

@@ -27,7 +27,7 @@ export const state = {
   confirm: null, // a question before something is done
   sending: null, // the view that is being submitted
   asked: '', // the newest message when the person last asked for something
-  fleet: { world: null, apps: new Map(), open: new Set(), touched: new Map(), filter: '', online: false, busy: new Set() },
+  fleet: { world: null, apps: new Map(), routed: {}, open: new Set(), touched: new Map(), filter: '', online: false, busy: new Set() },
   wire: { notes: [], open: new Set(), only: 'all', seen: new Set() },
   guide: { done: {}, begun: false, hidden: false, broken: null }, // broken: {app, since}
   theme: '',
@@ -440,14 +440,27 @@ export function markRead(room) {
 export const headline = (m) => m.blocks?.find((b) => b.type === 'header')?.text.text ?? '';
 
 // took ticks off what a message shows to have happened: an app was looked at, a ticket that
-// two people agreed on is done, what was broken is told of.
+// two people agreed on is done, what was broken is told of, a deploy was proved.
 function took(m) {
   if (m.user !== state.place?.bot) return;
   const { broken } = state.guide;
   const head = headline(m);
   if (/^\S+: /.test(head)) tick('status');
   if (/^T-\d+ .*: done\b/.test(head)) tick('approve');
-  if (broken && !m.ephemeral && m.room !== 'dm' && m.ts > broken.since && !/^(T-\d+ |\S+: )/.test(head) && JSON.stringify(m.blocks ?? '').includes(broken.app)) tick('night');
+  if (watchOf(m)?.state === 'proved') tick('watch');
+  const told = m.thread_ts && state.messages.get(`${m.channel}/${m.thread_ts}`);
+  if (told && watchOf(told)) return; // a verdict, once more
+  if (broken && !m.ephemeral && m.room !== 'dm' && m.ts > broken.since && !/^([TD]-\d+ |\S+: )/.test(head) && JSON.stringify(m.blocks ?? '').includes(broken.app)) tick('night');
+}
+
+// watchOf is the watch of a deploy that a message of the app's is about: of which app, how it
+// stands, and whether a release was made since. Null: of none.
+export function watchOf(m) {
+  if (m.user !== state.place?.bot || !m.blocks) return null;
+  const [, app, said] = /^D-\d+ · (\S+): (?:v\d+ )?(a watch begins|watching|proved|failed|inconclusive)/.exec(headline(m)) ?? [];
+  if (!app) return null;
+  const released = Date.parse(state.fleet.apps.get(app)?.released ?? '');
+  return { app, state: said === 'a watch begins' ? 'begins' : said === 'watching' ? 'running' : said, deployed: released >= Math.floor(Number(m.ts)) * 1000 };
 }
 
 function tick(step) {
@@ -507,7 +520,7 @@ function watchFleet() {
   fleetSource?.close();
   const s = (fleetSource = new EventSource(`/heroku/_control/live${wired()}`));
   let first = true;
-  s.onopen = () => change(() => { state.fleet.online = true; first = true; });
+  s.onopen = () => change(() => { state.fleet.online = true; state.fleet.routed = {}; first = true; });
   s.onerror = () => change(() => { state.fleet.online = false; });
   s.addEventListener('world', (e) => change(() => {
     state.fleet.world = JSON.parse(e.data);
@@ -523,6 +536,7 @@ function watchFleet() {
     }
     first = false;
   }));
+  s.addEventListener('routed', (e) => change(() => { state.fleet.routed = JSON.parse(e.data); }));
   s.addEventListener('call', (e) => change(() => passed('heroku', e.lastEventId, JSON.parse(e.data))));
 }
 

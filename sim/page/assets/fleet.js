@@ -79,15 +79,33 @@ function card(a, fresh) {
       h('span', { class: a.affinity ? 'on' : 'off' }, icon(a.affinity ? 'check' : 'close'), 'affinity', h('span', { class: 'hidden' }, a.affinity ? ' on' : ' off')),
       h('span', { class: a.preboot ? 'on' : 'off' }, icon(a.preboot ? 'check' : 'close'), 'preboot', h('span', { class: 'hidden' }, a.preboot ? ' on' : ' off')),
       condition(a), a.scaler ? h('span', { class: 'chip warn' }, `scales ${a.scaler}`) : null),
+    routed(a.name),
     open ? h('div', { class: 'app-more', id },
       h('dl', null,
         h('dt', null, 'Where'), h('dd', null, where),
         h('dt', null, 'Dynos'), h('dd', null, dynos(a)),
         h('dt', null, 'Release'), h('dd', null, a.release ? `v${a.release}` : 'none', a.released ? `, ${ago(new Date(a.released))}` : '', a.description ? h('span', { class: 'soft' }, ` · ${a.description}`) : null),
+        a.url ? [h('dt', null, 'Page'), h('dd', null, h('a', { href: a.url, target: '_blank', rel: 'noopener noreferrer' }, 'Open it', h('span', { class: 'hidden' }, ` (${a.name}, in a new window)`)))] : null,
         h('dt', null, 'Price'), h('dd', null, money(a.cents), a.cents === null ? '' : ' a month', a.procs.length > 1 ? h('span', { class: 'soft' }, ` · ${a.procs.map((p) => `${p.type} ${p.quantity} × ${p.size}`).join(', ')}`) : null),
         a.scaler ? [h('dt', null, 'Autoscaler'), h('dd', null, `${a.native ? 'Heroku’s own' : 'an add-on’s'}, ${a.scaler} web dynos`)] : null,
         a.handover ? [h('dt', null, 'Hand-over'), h('dd', null, `old dynos serve too, until ${ago(new Date(a.handover)).replace(/^in /, '')} from now`)] : null),
       deeds(a, web)) : null);
+}
+
+// routed is what the router answered to those who asked for an app in the last minute.
+export function routed(name) {
+  const r = state.fleet.routed[name];
+  if (!r) return null;
+  const most = Math.max(...r.cells.map(([ok, failed]) => ok + failed));
+  const high = 16;
+  const tall = (n) => (n ? Math.max(2, (n / most) * high) : 0);
+  return h('p', { class: 'routed' },
+    h('svg', { viewBox: `0 0 ${r.cells.length * 4} ${high}`, 'aria-hidden': 'true', focusable: 'false' }, r.cells.map(([ok, failed], i) => [
+      h('rect', { key: `bad ${i}`, class: 'bad', x: i * 4, width: 3, y: high - tall(failed), height: tall(failed) }),
+      h('rect', { key: `ok ${i}`, class: 'ok', x: i * 4, width: 3, y: high - tall(failed) - Math.min(high - tall(failed), tall(ok)), height: Math.min(high - tall(failed), tall(ok)) }),
+    ])),
+    h('span', null, `${r.ok.toLocaleString('en-US')} ok`), r.failed ? h('strong', null, `${r.failed.toLocaleString('en-US')} failed`) : h('span', null, 'none failed'),
+    h('span', null, 'in the last minute'));
 }
 
 // condition is what stands out about an app, if anything does.

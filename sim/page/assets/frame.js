@@ -2,7 +2,7 @@
 // the rooms, the suggestions for a first visit, and what pops up at the edge.
 
 import { h, icon } from './dom.js';
-import { become, demand, dismiss, firstName, goTo, headline, heroku, hideGuide, inSight, setTheme, slim, state, turn, type, unread } from './app.js';
+import { become, demand, dismiss, firstName, goTo, headline, heroku, hideGuide, inSight, setTheme, slim, state, turn, type, unread, watchOf } from './app.js';
 
 const HUES = 6;
 
@@ -80,7 +80,7 @@ export function turns(side) {
     one('talk', 'chat', 'Conversation'), one('side', 'list', side));
 }
 
-// guide suggests three things to try, and ticks off what was done.
+// guide suggests four things to try, and ticks off what was done.
 export function guide() {
   const app = state.setup.try;
   if (!app || state.guide.hidden) return null;
@@ -117,7 +117,7 @@ export function guide() {
       },
     },
     {
-      id: 'night', title: 'Break something behind its back',
+      id: 'night', title: 'Break something',
       text: broken ? `Preboot of ${broken.app} is off. The bot’s watch tells of it in #ops within about a minute; “Night now” has it read the whole fleet at once.`
         : `Switch preboot off for ${other} in the Heroku pane, as anybody with access could. The bot’s watch tells of it in #ops within about a minute.`,
       label: !broken ? 'Break it' : ops?.member && !inSight(ops.id) ? 'Look in #ops' : 'Night now',
@@ -128,13 +128,29 @@ export function guide() {
       },
     },
   ];
-  const next = steps.find((s) => !done[s.id]);
+  const target = 'checkout';
+  const last = [...state.messages.values()].map((m) => watchOf(m)).filter((w) => w?.app === target).at(-1);
+  const bare = last?.state === 'failed' && state.fleet.apps.get(target)?.preboot === false;
+  const says = (line) => {
+    const room = [ops, general].find((c) => c?.id === state.room) ?? general;
+    if (room) goTo(room.id);
+    setTimeout(() => type(room?.id ?? state.place.dm, '', line), 300);
+  };
+  steps.push({
+    id: 'watch', title: 'Watch a deploy',
+    text: last?.state === 'begins' ? 'The watch begins within seconds.' : last?.state === 'running' ? last.deployed ? `${target} was deployed, and is asked on until its old dynos must be gone. Then comes the verdict.` : `${target} is asked ten times a second now. Deploy it, and see whether anybody would notice.`
+      : last?.state === 'failed' ? bare ? 'Visitors would have noticed, and the verdict says why. Have that fixed.' : 'Visitors would have noticed. Watch the next deploy: does it go better?'
+        : ['Settings that look right are no proof. ', h('code', null, `/zdd watch ${target}`), ' asks it ten times a second while you deploy.'],
+    label: last?.state === 'begins' ? '' : last?.state === 'running' ? last.deployed ? '' : `Deploy ${target}` : bare ? 'Have it fixed' : last ? 'Watch again' : `Watch ${target}`,
+    run: () => (last?.state === 'running' ? heroku(`deploy ${target}`) : says(`/zdd ${bare ? 'enable' : 'watch'} ${target}`)),
+  });
+  const next = last && !done.watch ? steps.at(-1) : steps.find((s) => !done[s.id]);
   const begun = state.guide.begun || slim() || steps.some((s) => done[s.id]);
   const go = (s) => s.label && h('button', { class: `btn small ${s === next && begun ? 'primary' : ''}`, type: 'button', onclick: s.run }, s.label);
   const mark = (s, i) => h('span', { class: 'step', 'aria-hidden': 'true' }, done[s.id] ? icon('check') : i + 1);
   const title = (s) => [s.title, done[s.id] ? h('span', { class: 'hidden' }, ' (done)') : null];
   return h('section', { class: `guide ${begun ? 'begun' : ''}`, 'aria-label': 'Things to try' },
-    h('header', null, h('h2', null, next ? 'Three things to try' : 'That was the tour'),
+    h('header', null, h('h2', null, next ? 'Four things to try' : 'That was the tour'),
       h('button', { class: 'btn square quiet', type: 'button', 'aria-label': 'Hide the suggestions', title: 'Hide', onclick: () => hideGuide(true) }, icon('close'))),
     begun && (state.guide.begun || !slim()) ? null : h('p', null, 'A simulated Slack on the left, a simulated Heroku on the right, and the real bot between them. Nothing leaves this machine.'),
     h('ol', null, steps.map((s, i) => h('li', { key: s.id, class: done[s.id] ? 'done' : s === next ? 'next' : '', 'aria-current': s === next ? 'step' : null },

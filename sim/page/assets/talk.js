@@ -5,7 +5,8 @@ import { attachments, blocks, files } from './blocks.js';
 import { menu, ui } from './controls.js';
 import { emoji } from './emoji.js';
 import { formatDate, mrkdwn } from './mrkdwn.js';
-import { act, change, closeThread, form, markRead, names, openThread, press, search, state, type } from './app.js';
+import { act, change, closeThread, form, heroku, markRead, names, openThread, press, search, state, type, watchOf } from './app.js';
+import { routed } from './fleet.js';
 import { avatar } from './frame.js';
 
 const GROUPED = 5 * 60; // seconds between two messages of one author that stand together
@@ -97,12 +98,13 @@ const rowsOf = (el) => [...el.querySelectorAll('.message')];
 const newest = (el) => rowsOf(el).at(-1)?.dataset.ts ?? '';
 
 // sticky keeps the newest in sight for those who look at it, and leaves others where they
-// are. Of what is taller than the pane its top is shown, where it says what it is about; a
-// thread, which has no room of its own, is read from its beginning.
+// are. Of what is taller than the pane its top is shown, where it says what it is about, and
+// so of a watch, which grows while one looks; a thread, which has no room of its own, is read from its beginning.
 function sticky(room) {
   const most = (el) => el.scrollHeight - el.clientHeight;
   const follow = (el) => {
-    const fresh = rowsOf(el).find((li) => li.dataset.ts > el.seen && li.dataset.mine !== 'yes');
+    const rows = rowsOf(el);
+    const fresh = rows.find((li) => li.dataset.ts > el.seen && li.dataset.mine !== 'yes') ?? (rows.at(-1)?.dataset.watch ? rows.at(-1) : undefined);
     el.put = Math.max(0, Math.min(most(el), fresh ? fresh.offsetTop : Infinity));
     el.scrollTop = el.put;
     if (el.put >= most(el) - 60) el.seen = newest(el);
@@ -146,7 +148,8 @@ function message(m, prefix, close) {
   const openHere = ui.open?.id.startsWith(id) ? ui.open : null;
   const busyHere = [...ui.busy].filter((b) => b.startsWith(id)).join();
   // A menu that is open draws itself anew as one moves in it.
-  const deps = [m, close, names(), openHere && JSON.stringify([openHere.id, openHere.at, openHere.typed, openHere.note, openHere.options?.length]), busyHere, Math.floor(Date.now() / 20000)];
+  const watched = watchOf(m)?.state === 'running' ? watchOf(m).app : '';
+  const deps = [m, close, names(), watched && state.fleet.apps.get(watched), watched && state.fleet.routed[watched], openHere && JSON.stringify([openHere.id, openHere.at, openHere.typed, openHere.note, openHere.options?.length]), busyHere, Math.floor(Date.now() / 20000)];
   return once(`${prefix} ${m.channel}/${m.ts}`, deps, () => drawMessage(m, prefix, close, id));
 }
 
@@ -163,6 +166,7 @@ function drawMessage(m, prefix, close, id) {
   const name = bot ? author?.name ?? 'zdd' : author?.real_name ?? m.user;
   const clock = formatDate(when, '{time}', n.tz);
   const body = [
+    deployHere(m),
     m.blocks?.length ? blocks(m.blocks, context) : m.text ? h('div', { class: 'b-text' }, mrkdwn(m.text, n)) : null,
     m.attachments ? attachments(m.attachments, context) : null,
     m.files ? files(m.files) : null,
@@ -172,7 +176,7 @@ function drawMessage(m, prefix, close, id) {
   if (!m.ephemeral) for (const s of state.place.shortcuts) todo.push({ label: s.name, detail: 'Message shortcut', run: () => act({ act: 'shortcut', callback: s.callback, channel: m.channel, ts: m.ts }) });
   const blockJSON = m.blocks?.length ? JSON.stringify(m.blocks, null, 2) : '';
   if (blockJSON) todo.push({ label: 'Copy its blocks as JSON', run: () => navigator.clipboard?.writeText(blockJSON) });
-  return h('li', { class: `message ${close ? 'close' : ''} ${m.ephemeral ? 'only' : ''} ${m.rings ? 'rings' : ''}`, tabindex: '-1', 'data-ts': m.ts, 'data-mine': m.user === state.me ? 'yes' : null, 'data-user': author?.name ?? m.user },
+  return h('li', { class: `message ${close ? 'close' : ''} ${m.ephemeral ? 'only' : ''} ${m.rings ? 'rings' : ''}`, tabindex: '-1', 'data-ts': m.ts, 'data-watch': watchOf(m)?.app, 'data-mine': m.user === state.me ? 'yes' : null, 'data-user': author?.name ?? m.user },
     h('article', { 'aria-label': `${name}, ${clock}${m.ephemeral ? ', only visible to you' : ''}` },
       close ? h('span', { class: 'gutter', 'aria-hidden': 'true' }, clock) : avatar(m.user, name, bot),
       h('div', { class: 'body' },
@@ -186,6 +190,19 @@ function drawMessage(m, prefix, close, id) {
         m.reply_count && prefix === 'm' ? h('button', { class: 'replies', type: 'button', onclick: () => openThread(m) },
           icon('reply'), `${m.reply_count} ${m.reply_count === 1 ? 'reply' : 'replies'}`) : null),
       todo.length ? h('div', { class: 'hover' }, menu({ id: `${id}-do`, label: 'More for this message', kind: 'btn square small', items: todo })) : null));
+}
+
+// deployHere is the demo's own hand beside a watch that runs: what is watched has to be
+// deployed by somebody.
+function deployHere(m) {
+  const w = watchOf(m);
+  const a = w?.state === 'running' ? state.fleet.apps.get(w.app) : null;
+  if (!a) return null;
+  const busy = a.deploying ? 'is being released' : a.handover ? 'is being handed over' : '';
+  return h('div', { class: 'here', role: 'group', 'aria-label': `Heroku’s side of ${a.name}` },
+    h('p', null, h('strong', null, 'At Heroku'), busy ? ` v${a.release} ${busy}.` : ` v${a.release} of ${a.name} runs${a.preboot ? ', with preboot' : ', without preboot'}.`),
+    routed(a.name),
+    h('button', { class: `btn small ${w.deployed ? '' : 'primary'}`, type: 'button', 'data-do': `deploy ${a.name}`, disabled: Boolean(busy) || null, onclick: () => heroku(`deploy ${a.name}`) }, `Deploy ${a.name}${w.deployed && !busy ? ' again' : ''}`));
 }
 
 // ---- threads
