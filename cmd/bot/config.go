@@ -27,7 +27,7 @@ func settings() []setting {
 	return []setting{
 		{"SLACK_BOT_TOKEN", "", "The bot's token, `xoxb-…`. Slack makes it when the app is installed: *OAuth & Permissions*."},
 		{"SLACK_APP_TOKEN", "", "The app-level token, `xapp-…`, with the scope `connections:write`: *Basic Information → App-Level Tokens*."},
-		{"HEROKU_API_KEY", "", "A Heroku authorization with the scopes `read,write` (`read` is enough for `bot status`): `heroku authorizations:create --scope read,write`."},
+		{"HEROKU_API_KEY", "", "A Heroku authorization with the scopes `read,write` (`read` is enough for `bot status`, `bot report` and `bot watch`): `heroku authorizations:create --scope read,write`."},
 		{"DATABASE_URL", "a SQLite file, `zdd.db`", "`postgres://…`, or `sqlite:FILE`. On Heroku the add-on sets it."},
 		{"ZDD_POLICY", "`zdd.yml`", "The policy file. One that is named and missing is an error; without any, the safe defaults hold."},
 		{"ZDD_POLICY_YAML", "", "The whole text of the policy, instead of a file."},
