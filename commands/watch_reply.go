@@ -492,7 +492,7 @@ func longestGap(w watch.Watch) (watch.Episode, bool) {
 func outcomes(c watch.Counts) string {
 	words := map[watch.Outcome]string{
 		watch.Connect: "without a connection", watch.TLS: "in the TLS handshake", watch.Timeout: "without an answer in time", watch.Cutoff: "cut off",
-		watch.Server: "answered with 5xx", watch.Status: "with another status", watch.Body: "with another text",
+		watch.Server: "answered with 5xx", watch.Status: "with another status", watch.Body: "with another text", watch.Circle: "redirected in a circle",
 	}
 	var said []string
 	for _, o := range slices.SortedFunc(maps.Keys(c.Bad), func(a, b watch.Outcome) int {

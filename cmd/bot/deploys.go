@@ -134,7 +134,7 @@ func newDeployCounts() deployCounts {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zdd_deploy_watch_requests_total", Help: "Requests of watches of deploys, by outcome."}, []string{"outcome"}),
 		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zdd_deploy_watch_verdicts_total", Help: "Watches of deploys that ended, by verdict."}, []string{"verdict"}),
 	}
-	for _, o := range []watch.Outcome{watch.OK, watch.Connect, watch.TLS, watch.Timeout, watch.Cutoff, watch.Server, watch.Status, watch.Body, watch.Own} {
+	for _, o := range []watch.Outcome{watch.OK, watch.Connect, watch.TLS, watch.Timeout, watch.Cutoff, watch.Server, watch.Status, watch.Body, watch.Circle, watch.Limited, watch.Own} {
 		c.requests.WithLabelValues(string(o)) // there from the beginning, so that the first one counts as an increase
 	}
 	for _, v := range []watch.Verdict{watch.Proved, watch.Failed, watch.Inconclusive} {
