@@ -78,7 +78,7 @@ func follows(req Request, channel string) Text {
 	case "":
 		return Line(" Its card shows how far it is.")
 	case req.Channel:
-		return Line(" The card above shows how far it is.")
+		return Line(" Its card here shows how far it is.")
 	}
 	return Line(" Its card in ", MentionChannel(channel), " shows how far it is.")
 }

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"strings"
 	"time"
 
 	"example.com/zdd/fleet"
@@ -44,7 +45,7 @@ func because(message string) string {
 	if message == "" {
 		return ""
 	}
-	return " (" + proseSafe(message) + ")"
+	return " (“" + strings.TrimSuffix(proseSafe(message), ".") + "”)"
 }
 
 // proseSafe shortens a text of Heroku's for use in a sentence that goes through Prose.

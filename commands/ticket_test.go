@@ -268,13 +268,13 @@ func TestDecisionsByButtonAreAnsweredInALine(t *testing.T) {
 		line, in string
 		want     string
 	}{
-		"yes, at the card": {approved, "approve T-1", "C0OPS", "T-1 · scale shop web=2 is approved, and begins now, or as soon as no other ticket changes the app. The card above shows how far it is."},
+		"yes, at the card": {approved, "approve T-1", "C0OPS", "T-1 · scale shop web=2 is approved, and begins now, or as soon as no other ticket changes the app. Its card here shows how far it is."},
 		"yes, elsewhere":   {approved, "approve T-1", "C0SHOP", "T-1 · scale shop web=2 is approved, and begins now, or as soon as no other ticket changes the app. Its card in #C0OPS shows how far it is."},
 		"the first of two": {with(func(t *approval.Ticket) { t.Approvals, t.Votes = 2, []approval.Vote{{User: "U1"}} }), "approve T-1", "C0OPS", "Your yes to T-1 · scale shop web=2 counts: 1 of 2. Nothing begins before the last one."},
 		"no":               {with(func(t *approval.Ticket) { t.State = approval.Denied }), "deny T-1", "C0OPS", "T-1 · scale shop web=2 is denied. Nothing was changed, and whoever asked is told."},
 		"called off":       {with(func(t *approval.Ticket) { t.State = approval.Cancelled }), "cancel T-1", "C0OPS", "T-1 · scale shop web=2 is called off. Nothing was changed."},
-		"stopped":          {with(func(t *approval.Ticket) { t.State, t.Halt = approval.Running, "U1" }), "cancel T-1", "C0OPS", "T-1 · scale shop web=2 stops after its current step, and leaves the others undone. The card above shows how far it is."},
-		"of one's own":     {with(func(t *approval.Ticket) { t.State, t.Approvals = approval.Running, 0 }), "do T-1", "C0OPS", "T-1 · scale shop web=2 begins now, or as soon as no other ticket changes the app. The card above shows how far it is."},
+		"stopped":          {with(func(t *approval.Ticket) { t.State, t.Halt = approval.Running, "U1" }), "cancel T-1", "C0OPS", "T-1 · scale shop web=2 stops after its current step, and leaves the others undone. Its card here shows how far it is."},
+		"of one's own":     {with(func(t *approval.Ticket) { t.State, t.Approvals = approval.Running, 0 }), "do T-1", "C0OPS", "T-1 · scale shop web=2 begins now, or as soon as no other ticket changes the app. Its card here shows how far it is."},
 	} {
 		table := New(Deps{Desk: &oneTicket{ticket: tt.ticket}, Policies: opsPolicy{}})
 		reply, err := table.Run(t.Context(), tt.line, Request{By: Person{ID: "U1", Kind: Member}, Via: Press, Channel: tt.in})
