@@ -29,6 +29,8 @@ pictures: ## the demo's page at each step of the browser's stories, into PICTURE
 	mkdir -p $(PICTURES)
 	ZDD_PICTURES=$(PICTURES) go test -count=1 -timeout=20m -run='^TestBrowser$$' ./cmd/bot
 	cp $(PICTURES)/4-approval-light.png docs/demo-approval.png
+	cp $(PICTURES)/watch-2-failed-light.png docs/demo-failed.png
+	cp $(PICTURES)/watch-3-proved-light.png docs/demo-proved.png
 	cp $(PICTURES)/home-light.png docs/demo-home.png
 	cp $(PICTURES)/digest-fix-dark.png docs/demo-digest.png
 	cp $(PICTURES)/phone-4-approval-light.png docs/demo-phone.png

@@ -105,7 +105,7 @@ export function routed(name) {
       h('rect', { key: `ok ${i}`, class: 'ok', x: i * 4, width: 3, y: high - tall(failed) - Math.min(high - tall(failed), tall(ok)), height: Math.min(high - tall(failed), tall(ok)) }),
     ])),
     h('span', null, `${r.ok.toLocaleString('en-US')} ok`), r.failed ? h('strong', null, `${r.failed.toLocaleString('en-US')} failed`) : h('span', null, 'none failed'),
-    h('span', null, 'in the last minute'));
+    h('span', null, 'last minute'));
 }
 
 // condition is what stands out about an app, if anything does.

@@ -94,7 +94,7 @@ export function guide() {
   const decides = pending && state.person === decider.name && inSight(ops.id);
   const runs = inOps.some((m) => /^T-\d+ .*: (approved|under way)/.test(headline(m)));
   const other = ['checkout', 'loyalty'].find((name) => state.fleet.apps.get(name)?.preboot) ?? 'checkout';
-  const { broken } = state.guide;
+  const broken = state.fleet.apps.get(state.guide.broken?.app)?.preboot ? null : state.guide.broken; // somebody may have mended it
   const steps = [
     {
       id: 'status', title: `Ask about an app`, text: ['Type ', h('code', null, `/zdd status ${app}`), ' in any channel. The answer is for you alone.'],
