@@ -206,7 +206,7 @@ func port(u *url.URL) string {
 // the request has ended or found another connection.
 type course struct {
 	mu        sync.Mutex
-	looking   bool // the host's name is being looked up
+	looking   bool // the host's name is being looked up, or that came to no end
 	shaking   bool // a TLS handshake has begun and did not succeed
 	connected bool // the request has a connection
 	reused    bool
@@ -219,8 +219,11 @@ func (c *course) trace() *httptrace.ClientTrace {
 		f()
 	}
 	return &httptrace.ClientTrace{
-		DNSStart:          func(httptrace.DNSStartInfo) { locked(func() { c.looking = true }) },
-		DNSDone:           func(httptrace.DNSDoneInfo) { locked(func() { c.looking = false }) },
+		DNSStart: func(httptrace.DNSStartInfo) { locked(func() { c.looking = true }) },
+		DNSDone: func(info httptrace.DNSDoneInfo) {
+			name, unnamed := errors.AsType[*net.DNSError](info.Err)
+			locked(func() { c.looking = info.Err != nil && !(unnamed && name.IsNotFound) })
+		},
 		TLSHandshakeStart: func() { locked(func() { c.shaking = true }) },
 		TLSHandshakeDone:  func(_ tls.ConnectionState, err error) { locked(func() { c.shaking = err != nil }) },
 		GotConn: func(info httptrace.GotConnInfo) {

@@ -18,6 +18,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -500,18 +501,24 @@ func TestCachedAnswers(t *testing.T) {
 
 // A name server that does not answer is ours, and says nothing of the app.
 func TestNameLookupThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := NewProber(ProberConfig{Dial: publicDialer(&net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-			client, server := net.Pipe()
-			go func() {
-				io.Copy(io.Discard, server)
-				server.Close()
-			}()
-			return client, nil
-		}})})
-		if s := once(t, p, probed(t, nil)); s.Outcome != Own || !strings.Contains(s.Err, "could not be looked up") {
-			t.Errorf("got %+v, want one that says nothing of the app", s)
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, tt := range map[string]struct {
+		done *httptrace.DNSDoneInfo // nil: it was not
+		want Outcome
+	}{
+		"hangs":         {nil, Own},
+		"given up":      {&httptrace.DNSDoneInfo{Err: context.DeadlineExceeded}, Own},
+		"no such name":  {&httptrace.DNSDoneInfo{Err: &net.DNSError{IsNotFound: true}}, Timeout},
+		"found in time": {&httptrace.DNSDoneInfo{}, Timeout},
+	} {
+		var c course
+		c.trace().DNSStart(httptrace.DNSStartInfo{})
+		if tt.done != nil {
+			c.trace().DNSDone(*tt.done)
 		}
-		time.Sleep(time.Minute) // the resolver goes on until its own time-outs
-	})
+		if got := c.outcome(late, context.DeadlineExceeded); got != tt.want {
+			t.Errorf("%s: got %s, want %s", name, got, tt.want)
+		}
+	}
 }
