@@ -110,7 +110,7 @@ func (c *chromium) visit(t *testing.T, timing rollout.Timing, watch audit.WatchT
 	}
 	s.rollout = timing
 	s.watch, s.look = watch, true
-	s.deploys.Hurry = 30 // a watch ends with the hand-over, or soon after
+	s.deploys.Hurry = 12 // long enough to press a button on a machine that is busy
 	t.Cleanup(func() {
 		s.close()
 		if err := os.RemoveAll(s.dir); err != nil {
