@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -50,6 +51,10 @@ func (w Watch) verdict() (Verdict, []Reason) {
 		}
 		if logins {
 			why = append(why, w.loggedOut())
+		}
+		if strings.HasPrefix(w.Cut, restarted) {
+			// What was seen is told, and is no verdict: nobody was there to see the rest.
+			return Inconclusive, append(w.cutShort(), why...)
 		}
 		return Failed, why
 	}

@@ -70,7 +70,7 @@ func TestVerdicts(t *testing.T) {
 		{"sent before the release, cut by it", Failed, story{setup: setup(false, 2), releases: one, meets: during(58*time.Second, 58*time.Second+1, func(s *Sample) { fails(Cutoff, "")(s); s.Took = 2500 * time.Millisecond })}},
 		{"worse than before", Failed, story{setup: setup(false, 2), releases: []fleet.Release{made(118, 2*minute)}, meets: all(during(0, time.Second, fails(Server, "")), during(2*minute, 2*minute+9*time.Second, fails(Server, "H10")))}},
 		{"the first of two releases", Failed, story{setup: setup(false, 2), releases: []fleet.Release{made(118, minute), made(119, 5*minute)}, meets: down}},
-		{"whatever else is wrong", Failed, story{setup: setup(false, 2), releases: phase("pending"), lasts: 2 * minute, meets: down, also: cut("the bot was restarted")}},
+		{"whatever else is wrong", Failed, story{setup: setup(false, 2), releases: phase("pending"), lasts: 2 * minute, meets: down, also: cut("it was interrupted")}},
 		{"a login is lost", Failed, story{setup: setup(true, 2), releases: one, probe: visiting, visits: func(at time.Duration) VisitResult {
 			if at > 4*minute && at < 4*minute+10*time.Second {
 				return Lost
@@ -95,6 +95,7 @@ func TestVerdicts(t *testing.T) {
 		{"expired", Inconclusive, story{setup: setup(true, 2), releases: phase("expired")}},
 		{"stopped", Inconclusive, story{setup: setup(true, 2), releases: one, lasts: 3 * minute}},
 		{"cut short", Inconclusive, story{setup: setup(true, 2), releases: one, also: cut("the bot was restarted in the middle of it.")}},
+		{"cut short after something was dropped", Inconclusive, story{setup: setup(false, 2), releases: one, lasts: 3 * minute, meets: down, also: cut(restarted)}},
 		{"begun late", Inconclusive, story{setup: setup(false, 2), releases: []fleet.Release{made(118, -5*time.Second)}}},
 		{"begun too late for preboot", Inconclusive, story{setup: setup(true, 2), releases: []fleet.Release{made(118, -2*minute)}}},
 		{"the probe stands still", Inconclusive, story{setup: setup(false, 2), releases: one, meets: during(90*time.Second, 92*time.Second, func(s *Sample) { s.Late = when(92 * time.Second).Sub(s.Due) })}},

@@ -163,10 +163,14 @@ func (r *Runner) Run(ctx context.Context, id string, job Job) error {
 	return u.held(ctx, job)
 }
 
+// restarted begins the Cut of a watch that the bot itself did not outlive, whose verdict is
+// Inconclusive whatever was seen.
+const restarted = "the bot was restarted in the middle of it"
+
 // interrupted ends a watch that runs nowhere: whoever ran it is gone.
 func (r *Runner) interrupted(ctx context.Context, w Watch, job Job) error {
 	now, seen := r.now(), w.seen()
-	w.Cut = cmp.Or(w.Cut, fmt.Sprintf("the bot was restarted in the middle of it, after %s", span(seen.Sub(w.Began))))
+	w.Cut = cmp.Or(w.Cut, fmt.Sprintf(restarted+", after %s", span(seen.Sub(w.Began))))
 	w.Events = inserted(w.Events, Event{At: now, Kind: EventProbe, Text: "the bot is back, and does not go on with what it has missed"})
 	return r.finish(ctx, w, seen, job)
 }
@@ -408,7 +412,7 @@ func (u *under) until(ctx context.Context, stopping <-chan struct{}, probed <-ch
 		case <-timer.C:
 		case <-stopping:
 			timer.Stop()
-			return ending{cut: "the bot was restarted in the middle of it", hurry: true}
+			return ending{cut: restarted, hurry: true}
 		case <-ctx.Done():
 			timer.Stop()
 			return ending{err: context.Cause(ctx)}
