@@ -103,8 +103,8 @@ func (m digestMessage) parent() Reply {
 		reply.Parts = append(reply.Parts, trendChart(m.Trend))
 	}
 	if worst := m.worst(); len(worst) > 0 {
-		reply.Parts = append(reply.Parts, digestGrid(worst, m.view.Proving))
-		if row := fixRow(worst); len(row) > 0 {
+		reply.Parts = append(reply.Parts, gridOf(worst, m.view.Proving)...)
+		if row := fixRow(worst[:min(len(worst), gridRows)]); len(row) > 0 {
 			reply.Parts = append(reply.Parts, Buttons{row})
 		}
 	}
@@ -146,7 +146,7 @@ func (m digestMessage) whose() string {
 func (m digestMessage) news() Text {
 	text := standingNow(m.Counts, m.whose())
 	if m.Baseline {
-		return append(text, Line(" This is the first scan: from now on, each night is compared with the one before. Nobody is mentioned tonight.")...)
+		return append(text, Line(" This is the first scan of a night: from now on, each night is compared with the one before. Nobody is mentioned tonight.")...)
 	}
 	var changes []any
 	for i, c := range m.changed() {
@@ -255,7 +255,15 @@ func (m digestMessage) worst() []audit.Line {
 		}
 	}
 	slices.SortStableFunc(all, worse)
-	return all[:min(len(all), gridRows)]
+	return all
+}
+
+// gridOf is a table of the first lines, and says how many it does not have.
+func gridOf(lines []audit.Line, proving *Proving) []Part {
+	if len(lines) <= gridRows {
+		return []Part{digestGrid(lines, proving)}
+	}
+	return []Part{digestGrid(lines[:gridRows], proving), Note{Line(fmt.Sprintf("The first %d of %s apps; the thread tells of all.", gridRows, grouped(len(lines))))}}
 }
 
 // worse orders lines for a list, the worst first.

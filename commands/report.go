@@ -127,10 +127,9 @@ func ReportView(f audit.Fleet, want audit.Want) (parent Reply, thread []Reply) {
 		}
 	}
 	slices.SortStableFunc(worst, worse)
-	worst = worst[:min(len(worst), gridRows)]
 	if len(worst) > 0 {
-		parent.Parts = append(parent.Parts, digestGrid(worst, nil))
-		if row := fixRow(worst); len(row) > 0 {
+		parent.Parts = append(parent.Parts, gridOf(worst, nil)...)
+		if row := fixRow(worst[:min(len(worst), gridRows)]); len(row) > 0 {
 			parent.Parts = append(parent.Parts, Buttons{row})
 		}
 	}

@@ -295,6 +295,9 @@ const toSpot = `async function() {
 	await drawn();
 	await drawn();
 	const then = find();
+	window.pressed = false;
+	// A list of options opens on the way down, and keeps the rest to itself.
+	el.addEventListener(el.tagName === 'SELECT' ? 'mousedown' : 'click', () => { window.pressed = true; }, { capture: true, once: true });
 	return { ...then, Moves: !this.isConnected || then.X !== first.X || then.Y !== first.Y };
 }`
 
@@ -317,7 +320,15 @@ func (v *visitor) clicks(role, name string) {
 		case at.Blocker != "":
 			return false, fmt.Errorf("it is covered by %s", at.Blocker)
 		}
-		return true, chromedp.Do(ctx, chromedp.MouseClickXY(at.X, at.Y))
+		if err := chromedp.Do(ctx, chromedp.MouseClickXY(at.X, at.Y)); err != nil {
+			return false, err
+		}
+		// On a busy machine the page may be drawn anew between the look and the click.
+		hit, err := eval[bool](ctx, `window.pressed !== false`)
+		if err == nil && !hit {
+			err = fmt.Errorf("the click hit something else")
+		}
+		return hit, err
 	})
 }
 
