@@ -263,7 +263,7 @@ func gridOf(lines []audit.Line, proving *Proving) []Part {
 	if len(lines) <= gridRows {
 		return []Part{digestGrid(lines, proving)}
 	}
-	return []Part{digestGrid(lines[:gridRows], proving), Note{Line(fmt.Sprintf("The first %d of %s apps; the thread tells of all.", gridRows, grouped(len(lines))))}}
+	return []Part{digestGrid(lines[:gridRows], proving), Note{Line(fmt.Sprintf("The first %d of %s apps; the details below tell of all.", gridRows, grouped(len(lines))))}}
 }
 
 // worse orders lines for a list, the worst first.
