@@ -97,11 +97,6 @@ type errand struct {
 }
 
 func (s *Server) route(rw http.ResponseWriter, r *http.Request) {
-	select {
-	case <-s.closed:
-		panic(http.ErrAbortHandler)
-	default:
-	}
 	e := s.arrive(r)
 	if e == nil {
 		writePage(rw, http.StatusNotFound, "No such app", "no-such-app")
@@ -129,7 +124,7 @@ func (s *Server) arrive(r *http.Request) *errand {
 	defer s.mu.Unlock()
 	select {
 	case <-s.closed:
-		return nil
+		panic(http.ErrAbortHandler) // no "No such app" of one that there is
 	default:
 	}
 	i := slices.IndexFunc(s.world.apps, func(a *app) bool { return a.host == host })
@@ -147,7 +142,7 @@ func (s *Server) arrive(r *http.Request) *errand {
 type verdict struct {
 	outcome Outcome
 	status  int  // that the client got; 0: none
-	cut     bool // its connection is to be cut, in the middle of an answer
+	cut     bool // its connection is to be cut, in the middle of an answer or before one
 }
 
 // dispatch looks for a dyno until one takes the request, or an error page is due.
@@ -160,7 +155,7 @@ func (s *Server) dispatch(rw http.ResponseWriter, r *http.Request, e *errand) ve
 		case c.conn != nil:
 			return s.proxy(rw, r, e, c)
 		case !c.again && !s.await(r.Context(), c.changed, c.until):
-			return verdict{outcome: Abandoned}
+			return verdict{outcome: Abandoned, cut: true} // who is still there must not get an empty 200
 		}
 	}
 }

@@ -492,6 +492,22 @@ func TestRoutedControl(t *testing.T) {
 	})
 }
 
+// TestCloseCutsWhoWaits: a request that the router holds when the simulator ends gets no
+// answer, and above all no good one.
+func TestCloseCutsWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := serveRouter(t, simheroku.Options{Fleet: fleet(t, "app shop web=1 size=standard-1x boot=50s")})
+		url := c.url("shop")
+		c.do("deploy shop")
+		time.Sleep(10 * time.Second) // the new dyno boots
+		time.AfterFunc(5*time.Second, c.sim.Close)
+		at := time.Now()
+		if r := c.visit(c.web, "curl/8", url+"/", time.Minute); r.status != 0 || time.Since(at) != 5*time.Second {
+			t.Errorf("got %d after %s, want the connection cut after 5 s", r.status, time.Since(at))
+		}
+	})
+}
+
 // TestDailyRestarts: dynos restart by themselves, each at its own time, and a long past
 // costs nothing.
 func TestDailyRestarts(t *testing.T) {
