@@ -148,7 +148,8 @@ func (b *bubble) respond(url, body string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-// call calls a method with a JSON body and returns what it answered.
+// call calls a method with a JSON body and returns what it answered, once all that it set off
+// has settled: a page tells what is so when it looks, and by then two calls may be one news.
 func (b *bubble) call(method string, args map[string]any) map[string]any {
 	b.t.Helper()
 	body, _ := json.Marshal(args)
@@ -164,6 +165,7 @@ func (b *bubble) call(method string, args map[string]any) map[string]any {
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
 		b.t.Fatalf("%s: %v", method, err)
 	}
+	synctest.Wait()
 	return answer
 }
 
