@@ -446,10 +446,10 @@ func (v waiver) decide(ctx context.Context, req Request, do func(ctx context.Con
 	if err != nil {
 		return Reply{}, said(err)
 	}
-	reply := WaiverReply(w, v.view(w, req.By, req.Now))
+	view := v.view(w, req.By, req.Now)
 	if req.Via == Press { // the waiver's card says the rest, and a copy would push it out of sight
-		text := Prose(w.ID + " of " + plan.Code(w.Name) + ": " + strings.TrimPrefix(reply.Summary, w.ID+" "+w.Name+": ") + ".")
+		text := Prose(w.ID + " of " + plan.Code(w.Name) + ": " + waiverSummary(w, view) + ".")
 		return Reply{Summary: text.String(), Parts: []Part{Para{text}}}, nil
 	}
-	return reply, nil
+	return WaiverReply(w, view), nil
 }
