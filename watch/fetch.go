@@ -83,7 +83,7 @@ func transports(dial Dial, probe policy.Probe, tlsConfig *tls.Config) (fresh, ke
 func fetch(ctx context.Context, way http.RoundTripper, at *url.URL, agent string, jar http.CookieJar) (answer, Outcome, error) {
 	been := map[string]bool{}
 	for hop := 0; ; hop++ {
-		been[at.String()] = true
+		been[plain(at)] = true // apps give back what was put into the query
 		var c course
 		req := request(httptrace.WithClientTrace(ctx, c.trace()), at, agent, jar)
 		resp, err := way.RoundTrip(req)

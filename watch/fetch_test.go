@@ -306,6 +306,7 @@ func TestRedirects(t *testing.T) {
 		"in a circle":        {to: map[string]string{"/": "/"}, want: 302, page: "/", outcome: Circle},
 		"in a large one":     {to: map[string]string{"/": "/1", "/1": "/2", "/2": "/"}, want: 302, page: "/", outcome: Circle},
 		"with what was sent": {to: map[string]string{"/": "/?zdd=x"}, want: 302, page: "/", outcome: Circle},
+		"so further on":      {to: map[string]string{"/": "/en/?zdd=x", "/en/": "/en/?zdd=x"}, want: 302, page: "/en/", outcome: Circle},
 		"to another host":    {to: map[string]string{"/": "http://www.example.com/"}, want: 302, page: "/"},
 		"to a part of it":    {to: map[string]string{"/": "http://evil." + probedHost + "/"}, want: 302, page: "/"},
 		"to another port":    {to: map[string]string{"/": "http://" + probedHost + ":22/"}, want: 302, page: "/"},

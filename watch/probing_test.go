@@ -498,6 +498,35 @@ func TestProbeAsksItsOwnNetworkMeanwhile(t *testing.T) {
 	})
 }
 
+// A question that hangs is answered after a later one that was not: what was due before the
+// later one is our own all the same.
+func TestPulseKeepsTheLatestNo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		p := pulse{alive: func(ctx context.Context) bool {
+			switch at := time.Since(began); {
+			case at < time.Second: // a packet is lost
+				<-ctx.Done()
+				return false
+			case at < 2*time.Second: // refused at once
+				return false
+			}
+			return true
+		}}
+		var work sync.WaitGroup
+		work.Go(func() { p.ask(t.Context()) })
+		time.Sleep(1500 * time.Millisecond)
+		p.ask(t.Context())
+		work.Wait()
+		time.Sleep(time.Second)
+		for due, want := range map[time.Duration]bool{500 * time.Millisecond: true, 1500 * time.Millisecond: true, 2 * time.Second: false} {
+			if got := p.failing(t.Context(), began.Add(due)); got != want {
+				t.Errorf("due after %s: got %t, want %t", due, got, want)
+			}
+		}
+	})
+}
+
 // What panics ends its own probe, with an error, and the rest goes on.
 func TestProbeThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -59,7 +59,9 @@ func (p *pulse) ask(ctx context.Context) bool {
 	l.ok = p.alive(ctx)
 	if !l.ok {
 		p.mu.Lock()
-		p.dead = now
+		if now.After(p.dead) { // a question that hung is over after those that came later
+			p.dead = now
+		}
 		p.mu.Unlock()
 	}
 	return l.ok

@@ -67,7 +67,7 @@ func (r *run) visitor(ctx, life context.Context, n int) {
 		if result == Lost {
 			inside = false
 		}
-		if result != "" {
+		if result != "" && life.Err() == nil { // what was given up tells nothing
 			r.hand(life, news{visit: &Visit{At: due, Visitor: n, Result: result, Err: why}})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,6 +172,26 @@ func TestVisitorsComeOneByOne(t *testing.T) {
 		}
 		if want := "[15s 25s 35s]"; fmt.Sprint(at) != want { // the login is two pages long
 			t.Errorf("came at %v, want %s", at, want)
+		}
+	})
+}
+
+// What visitors were asking for when the probe was closed tells nothing of the app.
+func TestVisitorsWhoAreSentAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+		g, err := answering(t, hang).Begin(probed(t, withVisitors(20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var visits []Visit
+		var work sync.WaitGroup
+		work.Go(func() { err = g.Run(t.Context(), func(Sample) {}, func(v Visit) { visits = append(visits, v) }) })
+		time.Sleep(4900 * time.Millisecond) // all of them have come, and none has waited for its 5 s
+		g.Close()
+		work.Wait()
+		if err != nil || len(visits) != 0 {
+			t.Errorf("got %v and %+v, want nothing of a visit that was given up", err, visits)
 		}
 	})
 }
