@@ -102,7 +102,7 @@ func (c *chromium) visit(t *testing.T, timing rollout.Timing, watch audit.WatchT
 	}
 	s.rollout = timing
 	s.watch, s.look = watch, true
-	s.deploys.Hurry = 12 // long enough to press a button on a machine that is busy
+	s.deploys.Hurry = 20 // a watch waits for its deploy for thirty seconds
 	t.Cleanup(func() {
 		s.close()
 		if err := os.RemoveAll(s.dir); err != nil {
