@@ -88,7 +88,7 @@ func (d deployer) watch(ctx context.Context, req Request, usage string) (Reply, 
 	case w.State == watch.Ended: // the same request once more, long after
 		return WatchReply(w, d.view(req.Now)), nil
 	default:
-		text = Line(name, ": I ask ", Code("GET "+w.URL), fmt.Sprintf(" %s a second, for %s. ", times(w.Probe.Rate), lasted(w.Until.Sub(w.Asked))), Bold("Deploy once my message says that it has begun"), ", within seconds.")
+		text = Line(name, ": I ask ", Code("GET "+w.URL), fmt.Sprintf(" %s a second, for %s. ", times(w.Probe.Rate), watch.InWords(w.Until.Sub(w.Asked))), Bold("Deploy once my message says that it has begun"), ", within seconds.")
 	}
 	switch w.Channel {
 	case "", req.Channel:

@@ -85,6 +85,8 @@ func watchState(w watch.Watch) string {
 	switch {
 	case w.State == watch.Waiting:
 		return "a watch begins"
+	case w.State == watch.Running && w.StopBy != "":
+		return "watching" + release + " ends now"
 	case w.State == watch.Running && release == "":
 		return "watching, deploy now"
 	case w.State == watch.Running:
@@ -117,7 +119,7 @@ func watchMark(w watch.Watch) Mark {
 func watchHeadline(w watch.Watch, v WatchView) string {
 	switch w.State {
 	case watch.Waiting:
-		return "begins within seconds, for " + lasted(w.Until.Sub(w.Asked)) + ". Don't deploy yet"
+		return "begins within seconds, for " + watch.InWords(w.Until.Sub(w.Asked)) + ". Don't deploy yet"
 	case watch.Running:
 		return liveHeadline(w, v)
 	}
@@ -157,14 +159,14 @@ func liveHeadline(w watch.Watch, v WatchView) string {
 // provedHeadline is "Release v118: 2,400 requests over 10 min, none failed, slowest 412 ms,
 // hand-over seen at 3:14".
 func provedHeadline(w watch.Watch) string {
-	text := fmt.Sprintf("Release v%d: %s requests over %s", w.Release.Version, grouped(w.Counts.Sent), lasted(w.Ended.Sub(w.Began)))
+	text := fmt.Sprintf("Release v%d: %s requests over %s", w.Release.Version, grouped(w.Counts.Sent), watch.InWords(w.Ended.Sub(w.Began)))
 	if n := w.Counts.Failed(); n > 0 {
 		text += fmt.Sprintf(", none failed in the hand-over (%s at other times)", grouped(n))
 	} else {
 		text += ", none failed"
 	}
 	if slowest := w.Latency.Max; slowest > 0 {
-		text += ", slowest " + lasted(slowest)
+		text += ", slowest " + watch.InWords(slowest)
 	}
 	if !w.Switch.IsZero() {
 		text += ", hand-over seen at " + minutes(w.Switch.Sub(w.Began))
@@ -254,24 +256,6 @@ func times(n int) string {
 		return "twice"
 	}
 	return strconv.Itoa(n) + " times"
-}
-
-// lasted is a length of time as exactly as it was measured: 412 ms, 8.2 s, 3 min 14 s.
-func lasted(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return strconv.FormatInt(d.Round(time.Millisecond).Milliseconds(), 10) + " ms"
-	case d < 10*time.Second:
-		return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
-	case d < time.Minute-500*time.Millisecond:
-		return strconv.FormatFloat(d.Round(time.Second).Seconds(), 'f', 0, 64) + " s"
-	}
-	d = d.Round(time.Second)
-	text := fmt.Sprintf("%d min", int(d/time.Minute))
-	if s := int(d % time.Minute / time.Second); s > 0 {
-		text += fmt.Sprintf(" %d s", s)
-	}
-	return text
 }
 
 // minutes is a moment of a watch, counted from its beginning: 3:14.
@@ -368,7 +352,7 @@ func watchStrip(w watch.Watch, v WatchView) []Part {
 			legend = append(legend, "V the new version answered first")
 		}
 	}
-	alt := fmt.Sprintf("The last %s in steps of %s, the newest last: ", lasted(time.Duration(len(cells))*watch.StripStep), lasted(watch.StripStep))
+	alt := fmt.Sprintf("The last %s in steps of %s, the newest last: ", watch.InWords(time.Duration(len(cells))*watch.StripStep), watch.InWords(watch.StripStep))
 	switch {
 	case bad == 0 && good == len(cells):
 		alt += "all answered well."
@@ -393,7 +377,7 @@ func watchCharts(w watch.Watch) []Part {
 	for i, c := range cells {
 		labels = append(labels, minutes(c.At.Sub(cells[0].At)))
 		failed.Values = append(failed.Values, float64(c.Bad))
-		slowest.Values = append(slowest.Values, float64(c.Slowest.Round(time.Millisecond).Milliseconds()))
+		slowest.Values = append(slowest.Values, float64(watch.Milliseconds(c.Slowest)))
 		if c.Bad > cells[worst].Bad {
 			worst = i
 		}
@@ -401,7 +385,7 @@ func watchCharts(w watch.Watch) []Part {
 			slow = i
 		}
 	}
-	step := lasted(cells[0].Lasts)
+	step := watch.InWords(cells[0].Lasts)
 	var parts []Part
 	if n := w.Counts.Failed(); n > 0 {
 		parts = append(parts, Chart{
@@ -412,7 +396,7 @@ func watchCharts(w watch.Watch) []Part {
 	if cells[slow].Slowest > 0 {
 		parts = append(parts, Chart{
 			Title: "Slowest good answer in each " + step + ", ms", Labels: labels, Series: []Series{slowest},
-			Alt: fmt.Sprintf("The slowest good answer took %s, in the %s from %s of the watch on.", lasted(cells[slow].Slowest), step, labels[slow]),
+			Alt: fmt.Sprintf("The slowest good answer took %s, in the %s from %s of the watch on.", watch.InWords(cells[slow].Slowest), step, labels[slow]),
 		})
 	}
 	return parts
@@ -423,7 +407,7 @@ func watchFacts(w watch.Watch, v WatchView) []Fact {
 	var facts []Fact
 	fact := func(name string, parts ...any) { facts = append(facts, Fact{name, Line(parts...)}) }
 	p := w.Probe
-	asked := Line(Code("GET "+w.URL), fmt.Sprintf(", %s a second, to be answered with ", times(p.Rate)), Code(p.Expect), " within "+lasted(p.Timeout))
+	asked := Line(Code("GET "+w.URL), fmt.Sprintf(", %s a second, to be answered with ", times(p.Rate)), Code(p.Expect), " within "+watch.InWords(p.Timeout))
 	if p.Contains != "" {
 		asked = append(asked, Line(" and the text ", Code(brief(p.Contains, 80)))...)
 	}
@@ -440,10 +424,10 @@ func watchFacts(w watch.Watch, v WatchView) []Fact {
 		fact("In the hand-over", fmt.Sprintf("%s, from %s to %s", requests(w.In), v.clock(w.Window.From), v.clock(w.Window.To)))
 	}
 	if l := w.Latency; l.Max > 0 {
-		fact("Good answers", fmt.Sprintf("half within %s, 95 %% within %s, 99 %% within %s, slowest %s", lasted(l.P50), lasted(l.P95), lasted(l.P99), lasted(l.Max)))
+		fact("Good answers", fmt.Sprintf("half within %s, 95 %% within %s, 99 %% within %s, slowest %s", watch.InWords(l.P50), watch.InWords(l.P95), watch.InWords(l.P99), watch.InWords(l.Max)))
 	}
-	if gap, ok := longestGap(w); ok {
-		fact("Longest gap", fmt.Sprintf("%s, %s of %s requests failed,%s", lasted(gap.To.Sub(gap.From)), grouped(gap.Failed()), grouped(gap.Failed()+gap.OK), v.between(gap.From, gap.To)))
+	if gap, lasted, found := w.LongestGap(); found {
+		fact("Longest gap", fmt.Sprintf("%s, %s of %s requests failed,%s", watch.InWords(lasted), grouped(gap.Failed()), grouped(gap.Failed()+gap.OK), v.between(gap.From, gap.To)))
 	}
 	if k := w.Visits; k != nil {
 		text := fmt.Sprintf("%d visitors came back %s times, %s still logged in, %s logged out", k.Visitors, grouped(k.Visits), grouped(k.Kept), grouped(k.Lost))
@@ -453,9 +437,9 @@ func watchFacts(w watch.Watch, v WatchView) []Fact {
 		fact("Logins", text)
 	}
 	if w.State == watch.Ended && !w.Began.IsZero() {
-		text := "each whole outage of " + lasted(w.Smallest) + " or longer"
+		text := "each whole outage of " + watch.InWords(w.Smallest) + " or longer"
 		if w.Bound < 1 {
-			text += fmt.Sprintf("; with 95 %% confidence no more than %s of the hand-over's requests fail", share(w.Bound))
+			text += fmt.Sprintf("; with 95 %% confidence no more than %s of the hand-over's requests fail", watch.Percent(w.Bound))
 		}
 		fact("It could have seen", text)
 	}
@@ -468,24 +452,6 @@ func watchFacts(w watch.Watch, v WatchView) []Fact {
 		fact("Asked by", "the policy (", Code("watch.releases"), "), ", At(w.Asked))
 	}
 	return facts
-}
-
-// share is a small share in per cent, never rounded down.
-func share(of float64) string {
-	p := of * 100
-	digits, half := 1, 0.05
-	if p < 1 {
-		digits, half = 2, 0.005
-	}
-	return strconv.FormatFloat(p+half, 'f', digits, 64) + " %"
-}
-
-// longestGap is the longest time over which requests failed one after the other.
-func longestGap(w watch.Watch) (watch.Episode, bool) {
-	if len(w.Episodes) == 0 {
-		return watch.Episode{}, false
-	}
-	return slices.MaxFunc(w.Episodes, func(a, b watch.Episode) int { return cmp.Compare(a.To.Sub(a.From), b.To.Sub(b.From)) }), true
 }
 
 // outcomes are the ways in which requests failed, the most frequent first.

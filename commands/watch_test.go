@@ -74,6 +74,8 @@ func TestWatchReply(t *testing.T) {
 	policys.By, policys.Head = "", "42:abcdef"
 	terminal := policys
 	terminal.ID = ""
+	stopped := deployed(0, true, 90*time.Second, nil)
+	stopped.StopBy = "U0OTHER"
 	for name, tt := range map[string]struct {
 		w    watch.Watch
 		ran  time.Duration
@@ -81,6 +83,7 @@ func TestWatchReply(t *testing.T) {
 	}{
 		"waiting":      {waits, 0, []string{"begins within seconds"}},
 		"before":       {deployed(0, true, 90*time.Second, nil), 90 * time.Second, []string{"Deploy now: 360 requests, none failed"}},
+		"stopped":      {stopped, 90 * time.Second, []string{"Ends now, because it was stopped: 360 requests"}},
 		"handing-over": {deployed(118, false, 5*time.Minute, dropsFor(8*time.Second)), 5 * time.Minute, []string{"v118 was made at 14:04:00", "32 failed"}},
 		"proved":       {policys, 0, []string{"Release v118: 2,404 requests over 10 min", "none failed, slowest 76 ms, hand-over seen at 6:0"}},
 		"terminal":     {terminal, 0, []string{"Release v118"}},
@@ -128,6 +131,28 @@ func TestWatchButtons(t *testing.T) {
 		}
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got the buttons %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// TestOneFigureReadsTheSame: the slowest answer took 75.4 ms, and whatever tells of it rounds
+// it in one way.
+func TestOneFigureReadsTheSame(t *testing.T) {
+	w := deployed(118, true, 10*time.Minute+time.Second, nil)
+	exact := 75*time.Millisecond + 400*time.Microsecond
+	w.Latency.P50, w.Latency.P95, w.Latency.P99, w.Latency.Max = exact, exact, exact, exact
+	for i := range w.Seconds {
+		w.Seconds[i].Slowest = exact
+	}
+	reply := commands.WatchReply(w.Judge(w.Until), commands.WatchView{Now: w.Until})
+	text := printed(t, reply)
+	// The headline twice, which is the summary too; the reason; four facts; the chart and its words.
+	if n := strings.Count(text, "76 ms"); n != 8 || strings.Contains(text, "75 ms") {
+		t.Errorf("76 ms is told %d times, want 8 and no 75 ms:\n%s", n, text)
+	}
+	for _, part := range reply.Parts {
+		if chart, ok := part.(commands.Chart); ok && chart.Series[0].Values[0] != 76 {
+			t.Errorf("%s: got %v, want 76", chart.Title, chart.Series[0].Values[0])
 		}
 	}
 }

@@ -107,15 +107,29 @@ func (w Watch) within(r Reason) string {
 		it = "v" + strconv.Itoa(w.Releases[last])
 	}
 	after := r.From.Sub(w.Windows[last].From) - early
-	since := fmt.Sprintf("from %s after %s was made", span(after), it)
+	since := fmt.Sprintf("from %s after %s was made", InWords(after), it)
 	if after < time.Second {
 		since = fmt.Sprintf("from when %s was made", it)
 	}
 	if r.From.Equal(r.To) {
 		return strings.TrimPrefix(since, "from ")
 	}
-	// The last one to fail stands for what its interval held.
-	return fmt.Sprintf("within %s, %s", span(r.To.Sub(r.From)+w.interval()), since)
+	return fmt.Sprintf("within %s, %s", InWords(w.lasted(r.From, r.To)), since)
+}
+
+// lasted is how long requests failed, of which the first and the last were due then: the last
+// one stands for what its interval held.
+func (w Watch) lasted(first, last time.Time) time.Duration { return last.Sub(first) + w.interval() }
+
+// LongestGap is the longest time over which requests failed one after the other, and how long
+// that was; false: none failed.
+func (w Watch) LongestGap() (gap Episode, lasted time.Duration, found bool) {
+	for _, e := range w.Episodes {
+		if takes := w.lasted(e.From, e.To); takes > lasted {
+			gap, lasted, found = e, takes, true
+		}
+	}
+	return gap, lasted, found
 }
 
 // still says whether something failed among the last requests.
@@ -150,7 +164,7 @@ func (w Watch) outcome(o Outcome, n int) string {
 	case TLS:
 		return "found no certificate to trust, or no end of the TLS handshake"
 	case Timeout:
-		return fmt.Sprintf("%s not answered within %s", one, span(w.Probe.Timeout))
+		return fmt.Sprintf("%s not answered within %s", one, InWords(w.Probe.Timeout))
 	case Cutoff:
 		return one + " cut off in the middle"
 	case Server:
@@ -268,7 +282,7 @@ func (w Watch) causes() []Reason {
 		add("", "Dynos refused connections that the router sent them: new ones before they listened, or old ones that had stopped listening. On SIGTERM, take what still comes for some seconds, and then stop.")
 	}
 	if covered && codes("H13", "H18")+c.Bad[Cutoff] > 0 {
-		add("", "Requests were cut off while they were answered: the old dynos end before they are done. On SIGTERM, finish what is under way (Heroku waits %s), and then stop.", span(30*time.Second))
+		add("", "Requests were cut off while they were answered: the old dynos end before they are done. On SIGTERM, finish what is under way (Heroku waits %s), and then stop.", InWords(30*time.Second))
 	}
 	if covered && codes("H12")+c.Bad[Timeout] > 0 {
 		add(w.warmup(), "Answers took too long. A process that has just begun is often slow at first: warm it up before it binds `$PORT`, or before preboot hands over.")
@@ -330,14 +344,14 @@ func (w Watch) notCovered() []string {
 	not := []string{}
 	for i, in := range w.Windows {
 		if late := w.Began.Sub(in.From) - early; late > 0 {
-			not = append(not, fmt.Sprintf("The first %s after v%d was made: the watch began later.", span(late), w.Releases[i]))
+			not = append(not, fmt.Sprintf("The first %s after v%d was made: the watch began later.", InWords(late), w.Releases[i]))
 		}
 	}
-	not = append(not, fmt.Sprintf("Outages shorter than %s: they may fall between two requests.", span(w.smallest())))
+	not = append(not, fmt.Sprintf("Outages shorter than %s: they may fall between two requests.", InWords(w.smallest())))
 	if w.Bound < 1 && w.In.Failed() == 0 {
-		not = append(not, fmt.Sprintf("What happens to fewer than %s of requests (said with 95 %% confidence).", percent(w.Bound)))
+		not = append(not, fmt.Sprintf("What happens to fewer than %s of requests (said with 95 %% confidence).", Percent(w.Bound)))
 	}
-	not = append(not, fmt.Sprintf("Anything but `GET %s`: other pages, forms, WebSockets, answers that take longer than %s, and what workers do.", w.Probe.Path, span(w.Probe.Timeout)))
+	not = append(not, fmt.Sprintf("Anything but `GET %s`: other pages, forms, WebSockets, answers that take longer than %s, and what workers do.", w.Probe.Path, InWords(w.Probe.Timeout)))
 	if w.Strayed != "" {
 		not = append(not, fmt.Sprintf("What %s answers: the app redirects there, and the probe does not follow it to another host. Name that one as `domain` in the policy's `apps: { %s: { probe: … } }` to watch it.", w.Strayed, w.Name))
 	}
@@ -345,7 +359,7 @@ func (w Watch) notCovered() []string {
 		not = append(not, fmt.Sprintf("Logins: no virtual visitors are set up (`visitors` in the policy's `apps: { %s: { probe: … } }`).", w.Name))
 	}
 	if len(w.Windows) > 0 && !w.Versions {
-		not = append(not, fmt.Sprintf("Which release answered: the app does not tell its version, so the hand-over is taken to be over after %s; where its boot time-out was raised it takes longer.", span(w.Window.length()-early)))
+		not = append(not, fmt.Sprintf("Which release answered: the app does not tell its version, so the hand-over is taken to be over after %s; where its boot time-out was raised it takes longer.", InWords(w.Window.length()-early)))
 	}
 	if !w.Setup.InSpace && !w.Setup.Preboot.IsKnown() {
 		not = append(not, "Whether preboot was on: it could not be read.")
@@ -353,8 +367,8 @@ func (w Watch) notCovered() []string {
 	return not
 }
 
-// percent is a share with two digits that count, rounded up.
-func percent(share float64) string {
+// Percent is a small share with two digits that count, rounded up.
+func Percent(share float64) string {
 	p := share * 100
 	switch {
 	case p < 0.01:

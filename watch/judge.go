@@ -218,9 +218,9 @@ func (w Watch) unfinished() []Reason {
 	case status != "succeeded":
 		return []Reason{{Text: fmt.Sprintf("Heroku calls %s %q instead of succeeded, so it can't be said that it was handed over.", v, status)}}
 	case w.Cut == "" && w.Ended.Before(w.end()):
-		r := Reason{Text: fmt.Sprintf("The watch ended %s before the hand-over to %s was sure to be over. Let the next one run to its end.", span(w.end().Sub(w.Ended)), v), From: w.Ended, To: w.end()}
+		r := Reason{Text: fmt.Sprintf("The watch ended %s before the hand-over to %s was sure to be over. Let the next one run to its end.", InWords(w.end().Sub(w.Ended)), v), From: w.Ended, To: w.end()}
 		if w.StopBy != "" {
-			r.Text = fmt.Sprintf("It was stopped %s before the hand-over to %s was sure to be over. Let the next one run to its end.", span(w.end().Sub(w.Ended)), v)
+			r.Text = fmt.Sprintf("It was stopped %s before the hand-over to %s was sure to be over. Let the next one run to its end.", InWords(w.end().Sub(w.Ended)), v)
 		}
 		return []Reason{r}
 	}
@@ -242,7 +242,7 @@ func (w Watch) tooLate() []Reason {
 		return nil
 	}
 	r := Reason{
-		Text: fmt.Sprintf("The watch began %s after v%d was made, when dynos may have been replaced already. Begin it before the deploy.", span(late-early), w.Release.Version),
+		Text: fmt.Sprintf("The watch began %s after v%d was made, when dynos may have been replaced already. Begin it before the deploy.", InWords(late-early), w.Release.Version),
 		From: w.Window.From, To: w.Began,
 	}
 	if late <= early {
@@ -275,12 +275,12 @@ func (w Watch) blind() []Reason {
 		}
 	}
 	if n > 0 {
-		text := fmt.Sprintf("The probe itself stood still for %s, so an outage of that length may have been missed.", span(longest.length()))
+		text := fmt.Sprintf("The probe itself stood still for %s, so an outage of that length may have been missed.", InWords(longest.length()))
 		if n > 1 {
-			text = fmt.Sprintf("The probe itself stood still %s, the longest time for %s, so an outage of that length may have been missed.", times(n), span(longest.length()))
+			text = fmt.Sprintf("The probe itself stood still %s, the longest time for %s, so an outage of that length may have been missed.", times(n), InWords(longest.length()))
 		}
 		if w.In.Own > 0 {
-			text = fmt.Sprintf("The network of the bot's own machine was away for up to %s, so that %s nothing of the app.", span(longest.length()), was(w.In.Own, "request", "say", "says"))
+			text = fmt.Sprintf("The network of the bot's own machine was away for up to %s, so that %s nothing of the app.", InWords(longest.length()), was(w.In.Own, "request", "say", "says"))
 		}
 		why = append(why, Reason{Text: text + " Watch the next deploy; if it is so again, look at the machine that the bot runs on.", From: longest.From, To: longest.To})
 	} else if w.In.Own > 0 {
@@ -398,7 +398,7 @@ func (w Watch) afterwards() []Reason {
 }
 
 func (w Watch) proved() []Reason {
-	text := fmt.Sprintf("v%d was handed over while %s, and none failed; the slowest of the whole watch took %s.", w.Release.Version, was(w.In.OK, "request", "were answered", "was answered"), span(w.Latency.Max))
+	text := fmt.Sprintf("v%d was handed over while %s, and none failed; the slowest of the whole watch took %s.", w.Release.Version, was(w.In.OK, "request", "were answered", "was answered"), InWords(w.Latency.Max))
 	why := []Reason{{Text: text, From: w.Window.From, To: w.Window.To}}
 	if v := w.Visits; v != nil {
 		why = append(why, Reason{Text: fmt.Sprintf("%s stayed logged in.", capital(count(v.Visitors, "virtual visitor")))})

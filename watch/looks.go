@@ -195,7 +195,7 @@ func (l *looker) read(ctx context.Context, part string, err error) bool {
 }
 
 func (l *looker) unread(part string, was trouble, until time.Time) {
-	l.rec.Trouble(fmt.Sprintf("The %s could not be read for %s: %s.", part, span(max(until.Sub(was.since), time.Second)), was.why))
+	l.rec.Trouble(fmt.Sprintf("The %s could not be read for %s: %s.", part, InWords(max(until.Sub(was.since), time.Second)), was.why))
 }
 
 // settle tells what could not be read until the end, and how seldom it was looked.
@@ -207,7 +207,7 @@ func (l *looker) settle(now time.Time) {
 	}
 	clear(l.failing)
 	if l.slowest > 0 {
-		l.rec.Trouble(fmt.Sprintf("So many deploys were watched at once that Heroku was asked for releases every %s only, and not every %s: what the time line says is that coarse.", span(l.slowest), span(l.r.timing.Look)))
+		l.rec.Trouble(fmt.Sprintf("So many deploys were watched at once that Heroku was asked for releases every %s only, and not every %s: what the time line says is that coarse.", InWords(l.slowest), InWords(l.r.timing.Look)))
 	}
 }
 

@@ -170,7 +170,7 @@ const restarted = "the bot was restarted in the middle of it"
 // interrupted ends a watch that runs nowhere: whoever ran it is gone.
 func (r *Runner) interrupted(ctx context.Context, w Watch, job Job) error {
 	now, seen := r.now(), w.seen()
-	w.Cut = cmp.Or(w.Cut, fmt.Sprintf(restarted+", after %s", span(seen.Sub(w.Began))))
+	w.Cut = cmp.Or(w.Cut, fmt.Sprintf(restarted+", after %s", InWords(seen.Sub(w.Began))))
 	w.Events = inserted(w.Events, Event{At: now, Kind: EventProbe, Text: "the bot is back, and does not go on with what it has missed"})
 	return r.finish(ctx, w, seen, job)
 }
@@ -430,7 +430,7 @@ func (u *under) until(ctx context.Context, stopping <-chan struct{}, probed <-ch
 		// Releases are tied to requests by this machine's clock. Setting it by NTP bit by bit
 		// moves both of its clocks.
 		if step := stepped(time.Now(), tick); step.Abs() > clockStep {
-			return ending{cut: "the clock of the bot's machine was set by " + span(step.Abs()) + ", or the machine slept"}
+			return ending{cut: "the clock of the bot's machine was set by " + InWords(step.Abs()) + ", or the machine slept"}
 		}
 		tick = time.Now()
 		now := u.now()

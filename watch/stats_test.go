@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 func TestUpper(t *testing.T) {
@@ -69,6 +70,18 @@ func TestMoreThanChance(t *testing.T) {
 	} {
 		if got := moreThanChance(tt.k, tt.n, tt.k0, tt.n0); got != tt.want {
 			t.Errorf("%d of %d after %d of %d: got %v, want %v", tt.k, tt.n, tt.k0, tt.n0, got, tt.want)
+		}
+	}
+}
+
+func TestInWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 ms", time.Microsecond: "1 ms", 24*time.Millisecond + 1: "25 ms", 412 * time.Millisecond: "412 ms",
+		999*time.Millisecond + 1: "1 s", 8240 * time.Millisecond: "8.2 s", 42 * time.Second: "42 s",
+		59*time.Second + 700*time.Millisecond: "1 min", 194 * time.Second: "3 min 14 s", time.Hour: "1 h", 62 * time.Minute: "1 h 2 min",
+	} {
+		if got := InWords(d); got != want {
+			t.Errorf("InWords(%v): got %q, want %q", d, got, want)
 		}
 	}
 }

@@ -52,11 +52,12 @@ func times(n int) string {
 // share is a part of a whole, of requests.
 func share(k, n int) string { return fmt.Sprintf("%s of %s", number(k), count(n, "request")) }
 
-// span is a duration as a person says it: 412 ms, 8 s, 3 min 14 s, 1 h 2 min.
-func span(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return strconv.FormatInt(int64(math.Ceil(float64(d)/float64(time.Millisecond))), 10) + " ms"
+// InWords is a duration as a person says it: 412 ms, 8.2 s, 3 min 14 s, 1 h 2 min. All that
+// tells of a watch says it so, so that one figure reads the same wherever it stands.
+func InWords(d time.Duration) string {
+	switch ms := Milliseconds(d); {
+	case ms < 1000:
+		return strconv.FormatInt(ms, 10) + " ms"
 	case d < 10*time.Second:
 		return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
 	case d < time.Minute-time.Second/2:
@@ -67,6 +68,12 @@ func span(d time.Duration) string {
 	}
 	d = d.Round(time.Minute)
 	return parts(int(d/time.Hour), "h", int(d%time.Hour/time.Minute), "min")
+}
+
+// Milliseconds is a duration in whole ones, rounded up: nothing is told to be shorter than
+// it was.
+func Milliseconds(d time.Duration) int64 {
+	return int64(math.Ceil(float64(d) / float64(time.Millisecond)))
 }
 
 func parts(large int, of string, small int, in string) string {
