@@ -467,6 +467,8 @@ func told(e ledger.Entry) (verb, about string) {
 		return "read the policy", ""
 	case ledger.Reported:
 		return "reported the night", short(detail.Night)
+	case ledger.Damaged:
+		return "found the ledger damaged:", short(detail.Why)
 	case ledger.WaiverAsked:
 		return "asked to waive", ""
 	case ledger.WaiverDenied:

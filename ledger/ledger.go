@@ -60,6 +60,7 @@ const (
 	Rechecked    = "rechecked"     // the app was looked at again some time after
 	PolicyLoaded = "policy-loaded" // the rules changed, or the bot started with them
 	Reported     = "reported"      // a night's digest was posted
+	Damaged      = "damaged"       // a night found that this chain does not hold; see Damage
 
 	WaiverAsked   = "waiver-asked"   // a waiver was asked for that needs an approval
 	Waived        = "waived"         // a waiver began to hold
@@ -75,7 +76,7 @@ const (
 func Verbs() []string {
 	return []string{
 		Asked, Voted, Approved, Denied, Cancelled, Expired, Stale, Refused, Started, Begun, StepIntended, StepDone, StepFailed,
-		Stopped, Failed, Finished, Resumed, Undone, Rechecked, PolicyLoaded, Reported,
+		Stopped, Failed, Finished, Resumed, Undone, Rechecked, PolicyLoaded, Reported, Damaged,
 		WaiverAsked, Waived, WaiverDenied, Unwaived, WaiverExpired,
 		WatchAsked, WatchVerdict,
 	}

@@ -47,6 +47,14 @@ type Report struct {
 	KeyIDs    []string // the ids of the keys that were not given
 	Known     int      // how many of the known heads are in the chain
 	Fault     *Fault   // nil: none
+	// Breaks is in how many places the chain does not hold, of which Fault is the first.
+	// There may be one without a Fault: an entry sealed with a key that was not given, behind
+	// one that was, which somebody may have made up.
+	Breaks int
+	// Doubt is the number of the entry up to which none proves what came after it, because
+	// some of that may be gone, or can't be checked; 0: each does. An entry behind it does, if
+	// it fits its own key.
+	Doubt int64
 }
 
 // Verdict sums the report up.
@@ -105,11 +113,13 @@ func Verify(entries iter.Seq2[Entry, error], stored Head, keys []Key, known ...H
 		v.keys[k.ID()] = k
 	}
 	v.keys[""] = Key{}
+	doubts := doubter{keys: v.keys, known: known}
 	for e, err := range entries {
 		if err != nil {
 			return v.Report, fmt.Errorf("read the ledger after #%d: %w", v.last.Seq, err)
 		}
 		v.Entries++
+		doubts.take(e)
 		if v.Fault == nil {
 			v.take(e)
 		} else if v.Fault.Kind == Missing && v.Fault.Seq == e.Seq {
@@ -121,6 +131,8 @@ func Verify(entries iter.Seq2[Entry, error], stored Head, keys []Key, known ...H
 	if v.Fault == nil {
 		v.end()
 	}
+	doubts.end(stored)
+	v.Breaks, v.Doubt = doubts.breaks, doubts.doubt
 	return v.Report, nil
 }
 
