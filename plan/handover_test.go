@@ -116,7 +116,7 @@ func TestUnsureRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const refused = "Could not read the pipeline (Heroku did not answer) of `shop`, and the policy has an entry for a pipeline that would make another plan. Nothing was changed; try again."
+	const refused = "Of `shop` I could not read the pipeline: Heroku did not answer. The policy has an entry for a pipeline that would make another plan. Nothing was changed; try again."
 	for _, tt := range []struct {
 		line string
 		wish Wish

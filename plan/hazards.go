@@ -266,22 +266,10 @@ func migrationIn(command string) string {
 
 // unread says which parts that a hazard would come from could not be read.
 func unread(app fleet.App) []Hazard {
-	var parts []string
-	for _, part := range []struct {
-		name  string
-		known bool
-		why   fleet.Reason
-	}{
-		{"its add-ons", app.AddOns.IsKnown(), app.AddOns.Why()},
-		{"its latest release", app.Release.IsKnown(), app.Release.Why()},
-		{"its dynos", app.Dynos.IsKnown(), app.Dynos.Why()},
-	} {
-		if !part.known {
-			parts = append(parts, fmt.Sprintf("%s (%s)", part.name, part.why.Text))
-		}
-	}
+	parts := []unreadPart{{"its add-ons", app.AddOns.Why()}, {"its latest release", app.Release.Why()}, {"its dynos", app.Dynos.Why()}}
+	parts = slices.DeleteFunc(parts, func(p unreadPart) bool { return p.why == fleet.Reason{} }) // it was read
 	if len(parts) == 0 {
 		return nil
 	}
-	return []Hazard{{HazardUnread, "Could not read " + Join(parts) + ": there may be hazards that are not listed here."}}
+	return []Hazard{{HazardUnread, "Could not read " + unreadParts(parts) + ". There may be hazards that are not listed here."}}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/zdd/fleet"
@@ -137,7 +138,7 @@ func (m *making) runtime(may ...Runtime) (Runtime, bool) {
 	app := m.app.Name
 	switch {
 	case !known:
-		m.refuse("Could not read the formation of %s (%s). Nothing was changed; try again.", Code(app), value.Why().Text)
+		m.refuse("%s. Nothing was changed; try again.", unreadOf(app, unreadPart{"the formation", value.Why()}))
 	case slices.Contains(may, runtime):
 		return runtime, true
 	case runtime == Stopped:
@@ -151,38 +152,63 @@ func (m *making) runtime(may ...Runtime) (Runtime, bool) {
 }
 
 // read refuses when something could not be read that a step would stand on.
-func (m *making) read(parts ...func() []string) bool {
-	var missing []string
+func (m *making) read(parts ...func() []unreadPart) bool {
+	var missing []unreadPart
 	for _, part := range parts {
 		missing = append(missing, part()...)
 	}
 	if len(missing) == 0 {
 		return true
 	}
-	m.refuse("Could not read %s of %s. Nothing was changed; try again.", Join(missing), Code(m.app.Name))
+	m.refuse("%s. Nothing was changed; try again.", unreadOf(m.app.Name, missing...))
 	return false
 }
 
 // features is what could not be read of them, for read.
-func (m *making) features() []string {
+func (m *making) features() []unreadPart {
 	if m.app.InSpace() || m.app.Features.IsKnown() {
 		return nil
 	}
-	return []string{unreadPart("the features", m.app.Features.Why())}
+	return []unreadPart{{"the features", m.app.Features.Why()}}
 }
 
 // scalers is what could not be read of whatever scales the app, for read.
-func (m *making) scalers() (missing []string) {
+func (m *making) scalers() (missing []unreadPart) {
 	if scaler := AutoscalerOf(m.app); !scaler.IsKnown() {
-		missing = append(missing, unreadPart("whether Heroku's autoscaler is on", scaler.Why()))
+		missing = append(missing, unreadPart{"whether Heroku's autoscaler is on", scaler.Why()})
 	}
 	if !m.app.AddOns.IsKnown() {
-		missing = append(missing, unreadPart("the add-ons, one of which may scale it", m.app.AddOns.Why()))
+		missing = append(missing, unreadPart{"the add-ons, one of which may scale it", m.app.AddOns.Why()})
 	}
 	return missing
 }
 
-func unreadPart(name string, why fleet.Reason) string { return fmt.Sprintf("%s (%s)", name, why.Text) }
+// unreadPart is something of an app that could not be read.
+type unreadPart struct {
+	name string
+	why  fleet.Reason
+}
+
+// unreadOf says what of an app could not be read, and why, without the full stop.
+func unreadOf(app string, parts ...unreadPart) string {
+	return fmt.Sprintf("Of %s I could not read %s", Code(app), unreadParts(parts))
+}
+
+// unreadParts are the parts with why, which is said once for those that have it in common.
+func unreadParts(parts []unreadPart) string {
+	var whys []string
+	names := map[string][]string{}
+	for _, p := range parts {
+		if names[p.why.Text] == nil {
+			whys = append(whys, p.why.Text)
+		}
+		names[p.why.Text] = append(names[p.why.Text], p.name)
+	}
+	for i, why := range whys {
+		whys[i] = Join(names[why]) + ": " + why
+	}
+	return strings.Join(whys, "; ")
+}
 
 // unpriced is the cost as long as there is no plan.
 func (m *making) unpriced() {

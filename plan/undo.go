@@ -79,7 +79,7 @@ func (m *making) readForUndo() bool {
 	changes := func(of func(State) bool) bool {
 		return slices.ContainsFunc(m.wish.Undo, func(s Step) bool { return of(s.To) })
 	}
-	var parts []func() []string
+	var parts []func() []unreadPart
 	if changes(func(s State) bool { return s.Feature != nil }) {
 		parts = append(parts, m.features)
 	}

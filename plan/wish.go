@@ -69,8 +69,8 @@ func For(app fleet.App, rules policy.Rules, w Wish, now time.Time) Plan {
 	for _, other := range rules.Others() {
 		if q := under(app, other, w, now); q.Hash != p.Hash || !slices.Equal(q.Why, p.Why) || !slices.EqualFunc(q.Steps, p.Steps, alike) {
 			m := begin(app, rules, w, now)
-			m.refuse("Could not read %s of %s, and the policy has an entry for a pipeline that would make another plan. Nothing was changed; try again.",
-				unreadPart("the pipeline", rules.Unsure), Code(app.Name))
+			m.refuse("%s. The policy has an entry for a pipeline that would make another plan. Nothing was changed; try again.",
+				unreadOf(app.Name, unreadPart{"the pipeline", rules.Unsure}))
 			return m.finish()
 		}
 	}
