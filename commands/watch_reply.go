@@ -184,8 +184,11 @@ func failedHeadline(w watch.Watch, v WatchView) string {
 	}
 	why := w.Reasons[0]
 	text := firstSentence(Prose(why.Text).String())
-	if who, _, ok := strings.Cut(text, " dropped "); ok {
-		text = fmt.Sprintf("%s dropped %s request%s", who, grouped(w.In.Failed()), plural(w.In.Failed()))
+	if who, rest, ok := strings.Cut(text, " dropped "); ok {
+		n, _, _ := strings.Cut(rest, " ")
+		text = fmt.Sprintf("%s dropped %s request%s", who, n, map[bool]string{false: "s"}[n == "1"])
+	} else if what, _, ok := strings.Cut(text, " failed within "); ok {
+		text = what + " failed"
 	}
 	return text + v.between(why.From, why.To) + shortCause(why.Check)
 }

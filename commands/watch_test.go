@@ -76,6 +76,10 @@ func TestWatchReply(t *testing.T) {
 	terminal.ID = ""
 	stopped := deployed(0, true, 90*time.Second, nil)
 	stopped.StopBy = "U0OTHER"
+	resized := deployed(118, false, 10*time.Minute, dropsFor(8*time.Second))
+	resize := watch.Event{At: deployedAt.Add(20 * time.Second), Since: deployedAt, Kind: watch.EventFormation, Stops: true, Text: "web was resized from standard-1x to standard-2x"}
+	resized.Events = append(resized.Events[:3:3], resize, resized.Events[3])
+	resized.Episodes[0].After = &resize
 	for name, tt := range map[string]struct {
 		w    watch.Watch
 		ran  time.Duration
@@ -88,6 +92,7 @@ func TestWatchReply(t *testing.T) {
 		"proved":       {policys, 0, []string{"Release v118: 2,404 requests over 10 min", "none failed, slowest 76 ms, hand-over seen at 6:0"}},
 		"terminal":     {terminal, 0, []string{"Release v118"}},
 		"failed":       {end(deployed(118, false, 10*time.Minute, dropsFor(8*time.Second))), 0, []string{"v118 dropped 32 requests between 14:04:11 and 14:04:18: preboot is off"}},
+		"resized":      {end(resized), 0, []string{"While v118 was handed over and about when web was resized from standard-1x to standard-2x, 32 of 488 requests failed between 14:04:11 and 14:04:18"}},
 		"no-release":   {end(deployed(0, true, 10*time.Minute, nil)), 0, []string{"No release was made"}},
 		"cut":          {cut.Judge(deployedAt.Add(time.Minute)), 0, []string{"It can't be said whether anybody noticed v118: the watch was cut short"}},
 	} {

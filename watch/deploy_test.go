@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,14 @@ type deploy struct {
 	second      time.Duration // the part of a second at which the clocks are compared
 	again       time.Duration // another release is made; 0: none
 	cycle       time.Duration // a dyno restarts, as each does once a day; 0: none does
+	unmade      bool          // no release is made
+	hand        []byHand      // what somebody does meanwhile
+}
+
+// byHand is a line for the simulator, or restarts all dynos as `heroku ps:restart` does.
+type byHand struct {
+	after time.Duration
+	line  string
 }
 
 func (d deploy) String() string {
@@ -168,11 +177,22 @@ func (d deploy) carry(t *testing.T) (res result) {
 		if d.fails {
 			do("set shop boots=crash")
 		}
-		if d.made < 0 {
+		for _, by := range d.hand {
+			later(by.after, func() {
+				if by.line == "restart" {
+					restart(t, &network, string(app.ID))
+					return
+				}
+				do(by.line)
+			})
+		}
+		switch {
+		case d.unmade:
+		case d.made < 0:
 			res.made = time.Now()
 			do("deploy shop")
 			time.Sleep(-d.made)
-		} else {
+		default:
 			later(d.made, func() { res.made = time.Now(); do("deploy shop") })
 		}
 		if d.again > 0 {
@@ -204,6 +224,24 @@ func (d deploy) carry(t *testing.T) (res result) {
 		res.routed = sim.Routed("shop")
 	})
 	return res
+}
+
+// restart has Heroku restart all dynos of an app.
+func restart(t *testing.T, network *play.Network, app string) {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "http://heroku/apps/"+app+"/dynos", nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	req.Header.Set("Accept", "application/vnd.heroku+json; version=3")
+	req.Header.Set("Authorization", "Bearer "+simheroku.DefaultToken)
+	way := &http.Transport{DialContext: network.Dial, DisableKeepAlives: true}
+	resp, err := way.RoundTrip(req)
+	if err != nil || resp.StatusCode != http.StatusAccepted {
+		t.Errorf("restart: got %v, %v", resp, err)
+		return
+	}
+	resp.Body.Close()
 }
 
 func (d deploy) policy() string {

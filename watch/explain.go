@@ -41,17 +41,25 @@ func (w Watch) released(from, to time.Time) string {
 // dropped says what failed during the hand-overs, and what may have been the cause.
 func (w Watch) dropped() []Reason {
 	failed := w.In.Failed()
-	first := w.span()
-	first.Text = fmt.Sprintf("%s dropped %s of %s %s", w.released(first.From, first.To), number(failed), count(failed+w.In.OK, "request"), w.within(first))
-	if w.still() {
-		first.Text += ", and requests still failed when the watch ended"
-	}
-	first.Text += "."
+	of := failed + w.In.OK
+	upset := w.upsetReasons(of)
 	causes := w.causes()
-	if len(causes) > 0 {
-		first.Check = causes[0].Check
+	var why []Reason
+	if dropped := failed - w.upsetFailures().failed; dropped > 0 {
+		first := w.spanOf(func(e Episode) bool { return !isUpset(e) })
+		first.Text = fmt.Sprintf("%s dropped %s of %s %s", w.released(first.From, first.To), number(dropped), count(of, "request"), w.within(first))
+		if w.still() && len(upset) == 0 {
+			first.Text += ", and requests still failed when the watch ended"
+		}
+		first.Text += "."
+		if len(causes) > 0 {
+			first.Check = causes[0].Check
+		}
+		why = append(why, first)
 	}
-	why := []Reason{first, {Text: capital(w.outcomes(w.In)) + "."}}
+	why = append(why, upset...)
+	why = append(why, w.upsetMeanwhile()...)
+	why = append(why, Reason{Text: capital(w.outcomes(w.In)) + "."})
 	if w.unknownBefore() {
 		why = append(why, Reason{Text: "Whether requests failed before the release too is not known: the watch began after it."})
 	}
@@ -62,9 +70,15 @@ func (w Watch) dropped() []Reason {
 }
 
 // span is a reason without words, about the failures of the hand-overs.
-func (w Watch) span() Reason {
+func (w Watch) span() Reason { return w.spanOf(func(Episode) bool { return true }) }
+
+// spanOf is span for some of them.
+func (w Watch) spanOf(of func(Episode) bool) Reason {
 	var r Reason
 	for _, e := range w.Episodes {
+		if !of(e) {
+			continue
+		}
 		for _, in := range w.Windows {
 			// What was under way when the window began was due before it.
 			if !e.From.Before(in.To) || e.To.Before(in.From.Add(-w.Probe.Timeout)) {
@@ -309,9 +323,14 @@ func (w Watch) warmup() string {
 
 // loggedOut says that visitors lost their logins. Affinity keeps a visitor with a dyno while
 // that dyno lives, which is not over a deploy (Dev Center, "Session Affinity").
-func (w Watch) loggedOut() Reason {
+func (w Watch) loggedOut() []Reason {
 	v := w.Visits
-	r := Reason{Text: fmt.Sprintf("%s logged visitors out: %s in the hand-over, of %s, though the page itself was well.", w.released(v.First, v.First), times(v.LostIn), count(v.LostIn+v.KeptIn, "visit"))}
+	released := w.released(v.First, v.First)
+	lost := fmt.Sprintf("%s in the hand-over, of %s, though the page itself was well.", times(v.LostIn), count(v.LostIn+v.KeptIn, "visit"))
+	r := Reason{Text: fmt.Sprintf("%s logged visitors out: %s", released, lost)}
+	if v.After != nil {
+		r.Text = fmt.Sprintf("While %s was handed over and %s, visitors were logged out: %s", released, whenUpset(*v.After, v.First), lost)
+	}
 	if w.Windows[0].Contains(v.First) {
 		r.From = v.First
 	}
@@ -321,7 +340,10 @@ func (w Watch) loggedOut() Reason {
 		r.Text += fmt.Sprintf(" Session affinity is off while several web dynos run, so that a visitor meets another dyno each time; `/zdd enable %s` turns it on.", w.Name)
 	}
 	r.Text += " A session in a dyno's memory ends with that dyno, and a deploy replaces all: keep sessions in a database, in Redis or in a signed cookie."
-	return r
+	if v.After == nil || w.upsetFailures().failed > 0 { // then that was said of the requests
+		return []Reason{r}
+	}
+	return []Reason{r, w.upsetCause(*v.After, v.First, released)}
 }
 
 // summary is how many requests there were, and how many failed.

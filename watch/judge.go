@@ -50,7 +50,7 @@ func (w Watch) verdict() (Verdict, []Reason) {
 			why = append(why, w.dropped()...)
 		}
 		if logins {
-			why = append(why, w.loggedOut())
+			why = append(why, w.loggedOut()...)
 		}
 		if strings.HasPrefix(w.Cut, restarted) {
 			// What was seen is told, and is no verdict: nobody was there to see the rest.
@@ -100,6 +100,9 @@ func (w Watch) unreleased() []Reason {
 		r := Reason{Text: capital(w.outcomes(w.Counts)) + ": the app fails without a deploy too."}
 		if n := len(w.Episodes); n > 0 {
 			r.From, r.To = w.Episodes[0].From, w.Episodes[n-1].To
+			if after := w.Episodes[0].After; after != nil {
+				r.Text = fmt.Sprintf("%s, %s.", capital(w.outcomes(w.Counts)), whenUpset(*after, r.From))
+			}
 		}
 		why = append(why, r)
 	}
@@ -386,6 +389,9 @@ func (w Watch) afterwards() []Reason {
 		for _, e := range w.Episodes {
 			if e.From.After(w.Windows[0].From) && !w.inWindows(Span{e.From, e.To}) {
 				r.From, r.To = e.From, e.To
+				if e.After != nil {
+					r.Text += fmt.Sprintf(" It was %s without a release.", whenUpset(*e.After, e.From))
+				}
 				break
 			}
 		}

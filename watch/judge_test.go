@@ -35,6 +35,11 @@ func TestVerdicts(t *testing.T) {
 		r.Status = status
 		return []fleet.Release{r}
 	}
+	changed := func(kind EventKind, at time.Duration, text string) func(*Recorder) {
+		return func(r *Recorder) {
+			r.Event(Event{At: when(at), Since: when(at - 20*time.Second), Kind: kind, Stops: true, Text: text})
+		}
+	}
 	tests := []struct {
 		name string
 		want Verdict
@@ -84,6 +89,25 @@ func TestVerdicts(t *testing.T) {
 			return Kept
 		}}},
 
+		{"a resize in the hand-over", Failed, story{setup: setup(false, 2), releases: one, meets: all(tells("v117", "v118", 65*time.Second), during(92*time.Second, 101*time.Second, fails(Timeout, ""))), also: changed(EventFormation, 90*time.Second, "web was resized from standard-1x to standard-2x")}},
+		{"a scale-down seen later", Failed, story{setup: setup(true, 3), releases: one, meets: during(4*minute, 4*minute+2*time.Second, fails(Server, "H13")), also: changed(EventFormation, 4*minute+15*time.Second, "web was scaled from 3 to 1")}},
+		{"a restart", Failed, story{setup: setup(false, 1), releases: one, meets: during(100*time.Second, 103*time.Second, fails(Connect, "")), also: changed(EventRestart, 100*time.Second, "web.1 of v118 restarted")}},
+		{"a crash, and the restart after it", Failed, story{setup: setup(true, 1), releases: one, meets: during(100*time.Second, 103*time.Second, fails(Server, "H10")), also: changed(EventRestart, 100*time.Second, "web.1 of v118 restarted")}},
+		{"a release and a resize", Failed, story{setup: setup(false, 2), releases: one, meets: all(during(62*time.Second, 68*time.Second, fails(Timeout, "")), during(92*time.Second, 95*time.Second, fails(Timeout, ""))), also: changed(EventFormation, 92*time.Second, "web was resized from standard-1x to standard-2x")}},
+		{"a restart of what fails", Failed, story{setup: setup(true, 2), releases: one, meets: during(3*minute, 5*minute, fails(Server, "")), also: changed(EventRestart, 4*minute, "web.1 and web.2 of v118 restarted")}},
+		{"a scale-down right before the release", Failed, story{setup: setup(false, 3), releases: one, meets: during(62*time.Second, 68*time.Second, fails(Timeout, "")), also: changed(EventFormation, 50*time.Second, "web was scaled from 3 to 2")}},
+		{"a scale-up", Failed, story{setup: setup(false, 2), releases: one, meets: down, also: func(r *Recorder) {
+			r.Event(Event{At: when(70 * time.Second), Kind: EventFormation, Text: "web was scaled from 2 to 3"})
+		}}},
+		{"a restart, and logins lost", Failed, story{setup: setup(true, 2), releases: one, probe: visiting, also: changed(EventRestart, 4*minute, "web.2 of v118 restarted"), visits: func(at time.Duration) VisitResult {
+			if at > 4*minute && at < 4*minute+10*time.Second {
+				return Lost
+			}
+			return Kept
+		}}},
+
+		{"no release, and a resize", Inconclusive, story{setup: setup(true, 2), meets: down, also: changed(EventFormation, 80*time.Second, "web was resized from standard-1x to standard-2x")}},
+		{"a restart afterwards", Inconclusive, story{setup: setup(false, 2), releases: one, meets: during(9*minute, 9*minute+2*time.Second, fails(Connect, "")), also: changed(EventRestart, 9*minute-time.Second, "web.1 of v118 restarted")}},
 		{"no release", Inconclusive, story{setup: setup(true, 2)}},
 		{"no release, and failures", Inconclusive, story{setup: setup(true, 2), meets: down}},
 		{"maintenance", Inconclusive, story{setup: setup(true, 2), releases: one, meets: during(2*minute, 3*minute, func(s *Sample) { s.Outcome, s.Status, s.Page = Server, 503, "maintenance-mode" })}},

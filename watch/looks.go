@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,8 @@ type looker struct {
 	adrift  bool      // the clocks are not compared yet
 	after   time.Time // releases made after it, by Heroku's clock, are of interest
 	dynos   map[string]fleet.Dyno
+	counted time.Time // when dynos were read last
+	formed  time.Time // when the formation was
 	failing map[string]trouble
 	slowest time.Duration // between two looks; 0: never slower than usual
 }
@@ -50,7 +53,7 @@ type trouble struct {
 }
 
 func newLooker(r *Runner, app fleet.App) *looker {
-	l := &looker{r: r, app: app, dynos: map[string]fleet.Dyno{}, failing: map[string]trouble{}}
+	l := &looker{r: r, app: app, dynos: map[string]fleet.Dyno{}, failing: map[string]trouble{}, counted: app.ReadAt, formed: app.ReadAt}
 	dynos, _ := app.Dynos.Get()
 	for _, d := range dynos {
 		l.dynos[dynoKey(d)] = d
@@ -229,9 +232,11 @@ func (l *looker) settings(ctx context.Context) {
 	was := l.app
 	l.app = now
 	at := l.r.now()
-	for _, text := range formationChanges(was, now) {
-		l.rec.Event(Event{At: at, Kind: EventFormation, Text: text})
+	for _, e := range formationChanges(was, now) {
+		e.At, e.Since = at, l.formed
+		l.rec.Event(e)
 	}
+	l.formed = at
 	if s := setupOf(now); s.Web.IsKnown() && s.Preboot.IsKnown() {
 		l.rec.Grown(s)
 	}
@@ -273,8 +278,12 @@ func onOff(on bool) string {
 	return "off"
 }
 
-// formationChanges says in words what became of the process types.
-func formationChanges(was, now fleet.App) (all []string) {
+// resized is the word for a change of size.
+const resized = "resized"
+
+// formationChanges are what became of the process types. When it happened is left out. A
+// process type that is gone may be so by a release that has none.
+func formationChanges(was, now fleet.App) (all []Event) {
 	before, _ := was.Formation.Get()
 	after, _ := now.Formation.Get()
 	of := func(processes []fleet.Process, kind string) (fleet.Process, bool) {
@@ -284,20 +293,24 @@ func formationChanges(was, now fleet.App) (all []string) {
 		}
 		return processes[i], true
 	}
+	changed := func(stops bool, format string, args ...any) {
+		all = append(all, Event{Kind: EventFormation, Stops: stops, Text: fmt.Sprintf(format, args...)})
+	}
 	for _, p := range after {
+		web := p.Type == "web"
 		switch old, there := of(before, p.Type); {
 		case !there && p.Quantity > 0:
-			all = append(all, fmt.Sprintf("%s 0 → %d", p.Type, p.Quantity))
+			changed(false, "%s was scaled from 0 to %d", p.Type, p.Quantity)
 		case there && old.Quantity != p.Quantity:
-			all = append(all, fmt.Sprintf("%s %d → %d", p.Type, old.Quantity, p.Quantity))
+			changed(web && p.Quantity < old.Quantity, "%s was scaled from %d to %d", p.Type, old.Quantity, p.Quantity)
 		}
 		if old, there := of(before, p.Type); there && !strings.EqualFold(old.Size, p.Size) {
-			all = append(all, fmt.Sprintf("%s %s → %s", p.Type, strings.ToLower(old.Size), strings.ToLower(p.Size)))
+			changed(web, "%s was %s from %s to %s", p.Type, resized, strings.ToLower(old.Size), strings.ToLower(p.Size))
 		}
 	}
 	for _, p := range before {
 		if _, there := of(after, p.Type); !there && p.Quantity > 0 {
-			all = append(all, p.Type+" is gone")
+			changed(false, "%s is gone", p.Type)
 		}
 	}
 	return all
@@ -317,23 +330,73 @@ func (l *looker) dynosNow(ctx context.Context) bool {
 	l.rec.Dynos(all)
 	now := l.r.now()
 	seen := map[string]fleet.Dyno{}
+	var again []fleet.Dyno // that were up, and were started once more
 	for _, d := range all {
 		if d.Type != "web" {
 			continue
 		}
 		key := dynoKey(d)
 		seen[key] = d
-		if was, there := l.dynos[key]; there && was.State == d.State {
+		was, there := l.dynos[key]
+		switch {
+		case there && startedAgain(was, d):
+			again = append(again, d)
+			continue
+		case there && was.State == d.State:
 			continue
 		}
-		at := l.ours(d.Since)
-		if at.IsZero() || at.After(now) {
-			at = now
-		}
-		l.rec.Event(Event{At: at, Kind: EventDyno, Text: fmt.Sprintf("%s of v%d is %s", d.Name, d.Release, d.State)})
+		l.rec.Event(Event{At: l.changed(d, now), Kind: EventDyno, Text: fmt.Sprintf("%s of v%d is %s", d.Name, d.Release, d.State)})
 	}
-	l.dynos = seen
+	for _, e := range l.restarts(again, now) {
+		l.rec.Event(e)
+	}
+	l.dynos, l.counted = seen, now
 	return true
+}
+
+// changed is when a dyno last changed its state, by our clock.
+func (l *looker) changed(d fleet.Dyno, now time.Time) time.Time {
+	if at := l.ours(d.Since); !at.IsZero() && at.Before(now) {
+		return at
+	}
+	return now
+}
+
+// startedAgain says whether a dyno that was up was started since, by no release and not
+// because it crashed, as far as anybody saw.
+func startedAgain(was, is fleet.Dyno) bool {
+	return was.State == "up" && (is.State == "up" || is.State == "starting") && !was.Since.IsZero() && is.Since.After(was.Since)
+}
+
+// restarts are the dynos that were started again since the last look, those of a release in
+// one event. Of one that is up already Heroku tells only since when that is.
+func (l *looker) restarts(again []fleet.Dyno, now time.Time) (all []Event) {
+	names := map[int][]string{}
+	spans := map[int]Span{}
+	for _, d := range again {
+		at := l.changed(d, now)
+		from := at.Add(-early)
+		if d.State == "up" {
+			from = l.counted
+		}
+		in, there := spans[d.Release]
+		if !there || from.Before(in.From) {
+			in.From = from
+		}
+		if at.After(in.To) {
+			in.To = at
+		}
+		spans[d.Release] = in
+		names[d.Release] = append(names[d.Release], d.Name)
+	}
+	for _, v := range slices.Sorted(maps.Keys(names)) {
+		dynos := names[v]
+		if n := len(dynos); n > 3 {
+			dynos = []string{dynos[0], fmt.Sprintf("%d more", n-1)}
+		}
+		all = append(all, Event{At: spans[v].To, Since: spans[v].From, Kind: EventRestart, Stops: true, Text: fmt.Sprintf("%s of v%d restarted", listed(dynos), v)})
+	}
+	return all
 }
 
 // dynosAtEnd reads the dynos once more, and does not wait for long: the watch's lease is

@@ -128,7 +128,7 @@ func which(text string) string {
 }
 
 func (r *Recorder) event(e Event) {
-	e.At = moment(e.At)
+	e.At, e.Since = moment(e.At), stamp(e.Since)
 	for _, was := range slices.Backward(r.w.Events) {
 		if was.Kind != e.Kind {
 			continue
@@ -137,7 +137,7 @@ func (r *Recorder) event(e Event) {
 			return
 		}
 		if !was.At.After(e.At) {
-			if was.Text == e.Text {
+			if was.Text == e.Text && e.Kind != EventRestart {
 				return
 			}
 			break
@@ -298,6 +298,7 @@ func (r *Recorder) Snapshot(now time.Time) Watch {
 	w.Counts, w.In, w.Prior, w.Latency = c.all, c.in, c.prior, c.latency
 	w.Seconds, w.Episodes, w.Stalls = c.seconds, c.episodes, c.stalls
 	w.Visits = r.visited(w)
+	r.upsets(&w)
 	if w.Release.Version > 0 {
 		w.Unserved = unserved(r.dynos, w.Release.Version)
 	}
@@ -313,6 +314,27 @@ func (r *Recorder) Snapshot(now time.Time) Watch {
 		w.Events = inserted(w.Events, Event{At: w.Switch, Kind: EventVersion, Text: is.version + " answered for the first time"})
 	}
 	return w
+}
+
+// upsets sets what stopped dynos before something went wrong, where that was no release. A
+// restarted dyno may be replaced as in a hand-over; otherwise it serves again after a boot.
+func (r *Recorder) upsets(w *Watch) {
+	t := r.Timing.orDefaults()
+	reach := func(e Event) time.Duration {
+		if e.Kind == EventRestart {
+			return HandOver(w.Setup, t)
+		}
+		return t.Boot + t.Margin
+	}
+	for i := range w.Episodes {
+		e := &w.Episodes[i]
+		if e.After = w.upset(e.From, reach); e.After != nil && e.After.Kind == EventRestart && e.Codes["H10"] > 0 {
+			e.After = nil
+		}
+	}
+	if v := w.Visits; v != nil && v.Lost > 0 {
+		v.After = w.upset(v.First, reach)
+	}
 }
 
 // handOvers sets the releases that were made meanwhile, their windows, and Until.

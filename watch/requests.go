@@ -277,14 +277,15 @@ func (r *requests) tally(began, now time.Time, timeout time.Duration, windows []
 			continue // it was never to be sent, or may still be under way
 		}
 		r.count(&c.all, q)
+		in := belongs(windows, due, q)
 		switch {
-		case belongs(windows, due, q):
+		case in:
 			r.count(&c.in, q)
 		case len(windows) > 0 && due.Before(windows[0].From):
 			r.count(&c.prior, q)
 		}
 		second(&c.seconds, due, q)
-		run.add(n, q)
+		run.add(n, q, in)
 		switch lag := q.late.span(); {
 		case q.fate == 0 || q.fate.outcome() == Own:
 			blind.add(Span{due, r.due(n + 1)})
@@ -363,7 +364,7 @@ type episodes struct {
 	ok   int       // since then
 }
 
-func (e *episodes) add(n int, q heard) {
+func (e *episodes) add(n int, q heard, in bool) {
 	if q.fate.outcome() == OK {
 		e.ok++
 	}
@@ -378,6 +379,9 @@ func (e *episodes) add(n int, q heard) {
 	last := &e.all[len(e.all)-1]
 	last.To, last.OK = moment(due), last.OK+e.ok
 	last.Bad[q.fate.outcome()]++
+	if in {
+		last.In++
+	}
 	if q.code > 0 {
 		if last.Codes == nil {
 			last.Codes = map[string]int{}

@@ -405,7 +405,7 @@ func TestTimeLine(t *testing.T) {
 					t.Errorf("got v%d made after %s, want v43 after a minute", got.Release.Version, at)
 				}
 				for kind, want := range map[watch.EventKind][]string{
-					watch.EventFormation:   {"web 2 → 3", "web standard-1x → standard-2x", "worker is gone"},
+					watch.EventFormation:   {"web was scaled from 2 to 3", "web was resized from standard-1x to standard-2x", "worker is gone"},
 					watch.EventDyno:        {"web.1 of v43 is up", "web.2 of v43 is up", "web.2 of v43 is crashed"},
 					watch.EventMaintenance: {"maintenance mode was switched on"},
 				} {

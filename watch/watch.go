@@ -201,8 +201,10 @@ type Episode struct {
 	To    time.Time       `json:"to"`   // the last was
 	Bad   map[Outcome]int `json:"bad"`
 	Codes map[string]int  `json:"codes,omitzero"`
-	OK    int             `json:"ok"`           // how many were answered well meanwhile: a share of the dynos failed
-	Why   string          `json:"why,omitzero"` // the first one's, for people
+	In    int             `json:"in_window,omitzero"` // how many of Bad are counted in Watch.In
+	OK    int             `json:"ok"`                 // how many were answered well meanwhile: a share of the dynos failed
+	Why   string          `json:"why,omitzero"`       // the first one's, for people
+	After *Event          `json:"after,omitzero"`     // what stopped dynos about then and was no release; nil: nothing that was seen
 }
 
 // Failed is how many requests failed in it.
@@ -220,6 +222,7 @@ type Visits struct {
 	Failed   int       `json:"failed"`  // no page: these are in no Counts
 	Unbegun  int       `json:"unbegun"` // could not log in at all
 	First    time.Time `json:"first_lost,omitzero"`
+	After    *Event    `json:"after,omitzero"` // what stopped dynos about First and was no release; nil: nothing that was seen
 
 	// These four in one of Windows.
 	KeptIn    int `json:"kept_in_window"`
@@ -233,6 +236,12 @@ type Event struct {
 	At   time.Time `json:"at"`
 	Kind EventKind `json:"kind"`
 	Text string    `json:"text"` // a short sentence without an end: "release v118 by ada@acme.example"
+
+	// Since is the earliest moment at which it may have happened, such as the look before the
+	// one that found it. Zero: it happened at At.
+	Since time.Time `json:"since,omitzero"`
+	// Stops says that web dynos were stopped by it, and by no release.
+	Stops bool `json:"stops_dynos,omitzero"`
 }
 
 // EventKind is what an Event is about.
@@ -244,6 +253,7 @@ const (
 	EventFormation   EventKind = "formation"
 	EventFeature     EventKind = "feature"
 	EventDyno        EventKind = "dyno"
+	EventRestart     EventKind = "restart" // of web dynos that were up, without a release
 	EventVersion     EventKind = "version"
 	EventMaintenance EventKind = "maintenance"
 	EventProbe       EventKind = "probe" // of the watch itself
