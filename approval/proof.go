@@ -23,7 +23,7 @@ import (
 //
 // It can't tell a ticket that was set back to an earlier state where what the ledger tells
 // of it since was taken out as well; the whole chain does, and the heads that were told in
-// Slack (ledger.Verify).
+// Slack (ledger.Verify). Once a night has found that, no ticket from before holds (doubt).
 func (d *Desk) Proof(ctx context.Context, t Ticket) (why string, err error) {
 	told, err := d.told(ctx, t)
 	if err != nil {
@@ -36,6 +36,13 @@ func (d *Desk) Proof(ctx context.Context, t Ticket) (why string, err error) {
 	var about detail
 	if err := json.Unmarshal(made.Detail, &about); err != nil || about.Ticket != fingerprint(t) {
 		return fmt.Sprintf("%s is not what the ledger tells was asked for: its record in the database was altered", t.ID), nil
+	}
+	upTo, err := doubt(ctx, d.cfg.Store, d.cfg.Key)
+	if err != nil {
+		return "", err
+	}
+	if why := doubted(made, upTo); why != "" && !t.State.Final() {
+		return why, nil
 	}
 	said := func(verbs ...string) bool {
 		return slices.ContainsFunc(told, func(e ledger.Entry) bool { return slices.Contains(verbs, e.Verb) })

@@ -171,6 +171,7 @@ type Store interface {
 	// LedgerOfTicket reads at most limit of the ledger's entries about the ticket, the newest
 	// first, from the one before the number before on; 0: from the end.
 	LedgerOfTicket(ctx context.Context, ticket string, before int64, limit int) ([]ledger.Entry, error)
+	lastEntries
 }
 
 // Filter selects tickets, newest first. Zero fields select all.

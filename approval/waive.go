@@ -103,15 +103,39 @@ func (d *Waivers) Ask(ctx context.Context, a WaiveFor) (w policy.Waiver, made bo
 			return policy.Waiver{}, false, alone(pol, a.By.ID, 1, n)
 		}
 	}
+	void, err := d.void(ctx, next)
+	if err != nil {
+		return policy.Waiver{}, false, err
+	}
 	err = d.store.Tx(ctx, func(tx *sql.Tx) error {
-		w, made, err = d.open(ctx, tx, next)
+		w, made, err = d.open(ctx, tx, next, void)
 		return err
 	})
 	return d.done("ask for a waiver", w, made, err)
 }
 
-// open stores a new waiver, unless there is one that says the same.
-func (d *Waivers) open(ctx context.Context, tx *sql.Tx, next policy.Waiver) (w policy.Waiver, made bool, err error) {
+// void are the ids of waivers that say what next does and waive nothing, because the ledger
+// does not bear them out: whoever asks anew, as they are told to, gets another one.
+func (d *Waivers) void(ctx context.Context, next policy.Waiver) (ids []string, err error) {
+	all, err := d.store.Waivers(ctx, WaiverFilter{App: next.App, States: open(), Limit: -1})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range all {
+		if !sameWaiver(w, next) {
+			continue
+		}
+		if why, err := d.Proof(ctx, w); err != nil {
+			return nil, err
+		} else if why != "" {
+			ids = append(ids, w.ID)
+		}
+	}
+	return ids, nil
+}
+
+// open stores a new waiver, unless there is one that says the same and is not void.
+func (d *Waivers) open(ctx context.Context, tx *sql.Tx, next policy.Waiver, void []string) (w policy.Waiver, made bool, err error) {
 	others, err := d.store.WaiversTx(ctx, tx, WaiverFilter{States: open(), Limit: -1})
 	if err != nil {
 		return policy.Waiver{}, false, err
@@ -122,7 +146,8 @@ func (d *Waivers) open(ctx context.Context, tx *sql.Tx, next policy.Waiver) (w p
 		if waits && o.By == next.By {
 			mine++
 		}
-		if o.State == next.State && (waits || o.Waives(o.App, o.Check, next.AskedAt)) && sameWaiver(o, next) {
+		same := sameWaiver(o, next) && !slices.Contains(void, o.ID)
+		if same && o.State == next.State && (waits || o.Waives(o.App, o.Check, next.AskedAt)) {
 			return o, false, nil
 		}
 	}

@@ -25,6 +25,7 @@ type WaiverReader struct {
 		Waiver(ctx context.Context, id string) (policy.Waiver, error)
 		Waivers(ctx context.Context, f WaiverFilter) ([]policy.Waiver, error)
 		LedgerOfTicket(ctx context.Context, waiver string, before int64, limit int) ([]ledger.Entry, error)
+		lastEntries
 	}
 	Policy func() policy.Policy // in force now
 	// Key is the one that the Store seals the ledger with.
@@ -171,9 +172,9 @@ func noWaiver(text string) *No {
 
 // Proof says why a waiver that is not over is not what the sealed ledger tells of it, a
 // sentence without its full stop; empty where it is. Like [Desk.Proof] it can't tell one whose
-// end was taken out of the ledger too. One that was
-// changed while this read the ledger is not said to be forged: it is looked at as it is by
-// then, and where it is over there is nothing left to prove.
+// end was taken out of the ledger too, until a night has found that. One that was changed while
+// this read the ledger is not said to be forged: it is looked at as it is by then, and where it
+// is over there is nothing left to prove.
 func (r *WaiverReader) Proof(ctx context.Context, w policy.Waiver) (why string, err error) {
 	why, _, err = r.proof(ctx, w)
 	return why, err
@@ -231,7 +232,8 @@ func (r *WaiverReader) held(ctx context.Context, w policy.Waiver) (why string, e
 			case json.Unmarshal(e.Detail, &about) != nil || about.Waiver != print || e.App != string(w.App):
 				return fmt.Sprintf("%s is not what the ledger tells of it: its record in the database was altered", w.ID), nil
 			}
-			return "", nil
+			upTo, err := doubt(ctx, r.Store, r.Key)
+			return doubted(e, upTo), err
 		}
 		if len(entries) < page || before <= 1 {
 			return fmt.Sprintf("The ledger does not tell of %s, sealed with the key that I have: the key was changed since, or somebody else wrote it into the database", w.ID), nil

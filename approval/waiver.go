@@ -51,6 +51,7 @@ type WaiverStore interface {
 	// LedgerOfTicket reads at most limit of the ledger's entries about the waiver, the newest
 	// first, from the one before the number before on; 0: from the end.
 	LedgerOfTicket(ctx context.Context, waiver string, before int64, limit int) ([]ledger.Entry, error)
+	lastEntries
 }
 
 // WaiverFilter selects waivers. Zero fields select all.

@@ -4,7 +4,6 @@ package ledger
 // was verified, and up to where what is told proves nothing any more.
 type Damage struct {
 	Doubt int64  `json:"doubt"` // see Report
-	Seq   int64  `json:"entry"` // the first entry that did not fit
 	Why   string `json:"why"`   // Fault.Text
 }
 
