@@ -32,6 +32,8 @@ type Digest struct {
 	// Head is the ledger's head when the scan ended, for people to keep: a chain can't show
 	// by itself that its tail was cut off. Empty: there is none.
 	Head string `json:"head,omitzero"`
+	// Chain is what was found of the ledger; nil: it was not gone through.
+	Chain *Chain `json:"chain,omitempty"`
 }
 
 // Point is one night in the chart.

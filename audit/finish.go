@@ -107,7 +107,11 @@ func (u *scan) leave(ctx context.Context, some []leftover) error {
 // digest ends the scan.
 func (u *scan) digest(ctx context.Context) error {
 	n := u.n
-	err := u.job.Step(ctx, func(ctx context.Context) error {
+	chain, err := u.verify(ctx)
+	if err != nil {
+		return err
+	}
+	err = u.job.Step(ctx, func(ctx context.Context) error {
 		n.Finished = u.now()
 		n.Coverage = u.listed
 		past, err := u.cfg.Store.Nights(ctx, time.Time{}, nightsBack)
@@ -127,17 +131,22 @@ func (u *scan) digest(ctx context.Context) error {
 				return fmt.Errorf("the ledger's head for the digest of %s: %w", n.ID, err)
 			}
 		}
-		n.State, n.Coverage, n.Counts, n.Digest = Scanned, d.Coverage, d.Counts, &d
+		d.Chain = chain
+		n.State, n.Coverage, n.Counts, n.Chain, n.Digest = Scanned, d.Coverage, d.Counts, chain, &d
 		if n.Quiet {
 			n.State = Told // there is nobody to tell
 		}
 		return nil
 	}, func(ctx context.Context, tx *sql.Tx) error {
 		stale := Work{Kind: WorkStale, Key: n.ID, At: StaleAt(n)}
+		work := []Work{{Kind: WorkDigest, Key: n.ID, At: later(n.Post, n.Finished)}, stale}
 		if n.Quiet {
-			return u.cfg.Store.SaveNight(ctx, tx, n, stale)
+			work = work[1:]
 		}
-		return u.cfg.Store.SaveNight(ctx, tx, n, Work{Kind: WorkDigest, Key: n.ID, At: later(n.Post, n.Finished)}, stale)
+		if err := u.cfg.Store.SaveNight(ctx, tx, n, work...); err != nil || chain == nil {
+			return err
+		}
+		return u.cfg.Ledger.Record(ctx, tx, *chain)
 	})
 	if err == nil {
 		u.log.InfoContext(ctx, "the fleet was scanned", "ref", n.ID)

@@ -29,6 +29,7 @@ type Night struct {
 	Posted   time.Time `json:"posted,omitzero"`   // of the digest, everywhere; zero also where there is no channel
 	Coverage Coverage  `json:"coverage"`          // zero until the scan has ended
 	Counts   Counts    `json:"counts"`            // the same
+	Chain    *Chain    `json:"chain,omitempty"`   // what was found of the ledger; nil: it was not gone through
 	// Again is when the scan goes, or went, once more through the lists and the apps that
 	// it could not read at first; zero: the first pass is not over.
 	Again time.Time `json:"again,omitzero"`

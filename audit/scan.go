@@ -77,6 +77,7 @@ type ScanConfig struct {
 	Policy func() policy.Policy
 	Rules  RulesFor                                  // nil: those of Policy, and nothing is waived
 	Head   func(ctx context.Context) (string, error) // the ledger's head, for the digest; nil: it has none
+	Ledger Chains                                    // nil: it is not verified
 	Timing ScanTiming
 	Now    func() time.Time // default time.Now
 	Log    *slog.Logger     // default: none

@@ -75,6 +75,7 @@ type desk struct {
 	*testing.T
 	store  *shelf
 	heroku *outage
+	ledger Chains // nil: it is not verified
 	now    time.Time
 	waits  []string // when and why the scan waited
 }
@@ -106,7 +107,7 @@ func (d *desk) scan(n Night) Digest {
 	if made, err := d.store.BeginNight(d.Context(), n); err != nil || !made {
 		d.Fatal(made, err)
 	}
-	scanner := NewScanner(ScanConfig{Store: d.store, Heroku: d.heroku, Policy: func() policy.Policy { return d.heroku.policy }, Now: func() time.Time { return d.now }})
+	scanner := NewScanner(ScanConfig{Store: d.store, Heroku: d.heroku, Ledger: d.ledger, Policy: func() policy.Policy { return d.heroku.policy }, Now: func() time.Time { return d.now }})
 	scanner.chunk = 4
 	for range 1000 {
 		var until time.Time
