@@ -90,9 +90,9 @@ func (m digestMessage) parent() Reply {
 		text := Line(Bold(m.day()), ": "+allReady(m.Counts, m.whose())+" "+m.unchanged()+waivedToo(m.Counts)+"."+m.view.Proving.sentence())
 		return Reply{Summary: text.String(), Parts: append(m.copied(), Para{text}, footer)}
 	}
-	reply := Reply{Summary: m.day() + ": " + readyOf(m.Counts) + m.inShort()}
+	reply := Reply{Summary: m.day() + ": " + m.chainInShort() + readyOf(m.Counts) + m.inShort()}
 	reply.Parts = append(m.copied(), Heading{m.day() + ": " + readyOf(m.Counts)})
-	if doubts := doubts(m.Coverage, m.Missed); len(doubts) > 0 {
+	if doubts := append(m.chainAlarm(), doubts(m.Coverage, m.Missed)...); len(doubts) > 0 {
 		reply.Parts = append(reply.Parts, List{doubts})
 	}
 	reply.Parts = append(reply.Parts, Para{m.news()})
@@ -131,7 +131,7 @@ func (m digestMessage) copied() []Part {
 // allWell says that there is nothing to do and nothing new.
 func (m digestMessage) allWell() bool {
 	listed := slices.ContainsFunc(m.groups, func(g audit.Group) bool { return len(g.Lines)+len(g.Waivers) > 0 || g.Quiet > 0 })
-	return !listed && !m.Baseline && !m.Coverage.Partial() && len(m.Missed) == 0 && m.Counts.NotReady+m.Counts.Unknown == 0
+	return !listed && !m.Baseline && !m.Coverage.Partial() && len(m.Missed) == 0 && m.Counts.NotReady+m.Counts.Unknown == 0 && len(m.chainAlarm()) == 0
 }
 
 // whose are the apps that the message is about.
@@ -237,7 +237,7 @@ func (m digestMessage) footer() Text {
 	if m.view.Head != "" {
 		text = append(text, Line(" · ledger ", Code(m.view.Head), ", which ", Code("bot ledger verify --head"), " checks")...)
 	}
-	return append(text, Line(".")...)
+	return append(append(text, Line(".")...), m.chainNote()...)
 }
 
 // gridRows is how many apps the message itself names; the thread has all.
