@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -53,6 +54,9 @@ type deploy struct {
 	unmade      bool          // no release is made
 	hand        []byHand      // what somebody does meanwhile
 }
+
+// replaced is when the release has its dynos replaced: its phase takes 2 s where that is not said.
+func (d deploy) replaced() time.Duration { return d.made + cmp.Or(d.phase, 2*time.Second) }
 
 // byHand is a line for the simulator, or restarts all dynos as `heroku ps:restart` does.
 type byHand struct {

@@ -66,6 +66,25 @@ func TestRunDoubts(t *testing.T) {
 				t.dynosAre(h, "starting", 43)
 			})
 		}, watch.Proved, "v43 was handed over"},
+		"a release phase that began long before": {"standard-1x web=2", func(t *town, h *home) {
+			t.release(h)
+			t.phase(h, "pending")
+			time.Sleep(20 * time.Minute) // the watch is asked for again
+			t.later(3*time.Minute, func() { t.phase(h, "succeeded") })
+		}, watch.Proved, "v43 was handed over"},
+		"a release phase that ends after it": {"standard-1x web=2", func(t *town, h *home) {
+			t.release(h)
+			t.phase(h, "pending")
+			time.Sleep(20 * time.Minute)
+			t.later(3*time.Minute, func() { t.phase(h, "failed") })
+		}, watch.Inconclusive, "v43 failed in its release phase"},
+		"a release phase that is over when it begins": {"standard-1x web=2", func(t *town, h *home) {
+			t.release(h)
+			t.phase(h, "pending")
+			time.Sleep(20 * time.Minute)
+			t.phase(h, "succeeded")
+			time.Sleep(3 * time.Minute)
+		}, watch.Inconclusive, "No release was made"},
 		"preboot came after the release": {"standard-1x web=2 preboot", func(t *town, h *home) {
 			t.release(h)
 			time.Sleep(10 * time.Second)
@@ -81,8 +100,13 @@ func TestRunDoubts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inTown(t, "", func(t *testing.T, town *town) {
 				h := town.build("shop", tt.line)
+				before := time.Now()
 				w := town.ask(h, 10*time.Minute)
 				tt.meanwhile(town, h)
+				if time.Since(before) > 5*time.Minute { // by then it is not begun any more
+					town.run(w)
+					w = town.ask(h, 10*time.Minute)
+				}
 				got := town.run(w)
 				if got.Verdict != tt.verdict || !strings.Contains(why(got), tt.why) {
 					t.Errorf("got %s: %s, want %s: %s", got.Verdict, why(got), tt.verdict, tt.why)
@@ -99,6 +123,14 @@ func (t *town) dynosAre(h *home, state string, release int) {
 	for i := range h.dynos {
 		h.dynos[i].State, h.dynos[i].Release, h.dynos[i].Since = state, release, time.Now()
 	}
+}
+
+// phase sets how an app's last release stands, from now on.
+func (t *town) phase(h *home, status string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := &h.releases[len(h.releases)-1]
+	last.Status, last.UpdatedAt = status, time.Now().Add(t.ahead).Truncate(time.Second)
 }
 
 // TestSpaceThatGrows: an autoscaler adds dynos to a space after the watch began; the

@@ -231,10 +231,16 @@ func (w Watch) unfinished() []Reason {
 }
 
 // late is how long after the beginning of the watched release's window, which is early, the
-// watch began; zero: before.
+// watch began; zero: before, or in its release phase, in which no dyno is replaced (Dev
+// Center, "Release Phase").
 // Those that were made before that one may have been handed over in part when it began;
 // whatever they dropped since counts, but only the watched one can be proved.
-func (w Watch) late() time.Duration { return max(0, w.Began.Sub(w.Window.From)) }
+func (w Watch) late() time.Duration {
+	if w.Phased {
+		return 0
+	}
+	return max(0, w.Began.Sub(w.Window.From))
+}
 
 // tooLate: without preboot dynos are stopped at once. With it, the old ones serve alone for
 // the boot timeout and two minutes (Dev Center, "Preboot"), which is half of the longest

@@ -76,6 +76,10 @@ func (l *looker) before(ctx context.Context, w *Watch) (recent []fleet.Release) 
 	}
 	latest, known := l.app.Release.Get()
 	w.Before = latest.Version
+	// One that is in its release phase is still to be handed over, however long ago that began.
+	if latest.Status == "pending" && !latest.CreatedAt.After(l.after) {
+		l.after = latest.CreatedAt.Add(-time.Second)
+	}
 	if known && !latest.CreatedAt.After(l.after) {
 		return nil
 	}

@@ -153,6 +153,8 @@ func TestTruth(t *testing.T) {
 		{"stopped in the hand-over", func(d *deploy) { d.stopped = 4 * time.Minute }},
 		{"our own network away", func(d *deploy) { d.offline = time.Minute }},
 		{"begun 30 s late", func(d *deploy) { d.made = -30 * time.Second }},
+		{"begun in a release phase", func(d *deploy) { d.made, d.phase = -5*time.Minute, 7*time.Minute }},
+		{"begun in a release phase, in a space", func(d *deploy) { d.space, d.made, d.phase = true, -5*time.Minute, 7*time.Minute }},
 		{"a second release", func(d *deploy) { d.again = 100 * time.Second }},
 	} {
 		d := usual()

@@ -35,6 +35,7 @@ type release struct {
 	fleet.Release
 	settled time.Time // when it was no longer pending; zero: it is
 	pending time.Time // until when it was seen to be, at the least; zero: it was not seen to
+	phased  bool      // it was pending when the first request had been sent
 }
 
 // told is a version that the app told.
@@ -193,6 +194,8 @@ func (r *Recorder) Release(rel fleet.Release) {
 	if rel.Status == "pending" {
 		have.pending = r.requests.latest()
 	}
+	have.phased = have.phased || rel.Status == "pending" && len(r.requests.got) > 0 ||
+		have.Status == "pending" && rel.UpdatedAt.After(r.w.Began.Add(early))
 	have.Release = rel
 }
 
@@ -366,7 +369,7 @@ func (r *Recorder) handOvers(w *Watch, now time.Time) {
 		}
 		w.Releases = append(w.Releases, rel.Version)
 		w.Windows = append(w.Windows, Span{rel.CreatedAt.Add(-early), stamp(begins.Add(takes))})
-		w.Release = rel.Release
+		w.Release, w.Phased = rel.Release, rel.phased
 	}
 	w.Window = w.Windows[len(w.Windows)-1]
 	until := w.Window.To

@@ -78,8 +78,10 @@ func (r result) truth() (now truth) {
 		now.allowed = []watch.Verdict{watch.Failed}
 	case now.in.maybe > 0:
 		now.allowed = []watch.Verdict{watch.Failed, watch.Inconclusive}
-	case d.stopped > 0, now.after > 0, visitors > 0, d.made < 0 && (!d.preboot || d.space):
+	case d.stopped > 0, now.after > 0, visitors > 0, d.replaced() < 0 && (!d.preboot || d.space):
 		now.allowed = []watch.Verdict{watch.Inconclusive}
+	case d.made < 0 && d.replaced() < 3*time.Second && (!d.preboot || d.space):
+		now.allowed = []watch.Verdict{watch.Proved, watch.Inconclusive} // Heroku tells whole seconds
 	case d.offline > 0 && inWindows(offline.Add(fresh), offline.Add(outage-fresh)):
 		now.allowed = []watch.Verdict{watch.Inconclusive}
 	case d.offline > 0 && inWindows(offline, offline.Add(outage)):

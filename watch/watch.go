@@ -58,15 +58,16 @@ type Watch struct {
 	Until time.Time `json:"until"`          // when it is to end, as known now: a release makes it later
 	Ended time.Time `json:"ended,omitzero"`
 
-	Before   int           `json:"before"`            // the release that ran when it began; 0: none
-	Release  fleet.Release `json:"release,omitzero"`  // the one that is watched, the last of Releases; zero: none was made
-	Releases []int         `json:"releases,omitzero"` // versions of all that were made meanwhile
-	Window   Span          `json:"window,omitzero"`   // in which the hand-over to Release may drop something: from its making, as sure as that is known, until the last old dyno must be gone
-	Windows  []Span        `json:"windows,omitzero"`  // those of all Releases, in their order; the last one is Window
-	Switch   time.Time     `json:"switch,omitzero"`   // when the app first told the new version; zero: not seen
-	Old      time.Time     `json:"old,omitzero"`      // when it last told the old one
-	Versions bool          `json:"versions"`          // the app tells its version at all
-	Setup    Setup         `json:"setup"`             // what the app was like when the watch began
+	Before   int           `json:"before"`                    // the release that ran when it began; 0: none
+	Release  fleet.Release `json:"release,omitzero"`          // the one that is watched, the last of Releases; zero: none was made
+	Releases []int         `json:"releases,omitzero"`         // versions of all that were made meanwhile
+	Window   Span          `json:"window,omitzero"`           // in which the hand-over to Release may drop something: from its making, as sure as that is known, until the last old dyno must be gone
+	Windows  []Span        `json:"windows,omitzero"`          // those of all Releases, in their order; the last one is Window
+	Phased   bool          `json:"in_release_phase,omitzero"` // Release was still in its release phase when the watch began: nothing of it was handed over before
+	Switch   time.Time     `json:"switch,omitzero"`           // when the app first told the new version; zero: not seen
+	Old      time.Time     `json:"old,omitzero"`              // when it last told the old one
+	Versions bool          `json:"versions"`                  // the app tells its version at all
+	Setup    Setup         `json:"setup"`                     // what the app was like when the watch began
 
 	Counts   Counts    `json:"counts"`           // over the whole watch
 	In       Counts    `json:"in_window"`        // of the requests that were due in one of Windows, and of those that were under way when it began and failed
