@@ -311,10 +311,8 @@ func testLedgerGuard(t *testing.T, o store.Options) {
 		`INSERT ` + copied,
 		`INSERT ` + copied + ` ON CONFLICT (seq) DO UPDATE SET actor = 'U2'`,
 	}
-	unguard := []string{`DROP TRIGGER ledger_no_update`, `DROP TRIGGER ledger_no_delete`}
 	if s.Dialect() == store.Postgres {
 		refused = append(refused, `TRUNCATE ledger`, `TRUNCATE ledger, ledger_head`)
-		unguard = []string{`DROP TRIGGER ledger_append_only ON ledger`}
 	} else {
 		refused = append(refused, `INSERT OR REPLACE `+copied, `REPLACE `+copied, `UPDATE OR REPLACE ledger SET seq = 3 WHERE seq = 4`,
 			`REPLACE INTO ledger_head (one, seq, hash, key_id) VALUES (1, 0, '', '')`)
@@ -326,12 +324,7 @@ func testLedgerGuard(t *testing.T, o store.Options) {
 	}
 	verdict(t, s, ledger.Whole, []ledger.Key{key})
 
-	// The owner of the database takes the triggers away.
-	for _, query := range unguard {
-		if err := do(query); err != nil {
-			t.Fatal(err)
-		}
-	}
+	unguard(t, s)
 	if s.Dialect() == store.SQLite {
 		if err := do(`UPDATE ledger SET at = 'never' WHERE seq = 3`); err != nil {
 			t.Fatal(err)
@@ -367,6 +360,100 @@ func testLedgerGuard(t *testing.T, o store.Options) {
 		if r.Fault == nil || r.Fault.Seq != c.want {
 			t.Errorf("%s: got %s, want #%d to be named", c.query, r, c.want)
 		}
+	}
+}
+
+// unguard takes the triggers away, as the owner of the database can.
+func unguard(t *testing.T, s *store.Store) {
+	t.Helper()
+	queries := []string{`DROP TRIGGER ledger_no_update`, `DROP TRIGGER ledger_no_delete`, `DROP TRIGGER ledger_head_no_return`}
+	if s.Dialect() == store.Postgres {
+		queries = []string{`DROP TRIGGER ledger_append_only ON ledger`, `DROP TRIGGER ledger_head_no_return ON ledger_head`}
+	}
+	err := s.Tx(t.Context(), func(tx *sql.Tx) error {
+		for _, query := range queries {
+			if _, err := tx.ExecContext(t.Context(), query); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// testLedgerDoubt does to a ledger what whoever owns the database can, and asks up to which
+// entry it proves nothing any more.
+func testLedgerDoubt(t *testing.T, o store.Options) {
+	s := open(t, o)
+	key := ledger.NewKey("k")
+	var told ledger.Head // as a digest told it in Slack, after #6
+	for i := range 8 {
+		head, err := appendLedger(t, s, key, entry(fmt.Sprint("T-", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head.Seq == 6 {
+			told = head
+		}
+	}
+	unguard(t, s)
+	do := func(queries ...string) {
+		t.Helper()
+		err := s.Tx(t.Context(), func(tx *sql.Tx) error {
+			for _, query := range queries {
+				if _, err := tx.ExecContext(t.Context(), query); err != nil {
+					return fmt.Errorf("%s: %w", query, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// written anew from #4 on, by somebody who has another key, or none
+	anew := func(with ledger.Key) (queries []string) {
+		var before ledger.Head
+		for e, err := range s.Ledger(t.Context(), 1) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Seq >= 4 {
+				e.Actor = "U2"
+				e = with.Seal(before, e)
+				queries = append(queries, fmt.Sprintf(`UPDATE ledger SET actor = '%s', key_id = '%s', prev = '%s', hash = '%s' WHERE seq = %d`, e.Actor, e.KeyID, e.Prev, e.Hash, e.Seq))
+			}
+			before = e.Head()
+		}
+		return append(queries, fmt.Sprintf(`UPDATE ledger_head SET hash = '%s', key_id = '%s'`, before.Hash, with.ID()))
+	}
+	do(`CREATE TABLE kept AS SELECT * FROM ledger`, `CREATE TABLE kept_head AS SELECT * FROM ledger_head`)
+	for name, c := range map[string]struct {
+		queries []string
+		doubt   int64
+		breaks  int
+	}{
+		"nothing":                                {nil, 0, 0},
+		"an edited row":                          {[]string{`UPDATE ledger SET ticket = 'T-9' WHERE seq = 5`}, 5, 1},
+		"a removed row":                          {[]string{`DELETE FROM ledger WHERE seq = 5`}, 4, 1},
+		"two removed rows":                       {[]string{`DELETE FROM ledger WHERE seq = 3`, `DELETE FROM ledger WHERE seq = 6`}, 5, 2},
+		"a removed tail":                         {[]string{`DELETE FROM ledger WHERE seq > 3`, `UPDATE ledger_head SET seq = 3, hash = (SELECT hash FROM ledger WHERE seq = 3)`}, 3, 1},
+		"a tail that nobody told":                {[]string{`DELETE FROM ledger WHERE seq > 6`, `UPDATE ledger_head SET seq = 6, hash = (SELECT hash FROM ledger WHERE seq = 6)`}, 0, 0},
+		"all of it removed":                      {[]string{`DELETE FROM ledger`, `UPDATE ledger_head SET seq = 0, hash = '', key_id = ''`}, 0, 1},
+		"a re-computed chain":                    {anew(ledger.Key{}), 8, 6},
+		"another key's chain":                    {anew(ledger.NewKey("theirs")), 8, 6},
+		"an edited row under a key of their own": {[]string{`UPDATE ledger SET ticket = 'T-9', key_id = 'deadbeef' WHERE seq = 5`}, 5, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			do(c.queries...)
+			r, err := s.VerifyLedger(t.Context(), []ledger.Key{key}, told)
+			if err != nil || r.Doubt != c.doubt || r.Breaks != c.breaks {
+				t.Errorf("got a doubt up to #%d and %d breaks, %v; want #%d and %d: %s", r.Doubt, r.Breaks, err, c.doubt, c.breaks, r)
+			}
+			do(`DELETE FROM ledger`, `INSERT INTO ledger SELECT * FROM kept`, `UPDATE ledger_head SET seq = k.seq, hash = k.hash, key_id = k.key_id FROM kept_head k`)
+		})
 	}
 }
 

@@ -30,6 +30,7 @@ func Run(t *testing.T, place func(t *testing.T) store.Options) {
 		{"ledger last", testLedgerLast},
 		{"ledger race", testLedgerRace},
 		{"ledger guard", testLedgerGuard},
+		{"ledger doubt", testLedgerDoubt},
 		{"jobs", testJobs},
 		{"jobs order", testJobsOrder},
 		{"jobs group", testJobsGroup},
