@@ -170,6 +170,7 @@ func newEngine(cfg config, o outside, pol policy.Policy, state state, apps *hero
 		groups.Close()
 		return nil, nil, err
 	}
+	e.nights.told = e.bot.ToldHead
 	return e, groups.Close, nil
 }
 

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"example.com/zdd/ledger"
-	"example.com/zdd/secret"
 	"example.com/zdd/store"
 )
 
@@ -74,13 +73,7 @@ func verifyLedger(ctx context.Context, cfg config, opened *store.Store, head str
 		}
 		known = append(known, h)
 	}
-	var keys []ledger.Key
-	for _, key := range append([]secret.Text{cfg.ledgerKey}, cfg.formerKeys...) {
-		if !key.IsZero() {
-			keys = append(keys, ledger.NewKey(key.Reveal()))
-		}
-	}
-	report, err := opened.VerifyLedger(ctx, keys, known...)
+	report, err := opened.VerifyLedger(ctx, cfg.ledgerKeys(), known...)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ type nightWork struct {
 	nightly  *audit.Nightly
 	scanner  *audit.Scanner
 	reporter audit.Collector
+	told     func(ctx context.Context, channel string) (head string, at time.Time, found bool, err error) // see chat.Bot.ToldHead; set before anything runs
 }
 
 // newNightWork is nothing that runs yet. began is called when a night has begun here.
@@ -55,7 +56,7 @@ func newNightWork(cfg config, o outside, pol policy.Policy, state state, apps *h
 		Store: state, Schedule: slots, PostAt: pol.Nightly.PostAt, Log: log,
 		Began: func(audit.Night) { began() },
 	}
-	n.scanner = audit.NewScanner(audit.ScanConfig{Store: state, Heroku: apps, Policy: inForce, Rules: rules, Head: n.head, Timing: o.Scan, Log: log})
+	n.scanner = audit.NewScanner(audit.ScanConfig{Store: state, Heroku: apps, Policy: inForce, Rules: rules, Head: n.head, Ledger: n.chains(o.Scan), Timing: o.Scan, Log: log})
 	n.reporter = audit.Collector{Heroku: apps, Policy: inForce, Rules: rules}
 	return n, nil
 }
