@@ -149,6 +149,13 @@ func dynosOf(raw []dynoRow) []fleet.Dyno {
 	return out
 }
 
+type domainRow struct {
+	owner
+	Hostname string `json:"hostname"`
+}
+
+func (d domainRow) whole() bool { return d.Hostname != "" }
+
 type addonRow struct {
 	owner
 	Service named  `json:"addon_service"`

@@ -2,6 +2,7 @@ package heroku
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	platform "github.com/heroku/heroku-go/v5"
@@ -38,6 +39,24 @@ func (c *Client) ReadDynos(ctx context.Context, app fleet.ID) ([]fleet.Dyno, err
 		return nil, c.problem(ctx, "read dynos", string(app), err)
 	}
 	return dynosOf(raw), nil
+}
+
+// ReadDomains lists the hosts at which an app answers, at one call: that of its web_url and
+// those of its own, of which one may begin with "*." (Dev Center, "Custom Domain Names for
+// Apps"). They are in lower case.
+func (c *Client) ReadDomains(ctx context.Context, app fleet.ID) (hosts []string, err error) {
+	ctx, cancel := within(ctx, c.timing.Part)
+	defer cancel()
+	raw, err := all(pages(ctx, c, nil, func(ctx context.Context, lr *platform.ListRange) ([]domainRow, error) {
+		return rows[domainRow](ctx, c, "/apps/"+string(app)+"/domains", lr)
+	}))
+	if err != nil {
+		return nil, c.problem(ctx, "read domains", string(app), err)
+	}
+	for _, d := range raw {
+		hosts = append(hosts, strings.ToLower(d.Hostname))
+	}
+	return hosts, nil
 }
 
 // ListApps is ReadApps as one list, with how many calls it took. The error is the first

@@ -43,6 +43,7 @@ func routes() []route {
 		{method: http.MethodGet, pattern: "/apps/{app}/addons"},
 		{method: http.MethodGet, pattern: "/apps/{app}/buildpack-installations"},
 		{method: http.MethodGet, pattern: "/apps/{app}/pipeline-couplings"},
+		{method: http.MethodGet, pattern: "/apps/{app}/domains"},
 		{method: http.MethodGet, pattern: "/pipelines/{id}"},
 		{method: http.MethodGet, pattern: "/pipelines"},
 		{method: http.MethodGet, pattern: "/pipeline-couplings"},

@@ -279,14 +279,22 @@ func TestGlance(t *testing.T) {
 		if got := sum(sim.CallCounts()); got != 3 {
 			t.Errorf("got %d calls, want 3", got)
 		}
+		do(t, sim, "set shop domains=Shop.Acme.example,*.shop.example")
+		sim.ResetCalls()
+		hosts, err := c.ReadDomains(t.Context(), shop.ID)
+		slices.SortFunc(hosts, func(a, b string) int { return len(a) - len(b) })
+		if err != nil || len(hosts) != 3 || !slices.Equal(hosts[:2], []string{"*.shop.example", "shop.acme.example"}) || !strings.HasSuffix(hosts[2], ".herokuapp.com") || sum(sim.CallCounts()) != 1 {
+			t.Errorf("got domains %q, %v, in %d calls", hosts, err, sum(sim.CallCounts()))
+		}
 		sim.ResetCalls()
 		apps, calls, err := c.ListApps(t.Context(), fleet.Filter{})
 		if err != nil || len(apps) != 2 || calls != sum(sim.CallCounts()) || calls < 1 {
 			t.Errorf("got %d apps in %d calls, %v, want 2 in %d", len(apps), calls, err, sum(sim.CallCounts()))
 		}
 		for name, read := range map[string]func(fleet.ID) error{
-			"glance": func(id fleet.ID) error { _, err := c.ReadGlance(t.Context(), id); return err },
-			"dynos":  func(id fleet.ID) error { _, err := c.ReadDynos(t.Context(), id); return err },
+			"glance":  func(id fleet.ID) error { _, err := c.ReadGlance(t.Context(), id); return err },
+			"dynos":   func(id fleet.ID) error { _, err := c.ReadDynos(t.Context(), id); return err },
+			"domains": func(id fleet.ID) error { _, err := c.ReadDomains(t.Context(), id); return err },
 		} {
 			for id, want := range map[fleet.ID]fleet.Kind{"01234567-0000-4000-8000-000000000000": fleet.NotFound, "../account": fleet.Refused} {
 				if p, ok := errors.AsType[*fleet.Problem](read(id)); !ok || p.Kind != want {

@@ -494,7 +494,7 @@ func FuzzPaths(f *testing.F) {
 		f.Add(s)
 	}
 	own := map[string]bool{}
-	for _, suffix := range []string{"", "/formation", "/features", "/releases", "/dynos", "/addons", "/buildpack-installations", "/pipeline-couplings"} {
+	for _, suffix := range []string{"", "/formation", "/features", "/releases", "/dynos", "/addons", "/buildpack-installations", "/pipeline-couplings", "/domains"} {
 		own[suffix] = true
 	}
 	f.Fuzz(func(t *testing.T, identity string) {

@@ -125,6 +125,48 @@ func (t *town) dynosAre(h *home, state string, release int) {
 	}
 }
 
+// TestDomain: a domain of the policy that Heroku does not list is asked all the same, and
+// what that leaves open is told.
+func TestDomain(t *testing.T) {
+	const open = "the policy names it as the app's `domain`, and Heroku does not list it"
+	for name, tt := range map[string]struct {
+		domain  string
+		listed  []string
+		problem error
+		calls   int
+		open    bool
+		trouble string
+	}{
+		"listed":        {"shop.acme.example", []string{"shop.acme.example"}, nil, 1, false, ""},
+		"by a wildcard": {"shop.acme.example", []string{"*.acme.example"}, nil, 1, false, ""},
+		"not listed":    {"shop.acme.example", []string{"acme.example", "*.shop.acme.example"}, nil, 1, true, ""},
+		"unread":        {"shop.acme.example", nil, away(), 1, false, "Which domains Heroku lists for the app could not be read: Heroku did not answer."},
+		"none is set":   {"", nil, nil, 0, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, "", func(t *testing.T, town *town) {
+				if tt.domain != "" {
+					pol, err := policy.Parse("zdd.yml", []byte("people: { operators: [U0OP] }\napps: { shop: { probe: { rate: 1, domain: "+tt.domain+" } } }\n"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					town.policy = pol
+				}
+				h := town.build("shop", "standard-1x web=2 preboot")
+				h.domains = tt.listed
+				town.fails("domains", tt.problem)
+				got := town.run(town.ask(h, 2*time.Minute))
+				if is := strings.Contains(strings.Join(got.NotCovered, " "), open); is != tt.open || got.Counts.Due < 100 {
+					t.Errorf("got %d requests due, and not covered is %q", got.Counts.Due, got.NotCovered)
+				}
+				if strings.Join(got.Trouble, " ") != tt.trouble || town.called("domains") != tt.calls {
+					t.Errorf("got trouble %q in %d calls, want %q in %d", got.Trouble, town.called("domains"), tt.trouble, tt.calls)
+				}
+			})
+		})
+	}
+}
+
 // phase sets how an app's last release stands, from now on.
 func (t *town) phase(h *home, status string) {
 	t.mu.Lock()

@@ -374,6 +374,9 @@ func (w Watch) notCovered() []string {
 		not = append(not, fmt.Sprintf("What happens to fewer than %s of requests (said with 95 %% confidence).", Percent(w.Bound)))
 	}
 	not = append(not, fmt.Sprintf("Anything but `GET %s`: other pages, forms, WebSockets, answers that take longer than %s, and what workers do.", w.Probe.Path, InWords(w.Probe.Timeout)))
+	if w.Unlisted {
+		not = append(not, fmt.Sprintf("Whether %s leads to %s: the policy names it as the app's `domain`, and Heroku does not list it among the app's (`heroku domains --app %s`). Where a CDN stands before the app that may be right.", w.Probe.Domain, w.Name, w.Name))
+	}
 	if w.Strayed != "" {
 		not = append(not, fmt.Sprintf("What %s answers: the app redirects there, and the probe does not follow it to another host. Name that one as `domain` in the policy's `apps: { %s: { probe: … } }` to watch it.", w.Strayed, w.Name))
 	}

@@ -23,6 +23,8 @@ const (
 	glanceEvery   = 6 // looks: maintenance mode
 	// lookWithin bounds one reading, its wait for the account's limit counted.
 	lookWithin = 15 * time.Second
+	// domainsWithin bounds the reading of the domains, which is only an addition.
+	domainsWithin = 5 * time.Second
 	// lastDynos bounds the last reading of the dynos, between two renewals of the lease.
 	lastDynos = 5 * time.Second
 )
@@ -99,6 +101,25 @@ func (l *looker) before(ctx context.Context, w *Watch) (recent []fleet.Release) 
 		}
 	}
 	return recent
+}
+
+// domain notes where the policy's domain is none of those that Heroku lists: a typing error
+// would have another host's answers taken for the app's, and a CDN's are the app's.
+func (l *looker) domain(ctx context.Context, w *Watch) {
+	if w.Probe.Domain == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, domainsWithin)
+	defer cancel()
+	hosts, err := l.r.cfg.Heroku.ReadDomains(ctx, l.app.ID)
+	if err != nil {
+		l.early = append(l.early, "Which domains Heroku lists for the app could not be read: "+whyOf(err)+".")
+		return
+	}
+	w.Unlisted = !slices.ContainsFunc(hosts, func(host string) bool {
+		rest, wild := strings.CutPrefix(host, "*")
+		return host == w.Probe.Domain || wild && strings.HasSuffix(w.Probe.Domain, rest)
+	})
 }
 
 // compare compares the clocks, if that could not be done before.

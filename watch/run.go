@@ -39,6 +39,8 @@ type Reader interface {
 	ReadSettings(ctx context.Context, app fleet.App, parts fleet.Parts) (read fleet.App, calls int, err error)
 	ReadDynos(ctx context.Context, app fleet.ID) ([]fleet.Dyno, error)
 	ReadReleases(ctx context.Context, app fleet.ID, after, before time.Time) ([]fleet.Release, error)
+	// ReadDomains are the hosts at which the app answers, in lower case; one may begin with "*.".
+	ReadDomains(ctx context.Context, app fleet.ID) ([]string, error)
 	// Skew is how far our clock is ahead of Heroku's.
 	Skew(ctx context.Context) (time.Duration, error)
 }
@@ -264,6 +266,7 @@ func (r *Runner) ready(ctx context.Context, app fleet.App, w Watch) (*under, err
 		w.Setup.Failing, w.Setup.Unproved = r.cfg.Failing(ctx, app)
 	}
 	look := newLooker(r, app)
+	look.domain(ctx, &w)
 	recent := look.before(ctx, &w)
 	length := w.Until.Sub(w.Asked)
 	w.Began = r.now()

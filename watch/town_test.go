@@ -48,6 +48,7 @@ type home struct {
 	fleet.App
 	releases []fleet.Release
 	dynos    []fleet.Dyno
+	domains  []string
 	requests atomic.Int64
 	answer   atomic.Pointer[http.HandlerFunc] // nil: 200
 }
@@ -210,6 +211,16 @@ func (t *town) ReadDynos(ctx context.Context, app fleet.ID) ([]fleet.Dyno, error
 		return nil, err
 	}
 	return slices.Clone(h.dynos), nil
+}
+
+func (t *town) ReadDomains(ctx context.Context, app fleet.ID) ([]string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h, err := t.at(ctx, "domains", app)
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{h.Name + ".herokuapp.com"}, h.domains...), nil
 }
 
 func (t *town) ReadReleases(ctx context.Context, app fleet.ID, after, before time.Time) (found []fleet.Release, err error) {

@@ -75,14 +75,15 @@ type Watch struct {
 	Latency  Latency   `json:"latency"`          // of those that were answered well, over the whole watch
 	Seconds  []Second  `json:"seconds,omitzero"` // one for each second in which something was due, in order
 	Episodes []Episode `json:"episodes,omitzero"`
-	Visits   *Visits   `json:"visits,omitzero"`       // nil: no visitors were asked for
-	Events   []Event   `json:"events,omitzero"`       // the time line, in order
-	Stalls   []Span    `json:"stalls,omitzero"`       // in which the probe itself stood still, or its own network was away
-	Trouble  []string  `json:"trouble,omitzero"`      // what of Heroku could not be read, in sentences
-	Cut      string    `json:"cut,omitzero"`          // why the watch ended before its time; empty: it did not
-	Strayed  string    `json:"redirects_to,omitzero"` // the other host that good answers redirect to; empty: none
-	Unserved string    `json:"unserved,omitzero"`     // what Heroku's list of dynos said at the end, where that is not of Release; empty: nothing else
-	Adrift   string    `json:"adrift,omitzero"`       // why Heroku's clock could not be compared with this machine's; empty: it could
+	Visits   *Visits   `json:"visits,omitzero"`            // nil: no visitors were asked for
+	Events   []Event   `json:"events,omitzero"`            // the time line, in order
+	Stalls   []Span    `json:"stalls,omitzero"`            // in which the probe itself stood still, or its own network was away
+	Trouble  []string  `json:"trouble,omitzero"`           // what of Heroku could not be read, in sentences
+	Cut      string    `json:"cut,omitzero"`               // why the watch ended before its time; empty: it did not
+	Strayed  string    `json:"redirects_to,omitzero"`      // the other host that good answers redirect to; empty: none
+	Unlisted bool      `json:"domain_not_listed,omitzero"` // Heroku does not list Probe.Domain among the app's
+	Unserved string    `json:"unserved,omitzero"`          // what Heroku's list of dynos said at the end, where that is not of Release; empty: nothing else
+	Adrift   string    `json:"adrift,omitzero"`            // why Heroku's clock could not be compared with this machine's; empty: it could
 
 	Verdict    Verdict       `json:"verdict,omitzero"`
 	Reasons    []Reason      `json:"reasons,omitzero"`

@@ -1,6 +1,10 @@
 package heroku
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
 
 func listAddons(x *exchange) answer {
 	return page(x, x.app.addons, addonsList(func(a *addon) any { return x.app.showAddon(a, x.header.Get("Accept-Expansion")) }))
@@ -57,6 +61,35 @@ func listBuildpacks(x *exchange) answer {
 }
 
 // listCollaborators tells the owner only; the account comes with the team.
+// listDomains lists the app's host at Heroku and the domains of its own.
+func listDomains(x *exchange) answer {
+	a, at := x.app, stamp(x.app.createdAt)
+	return page(x, append([]string{a.host}, a.domains...), list[string]{
+		columns: []column[string]{
+			{name: "id", text: func(host string) string { return uuidOf("domain " + a.id + host) }},
+			{name: "hostname", text: func(host string) string { return host }},
+		},
+		show: func(host string) any {
+			kind, cname, status := "custom", new(uuidOf(host)[:8]+".herokudns.com"), "succeeded"
+			if host == a.host {
+				kind, cname, status = "heroku", nil, "none"
+			}
+			return map[string]any{
+				"acm_status": nil, "acm_status_reason": nil, "app": a.ref(), "cname": cname, "created_at": at, "hostname": host,
+				"id": uuidOf("domain " + a.id + host), "kind": kind, "sni_endpoint": nil, "status": status, "updated_at": at,
+			}
+		},
+	})
+}
+
+// answersAt says whether a host is one of the app's.
+func (a *app) answersAt(host string) bool {
+	return host == a.host || slices.ContainsFunc(a.domains, func(domain string) bool {
+		rest, wild := strings.CutPrefix(domain, "*")
+		return host == domain || wild && strings.HasSuffix(host, rest)
+	})
+}
+
 func listCollaborators(x *exchange) answer {
 	owner := x.w.showApp(x.app).Owner
 	at := stamp(x.app.createdAt)

@@ -77,7 +77,7 @@ func bareHost(host string) string {
 }
 
 // Router is Heroku's router with the apps behind it. It finds an app by the host of its
-// web_url. Serve it on a loopback address or in memory; TLS and ports are up to who does.
+// web_url, or by a domain of its own. Serve it on a loopback address or in memory; TLS and ports are up to who does.
 //
 // Facts come from Dev Center's "HTTP Routing", "Error Codes", "Session Affinity", "Dyno
 // Shutdown Behavior" and "Preboot". It opens a connection for each request, as routers do
@@ -127,7 +127,7 @@ func (s *Server) arrive(r *http.Request) *errand {
 		panic(http.ErrAbortHandler) // no "No such app" of one that there is
 	default:
 	}
-	i := slices.IndexFunc(s.world.apps, func(a *app) bool { return a.host == host })
+	i := slices.IndexFunc(s.world.apps, func(a *app) bool { return a.answersAt(host) })
 	if i < 0 {
 		return nil
 	}

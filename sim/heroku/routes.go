@@ -58,6 +58,7 @@ func routes() []route {
 		{method: "GET", pattern: "/apps/{app}/addon-attachments", handler: listAttachments},
 		{method: "GET", pattern: "/addon-attachments", handler: listAllAttachments},
 		{method: "GET", pattern: "/apps/{app}/buildpack-installations", handler: listBuildpacks},
+		{method: "GET", pattern: "/apps/{app}/domains", handler: listDomains},
 		{method: "GET", pattern: "/apps/{app}/collaborators", handler: listCollaborators},
 		{method: "GET", pattern: "/apps/{app}/config-vars", handler: func(x *exchange) answer { return ok(x.app.configVars) }},
 		{method: "PATCH", pattern: "/apps/{app}/config-vars", handler: patchConfig},

@@ -18,6 +18,7 @@ const settingsHelp = `  web=2  web=2:standard-2x  worker=1    how many dynos of 
   maintenance=on
   pipeline=NAME  stage=production|staging|development|review|test|none
   addons=heroku-postgresql:essential-0,judoscale:small|none
+  domains=shop.acme.example|none
   autoscaler=2..5|off     Heroku's own, seen at the metrics host
   scaler=2..5|off         an add-on's, seen only by its deeds
   load=3                  how many dynos an autoscaler wants
@@ -126,7 +127,7 @@ func startsWithDigit(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '
 // valueKeys are the keys that are no process type though their value may begin
 // with a digit.
 func valueKeys() []string {
-	return []string{"load", "autoscaler", "scaler", "boot", "boot-timeout", "jitter", "work", "cycle", "stage", "pipeline", "addons"}
+	return []string{"load", "autoscaler", "scaler", "boot", "boot-timeout", "jitter", "work", "cycle", "stage", "pipeline", "addons", "domains"}
 }
 
 func rank(s setting) int {
@@ -274,6 +275,10 @@ func (w *world) changeOne(now time.Time, a *app, s setting) (err error) {
 		return w.couple(now, a, s)
 	case "addons":
 		return a.changeAddons(now, s.value)
+	case "domains":
+		if a.domains = nil; s.value != "none" {
+			a.domains = strings.Split(strings.ToLower(s.value), ",")
+		}
 	case "autoscaler", "scaler":
 		return a.changeScaler(now, s)
 	case "load":

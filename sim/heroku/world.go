@@ -120,6 +120,7 @@ type app struct {
 	coupledAt   time.Time
 	couplingID  string
 	addons      []*addon
+	domains     []string // of its own, beside host; one may begin with *.
 	scaler      *scaler
 	alertID     string // a monitor that only alerts; "" for none
 	configVars  map[string]string
