@@ -96,7 +96,7 @@ type visitor struct {
 // visit opens the page of a demo of its own, in a window that knows nothing of others.
 func (c *chromium) visit(t *testing.T, timing rollout.Timing, watch audit.WatchTiming) *visitor {
 	t.Helper()
-	s, err := loopback()
+	s, err := loopback(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/policy"
 	"example.com/zdd/rollout"
 	simheroku "example.com/zdd/sim/heroku"
 	simslack "example.com/zdd/sim/slack"
@@ -55,7 +56,15 @@ func demoProgram(ctx context.Context, args []string, o outside) error {
 			return err
 		}
 	}
-	s, err := loopback()
+	var zone *time.Location // a story's is UTC, wherever it is told
+	if *script == "" {
+		pol, err := policy.Parse("demo.yml", []byte(demoPolicy))
+		if err != nil {
+			return fmt.Errorf("read the demo's policy: %w", err)
+		}
+		zone = pol.Nightly.Location()
+	}
+	s, err := loopback(zone)
 	if err != nil {
 		return err
 	}
@@ -78,7 +87,7 @@ func demoProgram(ctx context.Context, args []string, o outside) error {
 		defer stop()
 		show(address, o)
 	}
-	typed, err := prompt(ctx, &prompter{simulation: s, out: o.Stdout, person: "requester", paged: !*terminal}, o)
+	typed, err := prompt(ctx, &prompter{simulation: s, out: o.Stdout, person: "requester", paged: !*terminal, zone: zone}, o)
 	if err == nil && !typed && !*terminal {
 		<-ctx.Done() // nobody types, as in a container: the page is still there
 	}
@@ -103,8 +112,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// loopback is a simulation of the demo's fleet on 127.0.0.1.
-func loopback() (s *simulation, err error) {
+// loopback is a simulation of the demo's fleet on 127.0.0.1. What people see is told in that
+// zone; nil: in UTC.
+func loopback(zone *time.Location) (s *simulation, err error) {
 	dir, err := os.MkdirTemp("", "zdd-demo-")
 	if err != nil {
 		return nil, err
@@ -142,7 +152,7 @@ func loopback() (s *simulation, err error) {
 		probe:     demoProbe(domain, router.String()),
 		nights:    make(chan struct{}, 1),
 		botLog:    &logBuffer{},
-		slack:     simslack.New(simslack.Options{}),
+		slack:     simslack.New(simslack.Options{Zone: zone}),
 		heroku:    simheroku.New(simheroku.Options{Scale: demoScale, Domain: domain}),
 	}
 	s.serveOn(listeners[0], listeners[1])

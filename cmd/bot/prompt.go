@@ -83,9 +83,10 @@ type seen struct {
 type prompter struct {
 	*simulation
 	out    io.Writer
-	person string // whom scripts call so
-	shown  int    // the last event that was looked at
-	paged  bool   // a page shows what happens while nobody types
+	person string         // whom scripts call so
+	shown  int            // the last event that was looked at
+	paged  bool           // a page shows what happens while nobody types
+	zone   *time.Location // that moments are told in
 }
 
 // lineReader is a prompt: a terminal's, or a plain one for scripts and tests.
@@ -96,7 +97,8 @@ type lineReader interface {
 
 // prompt obeys what is typed until it ends. Typed tells whether anything was.
 func prompt(ctx context.Context, p *prompter, o outside) (typed bool, err error) {
-	fmt.Fprint(o.Stdout, "Try:  /zdd status shop   ·   apps   ·   /zdd enable shop   ·   night   ·   help   ·   quit\n(Waits of ten minutes take ten seconds here; in production they take ten minutes.)\n\n")
+	fmt.Fprint(o.Stdout, "Try:  /zdd status shop   ·   apps   ·   /zdd enable shop   ·   night   ·   help   ·   quit\n(Waits of ten minutes take ten seconds here; in production they take ten minutes.)\n")
+	fmt.Fprintf(o.Stdout, "(Times are those of %s here, as in the demo's policy; Slack tells most of them to each reader in their own zone.)\n\n", p.zone)
 	var lines lineReader = &plainLines{scanner: bufio.NewScanner(o.Stdin)}
 	if o.Prompt {
 		lines = newTerminalLines(p.completions(ctx))

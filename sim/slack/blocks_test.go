@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/zdd/sim/slack"
 )
@@ -208,6 +209,17 @@ func TestRendering(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Moments are told in one zone, and so is which day is today.
+func TestRenderingInAZone(t *testing.T) {
+	west := time.FixedZone("west", -5*60*60)
+	inBubble(t, slack.Options{Zone: west}, func(b *bubble) { // it is 2000-01-01 00:00 UTC
+		b.call("chat.postMessage", args{"channel": "C0OPS", "text": "<!date^946684740^{date_short_pretty} at {time}|x>, <!date^946703000^{date_short_pretty} at {time}|x>"})
+		if got, want := b.seen()[0].Text, "today at 18:59, tomorrow at 00:03"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 }
 
 func TestRenderingBlocks(t *testing.T) {

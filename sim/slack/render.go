@@ -410,8 +410,7 @@ func (s *Server) groupName(id string) string {
 	return "@" + id
 }
 
-// date is <!date^SECONDS^FORMAT^LINK|FALLBACK>. Slack shows each reader their own time
-// zone; here everything is shown in UTC, so that scripts read the same everywhere.
+// date is <!date^SECONDS^FORMAT^LINK|FALLBACK>, in Options.Zone.
 func (s *Server) date(parts []string, fallback string) string {
 	if len(parts) < 3 {
 		return fallback
@@ -420,12 +419,12 @@ func (s *Server) date(parts []string, fallback string) string {
 	if err != nil {
 		return fallback
 	}
-	t := time.Unix(secs, 0).UTC()
+	t := time.Unix(secs, 0).In(s.opts.Zone)
 	suffix := map[int]string{1: "st", 21: "st", 31: "st", 2: "nd", 22: "nd", 3: "rd", 23: "rd"}[t.Day()]
 	day := strconv.Itoa(t.Day()) + or(suffix, "th")
 	pretty := func(otherwise string) string {
-		now := time.Now().UTC()
-		days := int(now.Truncate(24*time.Hour).Sub(t.Truncate(24*time.Hour)) / (24 * time.Hour))
+		midnight := func(t time.Time) time.Time { return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC) }
+		days := int(midnight(time.Now().In(s.opts.Zone)).Sub(midnight(t)) / (24 * time.Hour))
 		if near, ok := map[int]string{0: "today", 1: "yesterday", -1: "tomorrow"}[days]; ok {
 			return near
 		}

@@ -48,6 +48,9 @@ type Options struct {
 	PostBurst int
 	// NoRateLimits switches the tiers and the one message a second off.
 	NoRateLimits bool
+	// Zone is the one in which /_control tells moments, which Slack tells each reader in their
+	// own. Nil is UTC, so that scripts read the same everywhere.
+	Zone *time.Location
 	// Strict refuses what Slack merely warns of: a message of blocks without the
 	// top-level text that screen readers and notifications need, and arguments
 	// that the method does not document.
@@ -142,6 +145,7 @@ func New(opts Options) *Server {
 	opts.PingEvery = cmp.Or(opts.PingEvery, pingEvery)
 	opts.PostBurst = max(opts.PostBurst, 1)
 	opts.Deliver = cmp.Or(opts.Deliver, RoundRobin)
+	opts.Zone = cmp.Or(opts.Zone, time.UTC)
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	if opts.Scopes == nil {
 		opts.Scopes = DefaultScopes()
