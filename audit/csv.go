@@ -11,28 +11,37 @@ import (
 	"example.com/zdd/fleet"
 )
 
+// Column is one more column of a table of apps, of what this package knows nothing of.
+type Column struct {
+	Name string
+	Cell func(Standing) string
+}
+
 // WriteCSV writes a table of apps: one a line, in their order, those that are gone left
 // out. Its columns are read by programs: they are added to at the end, never renamed or
-// taken away.
-func WriteCSV(w io.Writer, standings []Standing) error {
+// taken away; more come after all others.
+func WriteCSV(w io.Writer, standings []Standing, more ...Column) error {
 	return StreamCSV(w, func(yield func(Standing, error) bool) {
 		for _, s := range standings {
 			if !yield(s, nil) {
 				return
 			}
 		}
-	})
+	}, more...)
 }
 
 // StreamCSV is [WriteCSV] of standings that are never all in memory. It ends with their
 // first error.
-func StreamCSV(w io.Writer, standings iter.Seq2[Standing, error]) error {
+func StreamCSV(w io.Writer, standings iter.Seq2[Standing, error], more ...Column) error {
 	out := csv.NewWriter(w)
 	head := []string{"app", "name", "team", "stage", "owner", "verdict"}
 	for _, c := range Checks() {
 		head = append(head, c.ID)
 	}
 	head = append(head, "monthly_increase_usd", "size", "yours", "failing_since", "unread", "evidence", "read_at", "waived")
+	for _, c := range more {
+		head = append(head, c.Name)
+	}
 	if err := out.Write(head); err != nil {
 		return fmt.Errorf("write CSV: %w", err)
 	}
@@ -43,7 +52,7 @@ func StreamCSV(w io.Writer, standings iter.Seq2[Standing, error]) error {
 		if !s.Gone.IsZero() {
 			continue
 		}
-		if err := out.Write(record(&s)); err != nil {
+		if err := out.Write(record(&s, more)); err != nil {
 			return fmt.Errorf("write CSV: %w", err)
 		}
 	}
@@ -55,7 +64,7 @@ func StreamCSV(w io.Writer, standings iter.Seq2[Standing, error]) error {
 }
 
 // record is one app as cells.
-func record(s *Standing) []string {
+func record(s *Standing, more []Column) []string {
 	cells := []string{string(s.App), s.Name, s.Team, s.Stage, s.Owner, string(s.Verdict)}
 	var evidence, waived []string
 	var since time.Time
@@ -74,6 +83,9 @@ func record(s *Standing) []string {
 		}
 	}
 	cells = append(cells, dollars(s.Increase), s.Size, s.Yours, moment(since), s.Unread.Text, strings.Join(evidence, "; "), moment(s.ReadAt), strings.Join(waived, "; "))
+	for _, c := range more {
+		cells = append(cells, c.Cell(*s))
+	}
 	for i, cell := range cells {
 		cells[i] = inert(cell)
 	}

@@ -27,6 +27,9 @@ type Watch struct {
 	Doubts []Seen    `json:"doubts,omitempty"` // what a look found to fail; another one has to find the same
 	Since  time.Time `json:"since,omitzero"`   // of the Doubts, the first of those looks
 	Drifts []Drift   `json:"drifts,omitempty"` // what failed for good since that night, and still does
+	// Remedy is what getting ready takes of an app that has Drifts, by the last look; nil: a
+	// former version found them, and did not keep that.
+	Remedy *Remedy `json:"remedy,omitempty"`
 
 	Flips []Flip `json:"flips,omitempty"` // of the 7 days until the newest of them, oldest first
 	Fight *Fight `json:"fight,omitempty"` // who fights over it, as far as could be seen when the last flip was found; nil: nobody does
@@ -47,11 +50,19 @@ type Seen struct {
 
 // Drift is a check of a ready app that failed between two looks, without a ticket of ours.
 type Drift struct {
-	Check string    `json:"check"`
-	After time.Time `json:"after"`          // the last read that said otherwise
-	At    time.Time `json:"at"`             // the first that said so; a second one confirmed it
-	Owner string    `json:"owner,omitzero"` // who is told of it; empty: nobody is named
-	Told  bool      `json:"told,omitzero"`  // somebody is: there is a channel for it
+	Check    string    `json:"check"`
+	Evidence string    `json:"evidence,omitzero"` // by the last look; empty: a former version found it
+	After    time.Time `json:"after"`             // the last read that said otherwise
+	At       time.Time `json:"at"`                // the first that said so; a second one confirmed it
+	Owner    string    `json:"owner,omitzero"`    // who is told of it; empty: nobody is named
+	Told     bool      `json:"told,omitzero"`     // somebody is: there is a channel for it
+}
+
+// Remedy is what getting ready takes, as a Standing has it.
+type Remedy struct {
+	Increase Increase `json:"increase"`
+	Size     string   `json:"size,omitzero"`
+	Yours    string   `json:"yours,omitzero"`
 }
 
 // Flip is one time that an app was ready and then was not.
@@ -181,7 +192,7 @@ func (s *Standing) goesOn() Watch {
 	w.Flips, w.Changes = slices.Clone(w.Flips), slices.Clone(w.Changes)
 	if w.Night != s.Night {
 		w.Night, w.ReadAt, w.Ready, w.Rules, w.Left = s.Night, time.Time{}, false, "", time.Time{}
-		w.Seen, w.Doubts, w.Since, w.Drifts = nil, nil, time.Time{}, nil
+		w.Seen, w.Doubts, w.Since, w.Drifts, w.Remedy = nil, nil, time.Time{}, nil, nil
 	}
 	return w
 }
@@ -285,7 +296,24 @@ func (s *Standing) settle(r Reading, ours []Ours) (Watch, []Turn) {
 			w.Drifts = nil
 		}
 	}
+	w.reckon(r.Report)
 	return w, turns
+}
+
+// reckon keeps what the Drifts are, and what getting ready takes, as a look has it.
+func (w *Watch) reckon(r Report) {
+	if len(w.Drifts) == 0 {
+		w.Remedy = nil
+		return
+	}
+	for i, d := range w.Drifts {
+		if f, found := r.Finding(d.Check); found && f.Outcome == Fail {
+			w.Drifts[i].Evidence = f.Evidence
+		}
+	}
+	if r.Verdict == VerdictNotReady {
+		w.Remedy = &Remedy{Increase: increase(r), Size: sizeFor(r), Yours: yours(r)}
+	}
 }
 
 func (w *Watch) see(seen Seen) {
@@ -345,6 +373,7 @@ func (s *Standing) confirm(r Reading, before []Turn, ours []Ours) (Watch, []Turn
 			flip.After = t.After
 		}
 	}
+	w.reckon(r.Report)
 	w.Flips = recent(merge(flipsOf(before, ours), append(w.Flips, flip)), flip.At)
 	return w, turns
 }

@@ -21,8 +21,8 @@ type Digests struct {
 	Nights nights
 	Posts  posts
 	// Render is a digest as one channel is told of it: a message, and what goes into its
-	// thread. repeat says that the message may be the second of its kind, and has to say so.
-	Render func(d audit.Digest, channel string, repeat bool) (parent commands.Reply, thread []commands.Reply)
+	// thread.
+	Render func(d audit.Digest, r Rendering) (parent commands.Reply, thread []commands.Reply)
 	// Channels are those that are told of a digest, by id; none: nobody is.
 	Channels func(d audit.Digest) []string
 	// CSV is the table of the apps that a channel is told of; empty: there is none.
@@ -34,6 +34,13 @@ type Digests struct {
 	// Notice is a channel that is told when another one can't be posted in; empty: that
 	// is logged only.
 	Notice func() string
+}
+
+// Rendering says which message of a digest to make.
+type Rendering struct {
+	Channel string                    // that is told
+	Repeat  bool                      // the message may be the second of its kind, and has to say so
+	Name    func(owner string) string // what people call a user or a user group, by id; empty: that is not known
 }
 
 // nights is what publishing needs of audit.Store.
@@ -185,10 +192,12 @@ func (c *courier) publish(ctx context.Context, n audit.Night, channel string) er
 	if c.posts[target].Lost != "" { // it was decided, and stays so for this night
 		return nil
 	}
-	parent, thread := cfg.Render(*n.Digest, channel, false)
+	as := Rendering{Channel: channel, Name: c.bot.names(ctx)}
+	parent, thread := cfg.Render(*n.Digest, as)
 	story := newStory(parent, thread)
 	story.repeated = func() commands.Reply {
-		parent, _ := cfg.Render(*n.Digest, channel, true)
+		as.Repeat = true
+		parent, _ := cfg.Render(*n.Digest, as)
 		return parent
 	}
 	story.name = "zdd-" + strings.ReplaceAll(n.ID, "#", "-")

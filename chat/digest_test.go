@@ -86,9 +86,9 @@ func playDigests(t *testing.T, opts slack.Options, d *desk, f func(*stage)) {
 		m := c.Requests.(*memory)
 		c.Digests = Digests{
 			Nights: m, Posts: m,
-			Render: func(_ audit.Digest, channel string, repeat bool) (commands.Reply, []commands.Reply) {
+			Render: func(_ audit.Digest, r Rendering) (commands.Reply, []commands.Reply) {
 				parent := d.parent
-				if repeat {
+				if r.Repeat {
 					parent.Parts = append([]commands.Part{commands.Note{Text: commands.Line("Posted again.")}}, parent.Parts...)
 				}
 				return parent, d.thread
@@ -578,5 +578,35 @@ func TestDigestRefusesWhatItCannotRead(t *testing.T) {
 			}
 		}
 		s.memory.set(func(m *memory) { m.gone = nil })
+	})
+}
+
+// Who is named and not rung is called what people call them, as far as Slack tells it.
+func TestNames(t *testing.T) {
+	playStory(t, slack.Options{}, nil, func(s *stage) {
+		name := s.bot.names(s.t.Context())
+		for id, want := range map[string]string{"U0REQUESTER": "Robin Requester", "S0DATA": "Data team", "U0NOBODY": "", "S0NOBODY": ""} {
+			for range 2 {
+				if got := name(id); got != want {
+					t.Errorf("%s: got %q, want %q", id, got, want)
+				}
+			}
+		}
+		s.do("plan free")
+		if got := s.bot.names(s.t.Context())("S0DATA"); got != "" {
+			t.Errorf("where groups can't be read: got %q, want nothing", got)
+		}
+		s.do("fault users.info hang")
+		begun := time.Now()
+		name = s.bot.names(s.t.Context())
+		for _, id := range []string{"U0APPROVER", "U0APPROVER2", "U0ADMIN"} {
+			if got := name(id); got != "" {
+				t.Errorf("%s: got %q while Slack does not answer", id, got)
+			}
+		}
+		if waited := time.Since(begun); waited > namesWithin {
+			t.Errorf("waited %s, want at most %s in all", waited, namesWithin)
+		}
+		time.Sleep(time.Minute) // the question to Slack goes on for whoever asks the same
 	})
 }

@@ -299,15 +299,19 @@ func homeView(page commands.Home, made shown) slack.HomeTabViewRequest {
 	return slack.HomeTabViewRequest{Type: slack.VTHomeTab, CallbackID: "zdd_home", PrivateMetadata: string(raw), Blocks: slack.Blocks{BlockSet: HomeBlocks(page, made.At)}}
 }
 
-// HomeBlocks renders a page as Block Kit, with when it was made below it. It is within
-// Slack's limits whatever the page holds; what is too much is left out, and a line says so.
+// HomeBlocks renders a page as Block Kit, with when it was made below it unless it is closed.
+// It is within Slack's limits whatever the page holds; what is too much is left out, and a line says so.
 func HomeBlocks(page commands.Home, at time.Time) []slack.Block {
 	var parts []commands.Part
 	for _, s := range page.Sections {
 		parts = append(parts, s.Parts...)
 	}
+	const cut = "More of this page did not fit here: /zdd pending, /zdd status and /zdd history show all."
+	if page.Closed {
+		return viewBlocks(parts, maxViewBlocks, cut)
+	}
 	footer := partBlocks(commands.Note{Text: commands.Line("Made ", commands.At(at), ". For ten minutes after you open this page, what changes shows here within a minute.")}, new(int))
 	refresh := slack.NewActionBlock("", slack.NewButtonBlockElement(actionRefresh, "home", plainText("Refresh", maxButtonText)))
-	blocks := viewBlocks(parts, maxViewBlocks-len(footer)-1, "More of this page did not fit here: /zdd pending, /zdd status and /zdd history show all.")
+	blocks := viewBlocks(parts, maxViewBlocks-len(footer)-1, cut)
 	return append(append(blocks, footer...), refresh)
 }

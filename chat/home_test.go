@@ -421,3 +421,14 @@ func TestRefreshAndOwnActs(t *testing.T) {
 		}
 	})
 }
+
+// Whoever has no page of their own is not offered it anew, nor told when it was made.
+func TestClosedHome(t *testing.T) {
+	said := []commands.HomeSection{{Own: true, Parts: []commands.Part{commands.Para{Text: commands.Line("You are a guest.")}}}}
+	for closed, want := range map[bool]int{true: 1, false: 3} {
+		blocks := HomeBlocks(commands.Home{Sections: said, Closed: closed}, time.Unix(1, 0))
+		if len(blocks) != want {
+			t.Errorf("closed %t: got %d blocks, want %d", closed, len(blocks), want)
+		}
+	}
+}

@@ -1,11 +1,13 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -59,6 +61,48 @@ func (b *Bot) who(ctx context.Context, a ask) (commands.Person, error) {
 	}
 	who.Kind = kind(user, a, self)
 	return who, nil
+}
+
+// namesWithin is how long a message waits, in all, for what people call those whom it names
+// and does not ring.
+const namesWithin = 10 * time.Second
+
+// names is what people call a user or a user group, by id; empty where Slack does not tell it
+// in time. What it returns is for one goroutine, and as long as ctx holds.
+func (b *Bot) names(ctx context.Context) func(id string) string {
+	until := time.Now().Add(namesWithin)
+	known := map[string]string{}
+	var groups map[string]string // read once, with an error too
+	ask := func(id string) string {
+		ctx, cancel := context.WithDeadline(ctx, until)
+		defer cancel()
+		if !strings.HasPrefix(id, "S") {
+			user, err := b.people.find(ctx, id)
+			if err != nil {
+				return ""
+			}
+			return cmp.Or(user.RealName, user.Profile.DisplayName)
+		}
+		if groups == nil {
+			groups = map[string]string{}
+			all, err := b.api.slack.GetUserGroupsContext(ctx)
+			if err != nil {
+				return ""
+			}
+			for _, g := range all {
+				groups[g.ID] = cmp.Or(g.Name, g.Handle)
+			}
+		}
+		return groups[id]
+	}
+	return func(id string) string {
+		name, asked := known[id]
+		if !asked {
+			name = oneLine(ask(id))
+			known[id] = name
+		}
+		return name
+	}
 }
 
 // kind sorts a user; the worst that is known of them counts.

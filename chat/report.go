@@ -33,10 +33,11 @@ type Reports struct {
 	// Progress is what the person sees meanwhile: done of so many apps, 0 of 0 while
 	// that is not known.
 	Progress func(done, of int, want audit.Want) commands.Reply
-	// View is what they see in the end.
-	View func(f audit.Fleet, want audit.Want) (parent commands.Reply, thread []commands.Reply)
+	// View is what they see in the end. name is what people call a user or a user group, by
+	// id; empty: that is not known.
+	View func(ctx context.Context, f audit.Fleet, want audit.Want, name func(owner string) string) (parent commands.Reply, thread []commands.Reply)
 	// CSV is the table of the apps; nil: there is none.
-	CSV func(f audit.Fleet) ([]byte, error)
+	CSV func(ctx context.Context, f audit.Fleet) ([]byte, error)
 }
 
 func (r Reports) complete() bool {
@@ -302,7 +303,7 @@ func (b *Bot) read(ctx context.Context, job Job, at Post, want audit.Want) (stor
 	if ctx.Err() != nil { // half of it may be missing because of that alone
 		return story{}, context.Cause(ctx)
 	}
-	return b.findings(found, failed, want), nil
+	return b.findings(ctx, found, failed, want), nil
 }
 
 // showProgress changes the message at. What goes wrong with that waits for the next time,
@@ -324,7 +325,7 @@ func (b *Bot) showProgress(ctx context.Context, at Post, now [2]int, want audit.
 }
 
 // findings is what came of a reading.
-func (b *Bot) findings(found audit.Fleet, failed error, want audit.Want) story {
+func (b *Bot) findings(ctx context.Context, found audit.Fleet, failed error, want audit.Want) story {
 	if refusal, ok := errors.AsType[*commands.Refusal](failed); ok {
 		return newStory(refusal.Reply, nil)
 	}
@@ -333,9 +334,9 @@ func (b *Bot) findings(found audit.Fleet, failed error, want audit.Want) story {
 		b.log.Error("a report failed", "ref", ref, "err", b.api.redact(failed))
 		return newStory(sentenceReply(fmt.Sprintf("I could not read the fleet. Nothing was changed. Try again in a minute; if it stays so, tell whoever runs me this reference: `%s`.", ref)), nil)
 	}
-	s := newStory(b.cfg.Reports.View(found, want))
+	s := newStory(b.cfg.Reports.View(ctx, found, want, b.names(ctx)))
 	if b.cfg.Reports.CSV != nil {
-		s.csv = func(context.Context) ([]byte, error) { return b.cfg.Reports.CSV(found) }
+		s.csv = func(ctx context.Context) ([]byte, error) { return b.cfg.Reports.CSV(ctx, found) }
 	}
 	return s
 }

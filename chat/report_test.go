@@ -66,10 +66,10 @@ func playReports(t *testing.T, opts slack.Options, v *survey, f func(*stage)) {
 			Progress: func(done, of int, want audit.Want) commands.Reply {
 				return say(fmt.Sprintf("%s %d of %d", want.Team, done, of))
 			},
-			View: func(f audit.Fleet, want audit.Want) (commands.Reply, []commands.Reply) {
+			View: func(_ context.Context, f audit.Fleet, want audit.Want, _ func(string) string) (commands.Reply, []commands.Reply) {
 				return say(fmt.Sprintf("the fleet: %d judged of %d", f.Coverage.Judged, f.Coverage.InScope)), []commands.Reply{say("part one"), say("part two")}
 			},
-			CSV: func(audit.Fleet) ([]byte, error) { return []byte("app\n"), nil },
+			CSV: func(context.Context, audit.Fleet) ([]byte, error) { return []byte("app\n"), nil },
 		}
 	}, f)
 }

@@ -90,19 +90,33 @@ func costFact(c audit.Counts) []Fact {
 	return []Fact{{"Getting all ready costs", Line(text)}}
 }
 
-// coverageText is "212 apps seen, 31 out of scope: review, 3 unreadable: two-factor".
+// coverageText is how many apps there are, and why other numbers of them are spoken of: "212
+// apps seen, 31 of them out of scope: review. Of the 181 in scope, 6 have no web traffic, which
+// leaves 175; of these, 3 could not be read: two-factor".
 func coverageText(c audit.Coverage, counts audit.Counts) string {
-	text := appCount(c.Seen) + " seen"
+	text, scope := appCount(c.Seen)+" seen", "these"
 	if n := c.Seen - c.InScope; n > 0 {
-		text += fmt.Sprintf(", %s out of scope: %s", grouped(n), reasons(c.Out))
+		text += fmt.Sprintf(", %s of them out of scope: %s", grouped(n), reasons(c.Out))
+		scope = "the " + grouped(c.InScope) + " in scope"
+	}
+	of := ". Of " + scope
+	if n := counts.NotApplicable; n > 0 {
+		text += fmt.Sprintf("%s, %s no web traffic", of, countHave(n))
+		if n+judged(counts) == c.InScope {
+			text, of = text+", which leaves "+grouped(judged(counts)), "; of these"
+		}
 	}
 	if n := c.InScope - c.Judged; n > 0 {
-		text += fmt.Sprintf(", %s unreadable: %s", grouped(n), reasons(c.Unread))
-	}
-	if counts.NotApplicable > 0 {
-		text += fmt.Sprintf(", %s without web traffic", grouped(counts.NotApplicable))
+		text += fmt.Sprintf("%s, %s could not be read: %s", of, grouped(n), reasons(c.Unread))
 	}
 	return text
+}
+
+func countHave(n int) string {
+	if n == 1 {
+		return "1 has"
+	}
+	return grouped(n) + " have"
 }
 
 // reasons are the reasons, the commonest first, each with its count where there are several.

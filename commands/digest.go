@@ -25,6 +25,9 @@ type View struct {
 	// Proving is what watched deploys have shown of the apps that the message is about; nil:
 	// that is not told.
 	Proving *Proving
+	// Name is what people call an owner, a person or a user group, by id: they are named so
+	// where they are not to be rung. Nil, or an empty name: the id is shown.
+	Name func(owner string) string
 }
 
 // DigestChannels are the channels that are told of a digest: home, unless it is empty,
@@ -96,7 +99,7 @@ func (m digestMessage) parent() Reply {
 		reply.Parts = append(reply.Parts, List{doubts})
 	}
 	reply.Parts = append(reply.Parts, Para{m.news()})
-	if facts := slices.Concat(costFact(m.Counts), waivedFact(m.Counts), m.view.Proving.fact(), m.coverage()); len(facts) > 0 {
+	if facts := slices.Concat(costFact(m.Counts), waivedFact(m.Counts), m.view.Proving.fact(), coverageFact(m.Coverage, m.Counts)); len(facts) > 0 {
 		reply.Parts = append(reply.Parts, Facts{facts})
 	}
 	if len(m.Trend) > 1 && m.view.Channel == "" {
@@ -218,11 +221,12 @@ func (m digestMessage) before() string {
 	return since(m.Trend[len(m.Trend)-2].Night, m.Night)
 }
 
-func (m digestMessage) coverage() []Fact {
-	if len(m.Coverage.Out)+len(m.Coverage.Unread)+len(m.Coverage.Gaps)+m.Counts.NotApplicable == 0 {
+// coverageFact explains the numbers of apps, where there are several.
+func coverageFact(coverage audit.Coverage, c audit.Counts) []Fact {
+	if len(coverage.Out)+len(coverage.Unread)+len(coverage.Gaps)+c.NotApplicable == 0 {
 		return nil
 	}
-	return []Fact{{"Looked at", Line(coverageText(m.Coverage, m.Counts))}}
+	return []Fact{{"Looked at", Line(coverageText(coverage, c))}}
 }
 
 // footer is the small print: when it was read, how long that took, and the ledger.
@@ -289,7 +293,7 @@ func failing(k audit.LineKind) bool {
 
 func digestGrid(lines []audit.Line, proving *Proving) Grid {
 	g := Grid{Head: []string{"App", "What", "Adds a month"}}
-	if proving.any() {
+	if proving.Any() {
 		g.Head = append(g.Head, "Proved")
 	}
 	for _, l := range lines {
@@ -302,8 +306,8 @@ func digestGrid(lines []audit.Line, proving *Proving) Grid {
 			what = word + ": " + what
 		}
 		row := []Text{Line(Code(l.Name)), Line(what), price}
-		if proving.any() {
-			row = append(row, Line(proofWord(proving.Of[l.App])))
+		if proving.Any() {
+			row = append(row, Line(proving.Word(l.App)))
 		}
 		g.Rows = append(g.Rows, row)
 	}
@@ -362,7 +366,7 @@ func doubts(c audit.Coverage, missed []string) []Item {
 	var items []Item
 	warn := func(text string) { items = append(items, Item{Mark: MarkHazard, Text: Prose(text)}) }
 	if n := c.InScope - c.Judged; n > 0 {
-		warn(fmt.Sprintf("This is not the whole fleet: %d of %d apps could not be read (%s).", n, c.InScope, reasons(c.Unread)))
+		warn(fmt.Sprintf("This is not the whole fleet: %s of the %s in scope could not be read (%s).", grouped(n), appCount(c.InScope), reasons(c.Unread)))
 	}
 	const most = 5 // lists; more say nothing new
 	for _, gap := range c.Gaps[:min(len(c.Gaps), most)] {

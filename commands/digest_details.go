@@ -32,6 +32,13 @@ type section struct {
 	again Text // the same for the next page
 	name  string
 	items []Item
+	// What watched deploys have shown: behind the head, below the items of those apps, and in
+	// items of its own behind the others. It is no part of the size that pages are made by:
+	// a digest that is posted to its end after a restart finds other proofs, and must not say
+	// an app twice for that, or leave one out.
+	proved Text
+	proofs map[int][]Text // by index of the item
+	failed []Item
 }
 
 // details is the thread: by owner, several on a page where they are small.
@@ -39,7 +46,8 @@ func (m digestMessage) details() []Reply {
 	rung := map[string]bool{} // each once, however many groups are theirs
 	var sections []section
 	for _, g := range m.groups {
-		if len(g.Lines)+len(g.Waivers) == 0 {
+		proved, failed := m.view.Proving.group(g)
+		if len(g.Lines)+len(g.Waivers)+len(failed) == 0 {
 			continue
 		}
 		here := g.Channel == "" || g.Channel == m.view.Home || g.Channel == m.view.Channel
@@ -47,16 +55,21 @@ func (m digestMessage) details() []Reply {
 		if ring {
 			rung[g.Owner] = true
 		}
-		s := sectionOf(g, m.dates)
+		named := names(m.view.Name)
+		s := sectionOf(g, m.dates, m.view.Proving)
+		s.name, s.again = named.quietly(g).String(), Line(named.quietly(g), ", continued")
+		if s.failed = failed; proved != "" {
+			s.proved = Line(" · " + proved)
+		}
 		if ring {
 			s.head = append(Line(mention(g.Owner)), s.head...)
 		} else {
-			s.head = append(Line(quietly(g)), s.head...)
+			s.head = append(named.quietly(g), s.head...)
 		}
 		if !here {
 			s.head = append(s.head, Line(" · told in ", MentionChannel(g.Channel))...)
 		}
-		name := Code
+		name := named.person
 		if here && !m.Baseline {
 			name = MentionUser
 			for _, user := range owners(g) {
@@ -66,8 +79,7 @@ func (m digestMessage) details() []Reply {
 				}
 			}
 		}
-		s.items = append(ending(g, name, m.dates), s.items...)
-		s.again = Line(quietly(g), ", continued")
+		s.first(ending(g, name, m.dates))
 		sections = append(sections, s)
 	}
 	return pages(sections)
@@ -81,20 +93,42 @@ func mention(owner string) Span {
 	return MentionUser(owner)
 }
 
+// names are what people call owners, by id; nil: nobody's is known. See View.Name.
+type names func(owner string) string
+
+// person names somebody without ringing them.
+func (n names) person(id string) Span {
+	if n != nil {
+		if name := n(id); name != "" {
+			return Bold(name)
+		}
+	}
+	return Code(id)
+}
+
 // quietly names a group's owner without ringing anybody.
-func quietly(g audit.Group) Text {
+func (n names) quietly(g audit.Group) Text {
 	switch {
 	case g.Owner != "":
-		return Line("Owner ", Code(g.Owner))
+		return Line("Owner ", n.person(g.Owner))
 	case g.Team != "":
 		return Line("Team ", Bold(g.Team))
 	}
 	return Line(Bold("Personal apps"))
 }
 
+// first puts items before the others.
+func (s *section) first(items []Item) {
+	proofs := map[int][]Text{}
+	for i, proof := range s.proofs {
+		proofs[i+len(items)] = proof
+	}
+	s.items, s.proofs = append(items, s.items...), proofs
+}
+
 // sectionOf is a group without its owner's name.
-func sectionOf(g audit.Group, dates dates) section {
-	s := section{head: Line(": " + readyOf(g.Counts)), name: quietly(g).String()}
+func sectionOf(g audit.Group, dates dates, proving *Proving) section {
+	s := section{head: Line(": " + readyOf(g.Counts)), proofs: map[int][]Text{}}
 	lines := slices.SortedStableFunc(slices.Values(g.Lines), worse)
 	var bad, fixed, waived, gone, unread []audit.Line
 	for _, l := range lines {
@@ -116,6 +150,9 @@ func sectionOf(g audit.Group, dates dates) section {
 		whole = bad[:wholeLines]
 	}
 	for _, l := range whole {
+		if proof := proving.detail(l.App, proving.ago()); len(proof) > 0 {
+			s.proofs[len(s.items)] = proof
+		}
 		s.items = append(s.items, lineItem(l, dates))
 	}
 	if item, ok := fixAll(bad); ok {
@@ -401,7 +438,7 @@ func pages(sections []section) []Reply {
 		out = append(out, Reply{})
 		names, used = nil, 0
 	}
-	add := func(head Text, name string) {
+	add := func(head, proved Text, name string) {
 		if len(out) == 0 || used > pageSize*3/4 { // a heading alone at the foot of a page helps nobody
 			open()
 		}
@@ -409,25 +446,30 @@ func pages(sections []section) []Reply {
 		if len(page.Parts) > 0 {
 			page.Parts = append(page.Parts, Divider{})
 		}
-		page.Parts = append(page.Parts, Para{head}, List{})
+		page.Parts = append(page.Parts, Para{append(slices.Clip(head), proved...)}, List{})
 		names = append(names, name)
 		page.Summary = "Details: " + brief(plan.Join(names), 200)
 		used += size(head)
 	}
 	for _, s := range sections {
-		add(s.head, s.name)
+		add(s.head, s.proved, s.name)
 		for i, item := range s.items {
 			n := itemSize(item)
 			if used+n > pageSize && i > 0 {
 				used = pageSize
-				add(s.again, s.name)
+				add(s.again, nil, s.name)
 			}
 			page := &out[len(out)-1]
+			item.Detail = append(slices.Clip(item.Detail), s.proofs[i]...)
 			list := page.Parts[len(page.Parts)-1].(List)
 			list.Items = append(list.Items, item)
 			page.Parts[len(page.Parts)-1] = list
 			used += n
 		}
+		page := &out[len(out)-1]
+		list := page.Parts[len(page.Parts)-1].(List)
+		list.Items = append(list.Items, s.failed...)
+		page.Parts[len(page.Parts)-1] = list
 	}
 	return out
 }

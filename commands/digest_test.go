@@ -342,8 +342,8 @@ func TestChannelSaysTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"This is not the whole fleet: 4 of 13 apps could not be read (2 not shown, 1 out of time and 1 two-factor).",
-		"13 apps seen, 4 unreadable: 2 not shown, 1 out of time and 1 two-factor, 1 without web traffic",
+		"This is not the whole fleet: 4 of the 13 apps in scope could not be read (2 not shown, 1 out of time and 1 two-factor).",
+		"13 apps seen. Of these, 1 has no web traffic, which leaves 12; of these, 4 could not be read: 2 not shown, 1 out of time and 1 two-factor",
 		"1 regressed, 1 new, 1 fixed, 1 gone; 3 apps fail as before.",
 	} {
 		for where, v := range map[string]commands.View{"home": {Home: "C0OPS"}, "their own": {Home: "C0OPS", Channel: "C0DATA"}} {

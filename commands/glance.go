@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/fleet"
+	"example.com/zdd/watch"
 )
 
 // glancer is what status reads the whole fleet with, from the last scan.
@@ -14,6 +16,7 @@ type glancer struct {
 	policies Policies
 	nights   nights
 	next     func(after time.Time) time.Time // nil: not known
+	proofs   proofs                          // nil: what was proved is not told
 }
 
 const (
@@ -45,7 +48,7 @@ func (g glancer) glance(ctx context.Context, now time.Time) (Reply, error) {
 	if err != nil {
 		return Reply{}, fmt.Errorf("read the night %s: %w", newest[ended].ID, err)
 	}
-	worst, err := g.worst(ctx)
+	worst, proving, err := g.apps(ctx, now)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -68,14 +71,19 @@ func (g glancer) glance(ctx context.Context, now time.Time) (Reply, error) {
 		news = digestMessage{Digest: *last.Digest, dates: d}.news()
 	}
 	reply.Parts = append(reply.Parts, Para{news})
-	if len(worst) > 0 {
-		var items []Item
-		for _, l := range worst {
-			items = append(items, lineItem(l, d))
-		}
+	var items []Item
+	for _, l := range worst {
+		item := lineItem(l, d)
+		item.Detail = append(item.Detail, proving.detail(l.App, proving.ago())...)
+		items = append(items, item)
+	}
+	if proving.Any() {
+		items = append(items, proving.failed(proving.Ready, glanceApps)...)
+	}
+	if len(items) > 0 {
 		reply.Parts = append(reply.Parts, List{items})
 	}
-	facts := append(costFact(last.Counts), waivedFact(last.Counts)...)
+	facts := slices.Concat(costFact(last.Counts), waivedFact(last.Counts), proving.fact())
 	if last.Coverage.Seen > 0 {
 		facts = append(facts, Fact{"Looked at", Line(coverageText(last.Coverage, last.Counts))})
 	}
@@ -98,12 +106,18 @@ func (g glancer) schedule(d dates) []Fact {
 	return append(facts, Fact{"Digest", Line("at "+rules.PostAt+" in ", MentionChannel(rules.Channel))})
 }
 
-// worst are the apps that lack most, of those that the last scans saw.
-func (g glancer) worst(ctx context.Context) ([]audit.Line, error) {
-	var worst []audit.Line
+// apps are those that lack most, of those that the last scans saw, and what watched deploys
+// have shown, nil where that can't be told.
+func (g glancer) apps(ctx context.Context, now time.Time) (worst []audit.Line, proving *Proving, err error) {
+	if proofs, ok := g.proofsOfAll(ctx); ok {
+		proving = &Proving{Of: proofs, At: now}
+	}
 	for s, err := range g.nights.Standings(ctx) {
 		if err != nil {
-			return nil, fmt.Errorf("read the standings: %w", err)
+			return nil, nil, fmt.Errorf("read the standings: %w", err)
+		}
+		if proving.Any() {
+			proving.Add(s)
 		}
 		if !s.Gone.IsZero() || s.Verdict != audit.VerdictNotReady {
 			continue
@@ -115,7 +129,18 @@ func (g glancer) worst(ctx context.Context) ([]audit.Line, error) {
 		}
 	}
 	slices.SortStableFunc(worst, worse)
-	return worst[:min(len(worst), glanceApps)], nil
+	return worst[:min(len(worst), glanceApps)], proving, nil
+}
+
+// proofsOfAll are the last verdicts on deploys; ok is false where they can't be told.
+func (g glancer) proofsOfAll(ctx context.Context) (of map[fleet.ID]watch.Proof, ok bool) {
+	if g.proofs == nil {
+		return nil, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, proofsWithin)
+	defer cancel()
+	of, err := g.proofs.Proofs(ctx, nil)
+	return of, err == nil
 }
 
 // lineOf is an app as it stands, with nothing to compare it with.

@@ -9,13 +9,17 @@ import (
 
 	"example.com/zdd/approval"
 	"example.com/zdd/audit"
-	"example.com/zdd/fleet"
 	"example.com/zdd/ledger"
 	"example.com/zdd/policy"
 )
 
 // Home is the page that the bot shows one person in Slack, without being asked.
-type Home struct{ Sections []HomeSection }
+type Home struct {
+	Sections []HomeSection
+	// Closed says that there is no page for this person, and why is all that they see: nothing
+	// of it gets old, and to ask for it anew shows nothing else.
+	Closed bool
+}
 
 // HomeSection is one part of a Home.
 type HomeSection struct {
@@ -112,7 +116,9 @@ func (t Table) Home(ctx context.Context, req HomeRequest) (Home, error) {
 		if !ok {
 			return Home{}, err
 		}
-		return Home{[]HomeSection{{Own: true, Parts: append([]Part{Heading{"zdd: zero-downtime deploys on Heroku"}}, refusal.Reply.Parts...)}}}, nil
+		page := Home{Sections: []HomeSection{{Own: true, Parts: append([]Part{Heading{"zdd: zero-downtime deploys on Heroku"}}, refusal.Reply.Parts...)}}}
+		page.Closed = slices.Contains([]PersonKind{Guest, Foreign, Deactivated, Machine}, req.By.Kind)
+		return page, nil
 	}
 	facts, fleet := t.home.read(ctx, req)
 	rights, rightsErr := t.rightsOf(ctx, req.By)
@@ -216,7 +222,7 @@ func (f *homeFacts) readNights(ctx context.Context, nights nights) error {
 
 func (h *homer) readFleet(ctx context.Context, now time.Time) homeFleet {
 	f := homeFleet{at: now, owned: map[string][]audit.Standing{}}
-	var ready []fleet.ID
+	var ready Proving
 	if h.deps.Nights == nil {
 		return f
 	}
@@ -227,9 +233,7 @@ func (h *homer) readFleet(ctx context.Context, now time.Time) homeFleet {
 		if !s.Gone.IsZero() {
 			continue
 		}
-		if s.Verdict == audit.VerdictReady {
-			ready = append(ready, s.App)
-		}
+		ready.Add(s)
 		switch ready, known := readySince(s); {
 		case known && ready && s.Verdict == audit.VerdictNotReady:
 			f.mended++
@@ -242,7 +246,7 @@ func (h *homer) readFleet(ctx context.Context, now time.Time) homeFleet {
 	}
 	if h.deps.Proofs != nil {
 		if of, err := h.deps.Proofs.Proofs(ctx, nil); err == nil { // the page is whole without
-			f.proving = &Proving{Of: of, Ready: ready}
+			f.proving = &Proving{Of: of, Ready: ready.Ready, At: now}
 		}
 	}
 	return f

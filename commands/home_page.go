@@ -298,7 +298,7 @@ func (p homePage) theFleet() []Part {
 		return nil
 	}
 	d := p.dates()
-	g := glancer{p.deps.Policies, p.deps.Nights, p.deps.NextNight}
+	g := glancer{policies: p.deps.Policies, nights: p.deps.Nights, next: p.deps.NextNight}
 	facts := g.schedule(d)
 	if !p.facts.under.IsZero() {
 		facts = slices.Insert(facts, 0, Fact{"Under way", Line("a scan, since ", At(p.facts.under))})
@@ -325,7 +325,7 @@ func (p homePage) theFleet() []Part {
 	if last.Digest != nil && len(last.Digest.Trend) > 1 {
 		parts = append(parts, trendChart(last.Digest.Trend))
 	}
-	all := slices.Concat(costFact(last.Counts), waivedFact(last.Counts), p.fleet.proving.fact(), []Fact{{"Read", Line(At(last.Finished))}}, facts)
+	all := slices.Concat(costFact(last.Counts), waivedFact(last.Counts), p.fleet.proving.fact(), coverageFact(last.Coverage, last.Counts), []Fact{{"Read", Line(At(last.Finished))}}, facts)
 	return append(parts, Facts{all}, Buttons{[]Button{{Label: "Ask about an app…", Form: &FormCall{Name: FormStart}}, {Label: "The worst apps", Run: "status"}, {Label: "Read the fleet now", Run: "report"}}})
 }
 
@@ -389,9 +389,7 @@ func (p homePage) yourApps() []Part {
 	var items []Item
 	for _, l := range cut(bad) {
 		item := lineItem(l, d)
-		if proof, watched := p.proof(l.App); watched {
-			item.Detail = append(item.Detail, Line("Proved: "+proofText(proof, 0, p.req.Now)))
-		}
+		item.Detail = append(item.Detail, p.fleet.proving.detail(l.App, At)...) // an age would make the page another each minute
 		items = append(items, item)
 	}
 	if item, ok := fixAll(bad); ok {
@@ -424,14 +422,14 @@ func (p homePage) proof(app fleet.ID) (proof watch.Proof, watched bool) {
 // readyWord is a ready app in a few words: by its settings, and by its last watched deploy.
 func (p homePage) readyWord(l audit.Line) string {
 	switch proof, watched := p.proof(l.App); {
-	case !watched && p.fleet.proving.any():
+	case !watched && p.fleet.proving.Any():
 		return "ready, never watched"
 	case !watched:
 		return "ready"
 	case proof.Verdict == watch.Proved:
 		return "ready, and proved by the last watched deploy"
 	case proof.Verdict == watch.Failed:
-		return "ready by its settings, but the last watched deploy failed"
+		return failedWord
 	}
 	return "ready, and the last watch was inconclusive"
 }
@@ -443,13 +441,16 @@ func driftedLine(s audit.Standing) audit.Line {
 	l.Checks, l.Evidence = nil, nil
 	for _, drift := range s.Watch.Drifts {
 		l.Checks = append(l.Checks, drift.Check)
-		l.Evidence = append(l.Evidence, titles([]string{drift.Check})[0]+" fails")
+		l.Evidence = append(l.Evidence, cmp.Or(drift.Evidence, titles([]string{drift.Check})[0]+" fails"))
 		if l.After.IsZero() || drift.After.Before(l.After) {
 			l.After = drift.After
 		}
 	}
 	l.Fight = s.Watch.Fight
-	l.Increase = fleet.Unknown[fleet.Money](fleet.Reason{Kind: fleet.NotTold, Text: "it was not reckoned since the last scan, the plan tells"})
+	l.Increase = fleet.Unknown[fleet.Money](fleet.Reason{Kind: fleet.NotTold, Text: "the look that found this kept no price; the plan tells it"})
+	if r := s.Watch.Remedy; r != nil {
+		l.Increase, l.Size, l.Yours = r.Increase, r.Size, r.Yours
+	}
 	return l
 }
 

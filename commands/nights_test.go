@@ -395,7 +395,7 @@ func TestReportView(t *testing.T) {
 			{App: appID(5), Name: "asleep", Verdict: audit.VerdictNotApplicable},
 		},
 	}
-	parent, thread := commands.ReportView(f, audit.Want{Team: "acme"})
+	parent, thread := commands.ReportView(f, commands.FleetView{Want: audit.Want{Team: "acme"}})
 	golden.Check(t, "testdata/report.golden", printed(t, append([]commands.Reply{parent}, thread...)...))
 	for _, r := range append(thread, parent) {
 		for _, s := range spans(r) {
@@ -404,7 +404,7 @@ func TestReportView(t *testing.T) {
 			}
 		}
 	}
-	parent, thread = commands.ReportView(audit.Fleet{ReadAt: noon(t)}, audit.Want{Team: "nobody"})
+	parent, thread = commands.ReportView(audit.Fleet{ReadAt: noon(t)}, commands.FleetView{Want: audit.Want{Team: "nobody"}})
 	golden.Check(t, "testdata/report-empty.golden", printed(t, append([]commands.Reply{parent}, thread...)...))
 }
 

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -101,9 +102,18 @@ func ReportProgress(done, of int, want audit.Want) Reply {
 	return Reply{Summary: summary, Parts: []Part{Para{Line(summary)}, Para{Line(Code(strings.Repeat("█", full)+strings.Repeat("░", width-full)), fmt.Sprintf(" %d %%", done*100/of))}}}
 }
 
+// FleetView is what to show the fleet by, as it was read just now.
+type FleetView struct {
+	Want    audit.Want
+	Zone    *time.Location            // that moments are told in
+	Proving *Proving                  // what watched deploys have shown; nil: that is not told
+	Name    func(owner string) string // see View
+}
+
 // ReportView is the fleet as it was read just now: a message, and the apps by owner or
 // team for its thread. Nobody is rung: it is for who asked.
-func ReportView(f audit.Fleet, want audit.Want) (parent Reply, thread []Reply) {
+func ReportView(f audit.Fleet, view FleetView) (parent Reply, thread []Reply) {
+	want := view.Want
 	title := "The fleet now"
 	if want != (audit.Want{}) {
 		title = "Apps " + strings.TrimPrefix(wanted(want), "every app in scope ") + " now"
@@ -116,7 +126,8 @@ func ReportView(f audit.Fleet, want audit.Want) (parent Reply, thread []Reply) {
 	if f.Coverage.Seen == 0 {
 		news = Line("I saw no app at all: check the name of the team, and what my Heroku account may see.")
 	}
-	parent.Parts = append(parent.Parts, Para{news}, Facts{append(append(costFact(f.Counts), waivedFact(f.Counts)...), Fact{"Looked at", Line(coverageText(f.Coverage, f.Counts))})})
+	facts := slices.Concat(costFact(f.Counts), waivedFact(f.Counts), view.Proving.fact())
+	parent.Parts = append(parent.Parts, Para{news}, Facts{append(facts, Fact{"Looked at", Line(coverageText(f.Coverage, f.Counts))})})
 	groups := groupsOf(f.Standings)
 	var worst []audit.Line
 	for _, g := range groups {
@@ -128,7 +139,7 @@ func ReportView(f audit.Fleet, want audit.Want) (parent Reply, thread []Reply) {
 	}
 	slices.SortStableFunc(worst, worse)
 	if len(worst) > 0 {
-		parent.Parts = append(parent.Parts, gridOf(worst, nil)...)
+		parent.Parts = append(parent.Parts, gridOf(worst, view.Proving)...)
 		if row := fixRow(worst[:min(len(worst), gridRows)]); len(row) > 0 {
 			parent.Parts = append(parent.Parts, Buttons{row})
 		}
@@ -136,12 +147,16 @@ func ReportView(f audit.Fleet, want audit.Want) (parent Reply, thread []Reply) {
 	parent = with(parent, Note{Line("Read ", At(f.ReadAt), ", "+took(f.Took, 0, f.Calls)+".")})
 	var sections []section
 	for _, g := range groups {
-		if len(g.Lines) == 0 {
+		proved, failed := view.Proving.group(g)
+		if len(g.Lines)+len(failed) == 0 {
 			continue
 		}
-		s := sectionOf(g, dates{time.UTC, f.ReadAt})
-		s.head = append(Line(quietly(g)), s.head...)
-		s.again = Line(quietly(g), ", continued")
+		s := sectionOf(g, dates{cmp.Or(view.Zone, time.UTC), f.ReadAt}, view.Proving)
+		name := names(view.Name).quietly(g)
+		s.name, s.head, s.again = name.String(), append(name, s.head...), Line(name, ", continued")
+		if s.failed = failed; proved != "" {
+			s.proved = Line(" · " + proved)
+		}
 		sections = append(sections, s)
 	}
 	return parent, pages(sections)

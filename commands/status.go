@@ -13,6 +13,7 @@ import (
 	"example.com/zdd/fleet"
 	"example.com/zdd/plan"
 	"example.com/zdd/policy"
+	"example.com/zdd/watch"
 )
 
 // appReader is what status reads with.
@@ -22,7 +23,7 @@ type appReader interface {
 }
 
 // newStatus is the command. mayWaive says who is offered a waiver; nil: nobody.
-func newStatus(apps appReader, policies Policies, waivers waivers, all glancer, proved proofs, mayWaive func(context.Context, Person) bool) Command {
+func newStatus(apps appReader, policies Policies, waivers waivers, all glancer, mayWaive func(context.Context, Person) bool) Command {
 	const usage = "status [app]"
 	return Command{
 		Name:    "status",
@@ -44,9 +45,8 @@ func newStatus(apps appReader, policies Policies, waivers waivers, all glancer, 
 			pol := policies.Policy()
 			rules, unread := rulesOf(ctx, waivers, pol, app)
 			report := audit.Judge(app, rules, req.Now)
-			view := StatusView{Zone: pol.Nightly.Location(), Now: req.Now, Unwaived: unread}
+			view := StatusView{Zone: pol.Nightly.Location(), Now: req.Now, Via: req.Via, Unwaived: unread, Proof: proofOf(ctx, all.proofs, app.ID)}
 			view.waives = mayWaive != nil && mayWaive(ctx, req.By)
-			view.proved = provedFact(ctx, proved, report, req)
 			return statusReply(report, view, all.watched(ctx, report, req.Now)), nil
 		},
 	}
@@ -137,10 +137,13 @@ func StatusReply(r audit.Report, v StatusView) Reply { return statusReply(r, v, 
 type StatusView struct {
 	Zone *time.Location // that waivers' ends are told in
 	Now  time.Time
+	Via  Via // how it was asked
 	// Unwaived says that the app's waivers could not be read, so that what they waive counts.
 	Unwaived bool
-	waives   bool // the reader may waive what fails
-	proved   Text // what watched deploys have shown; nil: that is not told
+	// Proof is the last verdict on the app's deploys, the zero one where none was watched; nil:
+	// that is not told.
+	Proof  *watch.Proof
+	waives bool // the reader may waive what fails
 }
 
 // between is what looks between the nights found out of an app.
@@ -195,8 +198,8 @@ func statusReply(r audit.Report, view StatusView, seen between) Reply {
 		items = append(items, findingItem(f, view))
 	}
 	facts := costs(r)
-	if view.proved != nil { // beside each other: what the settings promise, and what was measured
-		facts = append([]Fact{{"Configured", Line(v.word)}, {"Proved", view.proved}}, facts...)
+	if proved := provedFact(r, view); proved != nil { // beside each other: what the settings promise, and what was measured
+		facts = append([]Fact{{"Configured", Line(v.word)}, {"Proved", proved}}, facts...)
 	}
 	reply.Parts = append(reply.Parts, List{items}, Facts{facts})
 	if len(r.Hazards) > 0 {

@@ -61,7 +61,7 @@ func New(deps Deps) Table {
 	d := deployer{deps.Apps, deps.Policies, deps.Watching, deps.Watches}
 	t.home = newHomer(deps, v)
 	t.commands = []Command{
-		newStatus(deps.Apps, deps.Policies, deps.Waivers, glancer{deps.Policies, deps.Nights, deps.NextNight}, deps.Proofs, t.mayWaive),
+		newStatus(deps.Apps, deps.Policies, deps.Waivers, glancer{deps.Policies, deps.Nights, deps.NextNight, deps.Proofs}, t.mayWaive),
 		newEnable(p),
 		newDisable(p),
 		newAffinity(p),

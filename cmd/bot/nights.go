@@ -101,10 +101,10 @@ func (n *nightWork) digests() chat.Digests {
 	home := n.pol.Nightly.Channel
 	return chat.Digests{
 		Nights: n.state, Posts: n.state,
-		Render: func(d audit.Digest, channel string, repeat bool) (commands.Reply, []commands.Reply) {
-			view := commands.View{Home: home, Head: d.Head, Repeat: repeat}
-			if channel != home {
-				view.Channel = channel
+		Render: func(d audit.Digest, r chat.Rendering) (commands.Reply, []commands.Reply) {
+			view := commands.View{Home: home, Head: d.Head, Repeat: r.Repeat, Name: r.Name}
+			if r.Channel != home {
+				view.Channel = r.Channel
 			}
 			view.Proving = n.proving(view.Channel)
 			return commands.DigestView(d, view)
@@ -125,7 +125,7 @@ const provingWithin = 10 * time.Second
 func (n *nightWork) proving(channel string) *commands.Proving {
 	ctx, cancel := context.WithTimeout(context.Background(), provingWithin)
 	defer cancel()
-	p, err := commands.ReadProving(ctx, n.state, n.state, channel)
+	p, err := commands.ReadProving(ctx, n.state, n.state, channel, n.now())
 	if err != nil {
 		n.log.Warn("a digest does not tell what was proved", "err", err)
 		return nil
@@ -136,8 +136,12 @@ func (n *nightWork) proving(channel string) *commands.Proving {
 // csv is how the apps stand that a channel is told of, as of the night or, where its
 // digest waited long, as of the one after.
 func (n *nightWork) csv(ctx context.Context, _ audit.Night, channel string) ([]byte, error) {
+	proofs, err := n.state.Proofs(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read what was proved: %w", err)
+	}
 	var out bytes.Buffer
-	err := audit.StreamCSV(&out, func(yield func(audit.Standing, error) bool) {
+	err = audit.StreamCSV(&out, func(yield func(audit.Standing, error) bool) {
 		for s, err := range n.state.Standings(ctx) {
 			theirs := channel == n.pol.Nightly.Channel || s.Channel == channel
 			if err == nil && (!s.Gone.IsZero() || !theirs) {
@@ -147,7 +151,7 @@ func (n *nightWork) csv(ctx context.Context, _ audit.Night, channel string) ([]b
 				return
 			}
 		}
-	})
+	}, commands.ProofColumns(proofs)...)
 	return out.Bytes(), err
 }
 
@@ -177,10 +181,24 @@ func (n *nightWork) reports() chat.Reports {
 			return read, err
 		},
 		Progress: commands.ReportProgress,
-		View:     commands.ReportView,
-		CSV: func(f audit.Fleet) ([]byte, error) {
+		View: func(ctx context.Context, f audit.Fleet, want audit.Want, name func(string) string) (commands.Reply, []commands.Reply) {
+			view := commands.FleetView{Want: want, Zone: n.pol.Nightly.Location(), Name: name}
+			ctx, cancel := context.WithTimeout(ctx, provingWithin)
+			defer cancel()
+			if proofs, err := n.state.Proofs(ctx, nil); err != nil {
+				n.log.Warn("a report does not tell what was proved", "err", err)
+			} else {
+				view.Proving = commands.ProvingOf(f, proofs, n.now())
+			}
+			return commands.ReportView(f, view)
+		},
+		CSV: func(ctx context.Context, f audit.Fleet) ([]byte, error) {
+			proofs, err := n.state.Proofs(ctx, nil)
+			if err != nil {
+				return nil, fmt.Errorf("read what was proved: %w", err)
+			}
 			var out bytes.Buffer
-			err := audit.WriteCSV(&out, f.Standings)
+			err = audit.WriteCSV(&out, f.Standings, commands.ProofColumns(proofs)...)
 			return out.Bytes(), err
 		},
 	}

@@ -16,6 +16,7 @@ import (
 	"example.com/zdd/commands"
 	"example.com/zdd/fleet"
 	"example.com/zdd/heroku"
+	"example.com/zdd/watch"
 )
 
 const reportUsage = "report [--json|--csv|--markdown] [--team T] [--stage S]"
@@ -94,7 +95,11 @@ func reportProgram(ctx context.Context, args []string, o outside) error {
 	if ctx.Err() != nil {
 		fmt.Fprintf(o.Stderr, "bot: interrupted: %d of %d apps were read, so this is not the whole fleet\n", read.Coverage.Judged, read.Coverage.InScope)
 	}
-	if err := writeReport(asked, read, o); err != nil {
+	told := reportTold{commands.FleetView{Want: asked.want, Zone: pol.Nightly.Location()}, waived.proofs(context.WithoutCancel(ctx), o)}
+	if told.proofs != nil {
+		told.view.Proving = commands.ProvingOf(read, told.proofs, o.now())
+	}
+	if err := told.write(asked.format, read, o); err != nil {
 		return err
 	}
 	switch {
@@ -132,19 +137,25 @@ func (r *reading) line() (text string, full float64) {
 	return fmt.Sprintf("%d of %d apps, %s", r.done, r.of, took), float64(r.done) / float64(r.of)
 }
 
-func writeReport(asked reportAsked, read audit.Fleet, o outside) error {
-	switch asked.format {
+// reportTold is how a report is told.
+type reportTold struct {
+	view   commands.FleetView
+	proofs map[fleet.ID]watch.Proof // the last verdicts on deploys; nil: they are not known here
+}
+
+func (r reportTold) write(format string, read audit.Fleet, o outside) error {
+	switch format {
 	case "json":
 		out := json.NewEncoder(o.Stdout)
 		out.SetIndent("", "  ")
-		return out.Encode(fleetReportOf(asked.want, read))
+		return out.Encode(r.json(read))
 	case "csv":
-		return audit.WriteCSV(o.Stdout, read.Standings)
+		return audit.WriteCSV(o.Stdout, read.Standings, commands.ProofColumns(r.proofs)...)
 	case "markdown":
-		_, err := io.WriteString(o.Stdout, markdownReport(asked.want, read))
+		_, err := io.WriteString(o.Stdout, markdownReport(read, r.view))
 		return err
 	}
-	parent, thread := commands.ReportView(read, asked.want)
+	parent, thread := commands.ReportView(read, r.view)
 	replies := append([]commands.Reply{parent}, thread...)
 	if read.Counts.NotReady > 0 {
 		last := &replies[len(replies)-1]
@@ -187,6 +198,7 @@ type fleetApp struct {
 	Size     string         `json:"size,omitzero"`    // to give `enable` as size=…
 	Yours    string         `json:"yours,omitzero"`   // what a person has to do, in a sentence
 	Unread   *fleet.Reason  `json:"unread,omitempty"` // why the app could not be read
+	Proof    *watch.Proof   `json:"proof,omitempty"`  // the last verdict on its deploys; absent: none was watched, or that is not known here
 	Checks   []fleetCheck   `json:"checks"`
 }
 
@@ -206,7 +218,8 @@ type checkWaived struct {
 	Until time.Time `json:"until"` // the first moment at which it does not hold any more
 }
 
-func fleetReportOf(want audit.Want, read audit.Fleet) fleetReport {
+func (t reportTold) json(read audit.Fleet) fleetReport {
+	want := t.view.Want
 	r := fleetReport{
 		ReadAt: read.ReadAt.UTC(), Seconds: read.Took.Round(time.Millisecond).Seconds(), Calls: read.Calls, Team: want.Team, Stage: want.Stage,
 		Partial: read.Coverage.Partial(), Coverage: read.Coverage, Counts: read.Counts, Apps: make([]fleetApp, 0, len(read.Standings)),
@@ -218,6 +231,9 @@ func fleetReportOf(want audit.Want, read audit.Fleet) fleetReport {
 		}
 		if s.Unread != (fleet.Reason{}) {
 			app.Unread = &s.Unread
+		}
+		if proof, watched := t.proofs[s.App]; watched {
+			app.Proof = &proof
 		}
 		for _, m := range s.Marks {
 			check := fleetCheck{ID: m.Check, Outcome: m.Outcome, Required: m.Required, Evidence: m.Evidence}

@@ -11,8 +11,9 @@ import (
 
 // markdownReport is the report for where Markdown is shown, such as the summary of a CI
 // job: the counts, and a table of the apps that are not ready or unknown.
-func markdownReport(want audit.Want, read audit.Fleet) string {
-	parent, _ := commands.ReportView(read, want)
+func markdownReport(read audit.Fleet, view commands.FleetView) string {
+	parent, _ := commands.ReportView(read, view)
+	proving := view.Proving
 	var b strings.Builder
 	for _, part := range parent.Parts {
 		switch p := part.(type) {
@@ -37,11 +38,19 @@ func markdownReport(want audit.Want, read audit.Fleet) string {
 			continue
 		}
 		if !head {
-			b.WriteString("\n| app | team | verdict | what | getting ready adds a month |\n|---|---|---|---|---|\n")
+			if proving.Any() {
+				b.WriteString("\n| app | team | verdict | what | getting ready adds a month | proved |\n|---|---|---|---|---|---|\n")
+			} else {
+				b.WriteString("\n| app | team | verdict | what | getting ready adds a month |\n|---|---|---|---|---|\n")
+			}
 			head = true
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", markdown(commands.Line(commands.Code(s.Name))), markdown(commands.Line(cmp.Or(s.Team, "personal"))),
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |", markdown(commands.Line(commands.Code(s.Name))), markdown(commands.Line(cmp.Or(s.Team, "personal"))),
 			strings.ReplaceAll(string(s.Verdict), "-", " "), markdown(commands.Prose(whatOf(s))), addsOf(s))
+		if proving.Any() {
+			fmt.Fprintf(&b, " %s |", proving.Word(s.App))
+		}
+		b.WriteString("\n")
 	}
 	return b.String()
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"example.com/zdd/audit"
+	"example.com/zdd/commands"
 )
 
 // reporting is a run of bot report against the demo's fleet on the fake clock.
@@ -227,7 +228,7 @@ func TestReportIsInert(t *testing.T) {
 			{Check: "preboot", Outcome: audit.Fail, Required: true, Evidence: "it is `off` | *so*\n| x |"},
 		}}},
 	}
-	got := markdownReport(audit.Want{}, read)
+	got := markdownReport(read, commands.FleetView{})
 	want := "| `a'¦b` | \\[x\\](y) \\| &lt;img> @\u200bdana \\# h | not ready | it is `off` \\| \\*so\\* \\| x \\| | not known |\n"
 	if !strings.HasSuffix(got, want) {
 		t.Errorf("got:\n%s\nwant at its end:\n%s", got, want)

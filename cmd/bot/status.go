@@ -16,6 +16,7 @@ import (
 	"example.com/zdd/fleet"
 	"example.com/zdd/heroku"
 	"example.com/zdd/policy"
+	"example.com/zdd/watch"
 )
 
 // statusTimeout bounds the whole of bot status.
@@ -48,17 +49,21 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 		rules = pol.For(app)
 	}
 	report := audit.Judge(app, rules, time.Now())
+	var proof *watch.Proof
+	if proofs := waived.proofs(ctx, o, app.ID); proofs != nil {
+		proof = new(proofs[app.ID])
+	}
 	if asJSON {
 		if unread != nil {
 			fmt.Fprintf(o.Stderr, "bot: the waivers could not be read, so what is waived counts here: %s\n", readConfig(o.Getenv).redact(unread.Error()))
 		}
 		out := json.NewEncoder(o.Stdout)
 		out.SetIndent("", "  ")
-		if err := out.Encode(report); err != nil {
+		if err := out.Encode(statusReport{report, proof}); err != nil {
 			return err
 		}
 	} else {
-		if err := chat.Terminal(o.Stdout, withoutButtons(commands.StatusReply(report, commands.StatusView{Zone: pol.Nightly.Location(), Now: o.now(), Unwaived: unread != nil})), style(o)); err != nil {
+		if err := chat.Terminal(o.Stdout, withoutButtons(commands.StatusReply(report, commands.StatusView{Zone: pol.Nightly.Location(), Now: o.now(), Via: commands.Terminal, Unwaived: unread != nil, Proof: proof})), style(o)); err != nil {
 			return err
 		}
 	}
@@ -69,6 +74,13 @@ func statusProgram(ctx context.Context, args []string, o outside) error {
 		return &exit{code: exitUnknown}
 	}
 	return nil
+}
+
+// statusReport is what `bot status --json` prints. Its form is for programs: fields are added
+// to it, never renamed or taken away.
+type statusReport struct {
+	audit.Report
+	Proof *watch.Proof `json:"proof,omitempty"` // the last verdict on its deploys, its watch "" where none was watched; absent: that is not known here
 }
 
 // herokuAlone is for programs that need HEROKU_API_KEY and nothing else: the policy in

@@ -24,6 +24,7 @@ import (
 	"example.com/zdd/ledger"
 	"example.com/zdd/policy"
 	"example.com/zdd/store"
+	"example.com/zdd/watch"
 )
 
 // waiverWork is what waivers are wired of. Whatever judges an app takes its rules from
@@ -154,11 +155,28 @@ func (f *forgeries) found(ctx context.Context, w policy.Waiver, why string) {
 }
 
 // terminalWaivers are for programs that need no database: where there is one, or one is
-// named, they go by its waivers too.
+// named, they go by its waivers too, and tell what its bot's watches of deploys have shown.
 type terminalWaivers struct {
-	*approval.WaiverReader        // nil: there are none
-	unread                 error  // why they could not be read
-	close                  func() // closes the database
+	*approval.WaiverReader              // nil: there are none
+	unread                 error        // why they could not be read
+	store                  *store.Store // nil: there is none to read
+	close                  func()       // closes the database
+}
+
+// proofs are the last verdicts on the deploys of apps, all where none is named; nil where
+// there is no database, or it can't tell.
+func (t terminalWaivers) proofs(ctx context.Context, o outside, apps ...fleet.ID) map[fleet.ID]watch.Proof {
+	if t.store == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, waiversWithin)
+	defer cancel()
+	of, err := t.store.Proofs(ctx, apps)
+	if err != nil {
+		fmt.Fprintf(o.Stderr, "bot: what was proved could not be read, and is not told: %s\n", readConfig(o.Getenv).redact(err.Error()))
+		return nil
+	}
+	return of
 }
 
 // waiversWithin bounds the opening of the database for them.
@@ -186,7 +204,7 @@ func openWaivers(ctx context.Context, pol policy.Policy, o outside) terminalWaiv
 	}
 	told := map[string]bool{}
 	var mu sync.Mutex
-	t.close = func() { _ = opened.Close() } // it was only read
+	t.store, t.close = opened, func() { _ = opened.Close() } // it was only read
 	t.WaiverReader = waiverReader(cfg, pol, opened, func(_ context.Context, w policy.Waiver, why string) {
 		mu.Lock()
 		defer mu.Unlock()
