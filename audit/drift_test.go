@@ -503,6 +503,35 @@ func TestWaivedIsNoDrift(t *testing.T) {
 	}
 }
 
+// A drift keeps what failed and what mending it takes, by the newest look; a night, or an app
+// that is ready again, ends that.
+func TestDriftKeepsItsRemedy(t *testing.T) {
+	at := func(hour int) time.Time { return time.Date(2026, 3, 1, hour, 0, 0, 0, time.UTC) }
+	read := func(hour int, words string) Reading {
+		app := fleettest.App(words)
+		app.ReadAt = at(hour)
+		return judge(app, policy.Default().For(app))
+	}
+	s, _ := Compare(Standing{}, read(3, "standard-1x web=2 affinity preboot"), Scan{Night: "1", Zone: time.UTC})
+	s.Watch, _ = s.confirm(read(10, "standard-1x web=1 affinity preboot"), nil, nil)
+	w := s.Watch
+	if len(w.Drifts) != 1 || !strings.HasPrefix(w.Drifts[0].Evidence, "1 standard-1x web dyno runs") || w.Remedy == nil || w.Remedy.Increase != fleet.Known(fleet.Money(25_00)) {
+		t.Fatalf("got %+v with %+v, want one dyno and $25.00", w.Drifts, w.Remedy)
+	}
+	s.Watch, _ = s.settle(read(11, "standard-2x web=1 affinity preboot"), nil)
+	if w := s.Watch; !strings.HasPrefix(w.Drifts[0].Evidence, "1 standard-2x") || w.Remedy.Increase != fleet.Known(fleet.Money(50_00)) {
+		t.Errorf("after another look: got %+v with %+v, want $50.00", w.Drifts, w.Remedy)
+	}
+	night := s
+	night.Night = "2"
+	if w := night.goesOn(); w.Remedy != nil {
+		t.Errorf("after a night: got %+v, want none", w.Remedy)
+	}
+	if w, _ := s.settle(read(12, "standard-2x web=2 affinity preboot"), nil); len(w.Drifts) > 0 || w.Remedy != nil {
+		t.Errorf("ready again: got %+v with %+v, want none", w.Drifts, w.Remedy)
+	}
+}
+
 func TestWatchRests(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for name, tt := range map[string]struct {
