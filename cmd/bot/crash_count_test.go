@@ -18,6 +18,7 @@ import (
 	"example.com/zdd/ledger"
 	"example.com/zdd/plan"
 	simslack "example.com/zdd/sim/slack"
+	"example.com/zdd/watch"
 )
 
 // crashRecord is all that is left of a campaign when everything has settled.
@@ -40,6 +41,7 @@ type crashRecord struct {
 
 	crashNights
 	crashWaivers
+	crashWatches
 }
 
 // Harms: none may happen, ever.
@@ -64,6 +66,12 @@ const (
 	harmBoth     = "BOTH"     // two parts of a batch at once
 	harmStray    = "STRAY"    // an app changed that no ticket is about
 	harmUnsaid   = "UNSAID"   // a batch that ended without saying what was not begun
+	harmEndless  = "ENDLESS"  // a watch that never ends
+	harmClaimed  = "CLAIMED"  // a watch that the bot did not outlive, and that proved or failed all the same, or forgot what it had seen
+	harmVerdicts = "VERDICTS" // a watch that was told twice, and neither says that it may be a repeat
+	harmUnjudged = "UNJUDGED" // a watch of which people see no verdict, or no file
+	harmRivals   = "RIVALS"   // two watches of one app at once
+	harmDiffers  = "DIFFERS"  // a verdict that is another one in the database than in Slack or the ledger
 	notedSilent  = "unanswered"
 	notedRepeat  = "repeats-told"
 	notedNothing = "idle-writes"
@@ -72,7 +80,8 @@ const (
 
 func harms() []string {
 	return []string{harmLost, harmRedo, harmOverlap, harmOrder, harmTwice, harmSelf, harmGhost, harmEnded, harmLive, harmDouble, harmChain, harmFell, harmUntold, harmTorn, harmScan,
-		harmAgain, harmLate, harmBoth, harmStray, harmUnsaid}
+		harmAgain, harmLate, harmBoth, harmStray, harmUnsaid,
+		harmEndless, harmClaimed, harmVerdicts, harmUnjudged, harmRivals, harmDiffers}
 }
 
 // tally counts harms, and what is worth a number: private answers that a kill took
@@ -142,7 +151,7 @@ func (r crashRecord) size() string {
 			refused++
 		}
 	}
-	return fmt.Sprintf("tickets=%d done=%d batches=%d parts=%d waivers=%d presses=%d unheard=%d turned-away=%d writes=%d ledger=%d nights=%d", len(r.tickets), done, batches, parts, len(r.waivers), len(r.presses), unheard, refused, writes, len(r.entries), len(r.nights))
+	return fmt.Sprintf("tickets=%d done=%d batches=%d parts=%d waivers=%d %s presses=%d unheard=%d turned-away=%d writes=%d ledger=%d nights=%d", len(r.tickets), done, batches, parts, len(r.waivers), r.watchedInWords(), len(r.presses), unheard, refused, writes, len(r.entries), len(r.nights))
 }
 
 // judge counts everything.
@@ -158,6 +167,7 @@ func (r crashRecord) judge() *tally {
 	r.judgeNights(y)
 	r.judgeBatches(y)
 	r.judgeWaivers(y)
+	r.judgeWatches(y)
 	for _, s := range r.stuck {
 		y.add(harmLost, "a story got stuck: %s", s)
 	}
@@ -368,6 +378,9 @@ func (r crashRecord) judgeStories(y *tally) {
 		if a.waives() {
 			want = untouched
 		}
+		if a.watched() && a.story != storyWatchProve {
+			want.preboot = "off"
+		}
 		switch a.story {
 		case storyTwins:
 			if got.affinity != "on" {
@@ -429,7 +442,10 @@ func (r crashRecord) turnedAway(d *press) bool {
 // written there too.
 func (r crashRecord) cameOf(d *press, user string) bool {
 	if d.did == "ask" && d.ticket == "" {
-		return len(r.waiversOf(d.app)) > 0 || slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return isAbout(t, d.app) })
+		return len(r.waiversOf(d.app)) > 0 || len(r.watchesOf(d.app)) > 0 || slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return isAbout(t, d.app) })
+	}
+	if i := slices.IndexFunc(r.watches, func(w watch.Watch) bool { return w.ID == d.ticket }); i >= 0 && r.watches[i].State == watch.Ended {
+		return true // it was over, or is by this; judgeWatches wants an end by somebody's order where the story has one
 	}
 	return slices.ContainsFunc(r.entries, func(e ledger.Entry) bool {
 		return e.Ticket == d.ticket && (e.Actor == user || strings.Contains(string(e.Detail), `"`+user+`"`)) ||
@@ -452,7 +468,7 @@ func (r crashRecord) answered(d *press, used map[int]bool) bool {
 // question was.
 func isAnswer(text string) bool { return strings.Contains(text, "where I could not answer you") }
 
-var deciding = regexp.MustCompile(`\b(approve|deny|cancel|do|unwaive) ([TW]-[0-9]+)\b`)
+var deciding = regexp.MustCompile(`\b(approve|deny|cancel|do|unwaive) ([TWD]-[0-9]+)\b`)
 
 // judgeMessages looks at what stays on screens.
 func (r crashRecord) judgeMessages(y *tally) {
@@ -472,6 +488,9 @@ func (r crashRecord) judgeMessages(y *tally) {
 	}
 	for _, w := range r.waivers {
 		final[w.ID] = w.State.Final()
+	}
+	for _, w := range r.watches {
+		final[w.ID] = w.State == watch.Ended
 	}
 	strays, repeats := map[string]int{}, map[string]bool{} // messages without a record; by ticket and channel
 	for _, at := range slices.Sorted(maps.Keys(newest)) {
@@ -537,7 +556,7 @@ func (r crashRecord) judgeLedger(y *tally) {
 		case ledger.Begun:
 			key += " " + strconv.Itoa(partNumber(e))
 		case ledger.Asked, ledger.Approved, ledger.Denied, ledger.Started, ledger.Finished, ledger.Stopped, ledger.Stale,
-			ledger.WaiverAsked, ledger.Waived, ledger.Unwaived, ledger.WaiverDenied:
+			ledger.WaiverAsked, ledger.Waived, ledger.Unwaived, ledger.WaiverDenied, ledger.WatchAsked, ledger.WatchVerdict:
 		default:
 			continue
 		}

@@ -42,7 +42,8 @@ type crashNights struct {
 type crashPart struct {
 	channel, ts, thread string // ids; thread: the ts of the message that it replies to
 	night, target       string // by its metadata
-	file                string // name; empty: it is none
+	ticket              string // or watch, by its metadata
+	file, fileID        string // name; empty: it is none
 	text                string // the message as JSON
 }
 
@@ -148,7 +149,7 @@ func (r *replica) night() {
 // returns there is one at least, and the scheduled one has begun, if it ever does.
 func (c campaign) askForNights(t *testing.T, s *siege, noMore <-chan struct{}) {
 	rnd := rand.New(rand.NewPCG(c.seed, 5))
-	const killTakes = 1800 * time.Millisecond
+	killTakes := c.pace.breath * 3 / 2
 	gap := killTakes * time.Duration(c.kills) / time.Duration(c.nights)
 	for asked := 0; asked < c.nights; {
 		select {
@@ -329,7 +330,7 @@ func crashPartOf(channel string, raw json.RawMessage) (crashPart, error) {
 	var m struct {
 		TS       string
 		Thread   string `json:"thread_ts"`
-		Files    []struct{ Name string }
+		Files    []struct{ ID, Name string }
 		Metadata struct {
 			Payload struct{ Ticket, Target string } `json:"event_payload"`
 		}
@@ -341,11 +342,12 @@ func crashPartOf(channel string, raw json.RawMessage) (crashPart, error) {
 	if m.Thread != m.TS {
 		p.thread = m.Thread
 	}
-	if night, is := strings.CutPrefix(m.Metadata.Payload.Ticket, "digest:"); is {
-		p.night, p.target = night, m.Metadata.Payload.Target
+	p.ticket, p.target = m.Metadata.Payload.Ticket, m.Metadata.Payload.Target
+	if night, is := strings.CutPrefix(p.ticket, "digest:"); is {
+		p.night = night
 	}
 	if len(m.Files) > 0 {
-		p.file = m.Files[0].Name
+		p.file, p.fileID = m.Files[0].Name, m.Files[0].ID
 	}
 	return p, nil
 }

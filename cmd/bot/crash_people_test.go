@@ -31,8 +31,9 @@ type press struct {
 
 // crowd are people who type and press, look at what Slack shows, and try again, as people do.
 type crowd struct {
-	world *crashWorld
-	http  *http.Client
+	world   *crashWorld
+	http    *http.Client
+	patient bool // they have a deploy watched once more where the first watch was cut short
 
 	mu      sync.Mutex
 	rnd     *rand.Rand
@@ -45,9 +46,9 @@ type crowd struct {
 	hands   []string // apps that were changed by hand
 }
 
-// sighting is what messages and answers have shown of a ticket, or a waiver.
+// sighting is what messages and answers have shown of a ticket, a waiver or a watch.
 type sighting struct {
-	id, line string // T-3, "enable app-0001"; W-3, "preboot of app-0001"
+	id, line string // T-3, "enable app-0001"; W-3, "preboot of app-0001"; D-3, "live-0001"
 	state    ticketSeen
 	label    string // of the button that approves
 	end      string // how it ended: done, stopped, …
@@ -110,6 +111,9 @@ func (p *crowd) see(e simslack.Event) {
 		return
 	}
 	found := heading.FindStringSubmatch(e.Text)
+	if found == nil {
+		found = watchHeading.FindStringSubmatch(e.Text)
+	}
 	if e.By != "bot" || found == nil {
 		return
 	}
@@ -130,11 +134,11 @@ func (p *crowd) see(e simslack.Event) {
 
 func seenAs(word string) ticketSeen {
 	switch {
-	case strings.HasPrefix(word, "awaits"), strings.HasPrefix(word, "a preview"), strings.HasPrefix(word, "a waiver awaits"):
+	case strings.HasPrefix(word, "awaits"), strings.HasPrefix(word, "a preview"), strings.HasPrefix(word, "a waiver awaits"), strings.HasPrefix(word, "a watch begins"), strings.HasPrefix(word, "I ask"):
 		return seenPending
 	case strings.HasPrefix(word, "approved"), word == "waived":
 		return seenApproved
-	case strings.HasPrefix(word, "under way"), strings.HasPrefix(word, "stops after"):
+	case strings.HasPrefix(word, "under way"), strings.HasPrefix(word, "stops after"), strings.HasPrefix(word, "watching"):
 		return seenRunning
 	}
 	return seenOver

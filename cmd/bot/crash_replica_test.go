@@ -29,7 +29,12 @@ type replica struct {
 	gone       chan struct{} // closed once cmd has ended
 	state      replicaState
 	fell       []string // how processes ended that nobody had ended
+	deaths     []death  // of those that somebody had
 }
+
+// death is how long the end of a process took: it was told to at the one moment, and gone
+// at the other.
+type death struct{ told, gone time.Time }
 
 type replicaState string
 
@@ -101,11 +106,18 @@ func (r *replica) kill() (killed bool) {
 		return false
 	}
 	r.state = replicaDown
-	cmd, gone := r.cmd, r.gone
+	cmd, gone, told := r.cmd, r.gone, time.Now()
 	r.mu.Unlock()
 	_ = cmd.Process.Kill() // it may be gone
 	<-gone
+	r.died(told)
 	return true
+}
+
+func (r *replica) died(told time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deaths = append(r.deaths, death{told, time.Now()})
 }
 
 // stop and goOn are SIGSTOP and SIGCONT.
@@ -136,12 +148,13 @@ func (r *replica) stopGently() error {
 		return nil
 	}
 	r.state = replicaDown
-	cmd, gone := r.cmd, r.gone
+	cmd, gone, told := r.cmd, r.gone, time.Now()
 	r.mu.Unlock()
 	_ = cmd.Process.Signal(syscall.SIGTERM) // it may be gone
 	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
 	<-gone
+	r.died(told)
 	if code := cmd.ProcessState.ExitCode(); code != exitGood {
 		return fmt.Errorf("replica %d ended with %s after SIGTERM", r.number, cmd.ProcessState)
 	}
@@ -154,21 +167,36 @@ type killer struct {
 	replicas []*replica
 	rnd      *rand.Rand
 	most     int // kills
+	pace     pace
 
-	kills, stops int
-	at           map[string]int // kills by moment
+	kills, stops, ends int            // SIGKILL, SIGSTOP, SIGTERM
+	at                 map[string]int // kills by moment
+	rough              []string       // how processes ended that were told to in peace, and did not
+}
+
+// pace is how fast a killer is, each at the most.
+type pace struct {
+	breath time.Duration // for which a bot is left alone between two strikes
+	away   time.Duration // for which a killed one stays away
+	moment time.Duration // for which the killer waits for the moment that it has chosen
+}
+
+// slowPace leaves people time to get on between two kills, quickPace is for few of them.
+func slowPace() pace {
+	return pace{breath: 1200 * time.Millisecond, away: 600 * time.Millisecond, moment: 2 * time.Second}
+}
+
+func quickPace() pace {
+	return pace{breath: 450 * time.Millisecond, away: 200 * time.Millisecond, moment: 600 * time.Millisecond}
 }
 
 const (
-	// breath is how long at the most a bot is left alone between two strikes.
-	breath = 1200 * time.Millisecond
-	// stillDown is how long at the most a killed one stays away.
-	stillDown = 600 * time.Millisecond
 	// connecting is how long at the most the killer waits for a bot that is connected:
 	// one that is always killed while it starts does nothing that could go wrong.
 	connecting = 30 * time.Second
-	// momentWait is how long the killer waits for the moment that it has chosen.
-	momentWait = 2 * time.Second
+	// firstDrop is how long the killer waits, before it strikes first, for a watch to have
+	// seen something fail: however few the kills are, one of them cuts that one short.
+	firstDrop = 15 * time.Second
 )
 
 // run strikes until it has killed often enough. Every replica runs when it returns.
@@ -180,9 +208,16 @@ func (k *killer) run(t testing.TB) {
 		if k.rnd.IntN(8) > 0 {
 			k.awaitLink(t)
 		}
-		time.Sleep(time.Duration(k.rnd.Int64N(int64(breath))))
-		victims := k.victims()
-		if k.rnd.IntN(6) == 0 { // a pause that is longer than the lease
+		var victims []*replica
+		if k.kills == 0 {
+			victims = k.victimsAt(momentDropped, firstDrop)
+		} else {
+			time.Sleep(time.Duration(k.rnd.Int64N(int64(k.pace.breath))))
+			victims = k.victims()
+		}
+		switch how := k.rnd.IntN(12); {
+		case k.kills == 0:
+		case how < 2 && (len(k.replicas) > 1 || k.pace == slowPace()): // a pause that is longer than the lease
 			if r := victims[0]; r.stop() {
 				k.stops++
 				pause := crashQueue().Lease + time.Duration(k.rnd.Int64N(int64(crashQueue().Lease)))
@@ -192,11 +227,20 @@ func (k *killer) run(t testing.TB) {
 				})
 			}
 			continue
+		case how == 2: // as each deploy of the bot, and each day of a dyno, ends
+			if r := victims[0]; r.is() == replicaUp {
+				k.ends++
+				if err := r.stopGently(); err != nil {
+					k.rough = append(k.rough, err.Error())
+				}
+				r.start(t)
+			}
+			continue
 		}
 		for _, r := range victims {
 			if r.kill() {
 				k.kills++
-				away := time.Duration(k.rnd.Int64N(int64(stillDown)))
+				away := time.Duration(k.rnd.Int64N(int64(k.pace.away)))
 				resting.Go(func() {
 					time.Sleep(away)
 					r.start(t)
@@ -210,31 +254,40 @@ func (k *killer) run(t testing.TB) {
 
 // victims are whom to strike: at a moment that was waited for, or just so.
 func (k *killer) victims() []*replica {
+	if k.rnd.IntN(3) == 0 {
+		return k.struck("any", k.replicas[k.rnd.IntN(len(k.replicas))])
+	}
+	kinds := k.world.bad()
+	return k.victimsAt(kinds[k.rnd.IntN(len(kinds))], k.pace.moment)
+}
+
+// victimsAt are victims at a moment, or just so where that does not come within the limit.
+func (k *killer) victimsAt(want string, within time.Duration) []*replica {
 	chosen := k.replicas[k.rnd.IntN(len(k.replicas))]
-	kind := "any"
-	if k.rnd.IntN(3) > 0 {
-		kinds := k.world.bad()
-		want := kinds[k.rnd.IntN(len(kinds))]
-		limit := time.NewTimer(momentWait)
-		defer limit.Stop()
-	waiting:
-		for {
-			select {
-			case m := <-k.world.moments:
-				if m.kind != want {
-					continue
-				}
-				kind = want
-				if m.replica >= 0 && m.replica < len(k.replicas) {
-					chosen = k.replicas[m.replica]
-				}
-				time.Sleep(time.Duration(k.rnd.Int64N(int64(k.lasts(want)))))
-				break waiting
-			case <-limit.C:
-				break waiting
+	limit := time.NewTimer(within)
+	defer limit.Stop()
+	for {
+		select {
+		case m := <-k.world.moments:
+			if m.kind != want {
+				continue
 			}
+			if m.replica >= 0 && m.replica < len(k.replicas) {
+				chosen = k.replicas[m.replica]
+			}
+			if want == momentDropped { // the next snapshot tells of it
+				time.Sleep(2 * crashDeploys().Save)
+			}
+			time.Sleep(time.Duration(k.rnd.Int64N(int64(k.lasts(want)))))
+			return k.struck(want, chosen)
+		case <-limit.C:
+			return k.struck("any", chosen)
 		}
 	}
+}
+
+// struck notes the moment of a strike; now and then all replicas are struck at once.
+func (k *killer) struck(kind string, chosen *replica) []*replica {
 	k.at[kind]++
 	if len(k.replicas) > 1 && k.rnd.IntN(5) == 0 {
 		return slices.Clone(k.replicas)
@@ -244,7 +297,8 @@ func (k *killer) victims() []*replica {
 
 // lasts is until when at the latest, after that moment, a kill still falls into it.
 func (k *killer) lasts(kind string) time.Duration {
-	if kind == momentScan {
+	switch kind {
+	case momentScan, momentRelease:
 		return 10 * wireMost
 	}
 	return wireMost / 4

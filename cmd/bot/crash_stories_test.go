@@ -73,7 +73,11 @@ people:
 approval: { channel: C0OPS, quorum: [{ above: 200, approvals: 2 }] }
 limits: { monthly_increase: 1000 }
 waivers: { approval: required }
-apps: { "app-*1": { owner: U0REQUESTER, channel: C0SHOP }, "app-*2": { owner: S0DATA } }
+watch: { at_once: 20, per_second: 200 }
+apps:
+  "app-*1": { owner: U0REQUESTER, channel: C0SHOP }
+  "app-*2": { owner: S0DATA }
+  "live-*": { probe: { path: /health, rate: 20, timeout: 1s, version_header: X-Release } }
 `
 
 // enable is what most stories are: ask, approve, wait.
@@ -102,6 +106,9 @@ func (p *crowd) play(ctx context.Context, n int, a crashApp) error {
 	}
 	if a.waives() {
 		return p.playWaiver(ctx, n, a)
+	}
+	if a.watched() {
+		return p.playWatch(ctx, n, a)
 	}
 	who, line := crashAsker(n%crashAskers), "enable "+a.name
 	switch a.story {

@@ -25,6 +25,7 @@ import (
 	"example.com/zdd/ledger"
 	simslack "example.com/zdd/sim/slack"
 	"example.com/zdd/store"
+	"example.com/zdd/watch"
 )
 
 // crashLedgerKey seals the campaign's ledger.
@@ -36,7 +37,9 @@ type campaign struct {
 	postgres bool
 	replicas int
 	kills    int
-	atOnce   int // people's stories at a time
+	pace     pace
+	brief    bool // no more than two apps in a batch
+	atOnce   int  // people's stories at a time
 	seed     uint64
 	logs     string    // folder for the processes' logs
 	nights   int       // asked for out of turn
@@ -47,14 +50,14 @@ type campaign struct {
 // then counts the harm from what the simulated Slack and Heroku have seen. Short, it is
 // part of every test; `make crash` runs it for longer:
 //
-//	ZDD_CRASH_KILLS  how often each set-up is killed; default 12
+//	ZDD_CRASH_KILLS  how often each set-up is killed; default 6
 //	ZDD_CRASH_SEED   of what is random; default 1
 //	ZDD_CRASH_LOGS   a folder that keeps the processes' logs
 //
 // The same seed does not give the same run: processes are as fast as they are.
 func TestCrash(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it starts and kills processes for half a minute")
+		t.Skip("it starts and kills processes for a third of a minute")
 	}
 	number := func(name string, otherwise int) int {
 		text := os.Getenv(name)
@@ -67,7 +70,7 @@ func TestCrash(t *testing.T) {
 		}
 		return n
 	}
-	const few = 12
+	const few = 6
 	kills, seed := number("ZDD_CRASH_KILLS", few), number("ZDD_CRASH_SEED", 1)
 	all := []campaign{
 		{name: "sqlite-1", replicas: 1, atOnce: 8},
@@ -78,7 +81,10 @@ func TestCrash(t *testing.T) {
 	}
 	for _, c := range all {
 		c.kills, c.seed = kills, uint64(seed)
-		c.nights = min(3+kills/5, mostAsked)
+		c.nights, c.pace = min(3+kills/5, mostAsked), slowPace()
+		if kills <= few {
+			c.nights, c.pace, c.brief = 2, quickPace(), true // each night is told for seconds
+		}
 		t.Run(c.name, func(t *testing.T) {
 			if kills <= few {
 				t.Parallel() // it waits most of the time
@@ -114,36 +120,59 @@ const settling = 3 * time.Minute
 
 func (c campaign) run(t *testing.T) {
 	begun := time.Now()
-	apps := crashApps(2*c.kills + 4*c.atOnce)
+	apps := c.apps()
 	s := c.begin(t, apps)
-	w, k := s.world, &killer{world: s.world, rnd: rand.New(rand.NewPCG(c.seed, 3)), most: c.kills, replicas: s.replicas}
+	s.people.patient = !c.brief
+	w, k := s.world, &killer{world: s.world, rnd: rand.New(rand.NewPCG(c.seed, 3)), most: c.kills, pace: c.pace, replicas: s.replicas}
+	var storm time.Duration
 	noMore := make(chan struct{})
 	go func() {
 		defer close(noMore)
 		k.run(t)
+		storm = time.Since(begun)
 		w.calm.Store(true)
 	}()
 	asked := make(chan struct{})
 	go func() { defer close(asked); c.askForNights(t, s, noMore) }()
-	lived := s.people.lives(t, apps, c.atOnce, noMore)
-	<-noMore
+	last := apps[len(apps)-1]
+	closing := make(chan struct{})
+	go func() { // one watch at least that nobody cuts short
+		defer close(closing)
+		<-noMore
+		s.people.live(t.Context(), len(apps), last)
+	}()
+	lived := s.people.lives(t, apps[:len(apps)-1], c.atOnce, noMore)
+	<-closing
 	<-asked
-	storm := time.Since(begun)
-	r := c.aftermath(t, s, apps[:lived])
-	settled := time.Since(begun) - storm
+	stories := time.Since(begun) - storm
+	r := c.aftermath(t, s, append(apps[:lived:lived], last))
+	settled := time.Since(begun) - storm - stories
+	r.fell = append(r.fell, k.rough...)
 
 	found := r.judge()
-	t.Logf("%s kills=%d stops=%d faults=%d+%d %s | %s | %s errors-logged=%d storm=%s settled=%s",
-		c.name, k.kills, k.stops, w.faults["heroku"], w.faults["slack"], r.size(), found, found.noted(), r.errors,
-		storm.Round(time.Second), settled.Round(100*time.Millisecond))
+	t.Logf("%s kills=%d stops=%d ends=%d faults=%d+%d %s | %s | %s errors-logged=%d storm=%s stories=%s settled=%s",
+		c.name, k.kills, k.stops, k.ends, w.faults["heroku"], w.faults["slack"], r.size(), found, found.noted(), r.errors,
+		storm.Round(100*time.Millisecond), stories.Round(100*time.Millisecond), settled.Round(100*time.Millisecond))
 	t.Logf("kills by moment: %v", k.at)
 	if found.harm() > 0 {
 		t.Errorf("harm was done:\n%s", strings.Join(found.what, "\n"))
 	}
 	done := slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return t.State == approval.Done })
-	if k.kills < c.kills || !done || len(r.writes) == 0 || len(r.nights) < 2 {
+	if cut, whole := r.cutAndWhole(); k.kills < c.kills || !done || len(r.writes) == 0 || len(r.nights) < 2 || cut == 0 || whole == 0 {
 		t.Errorf("got %d kills, and %s: nothing is shown by that", k.kills, r.size())
 	}
+}
+
+// apps are more than people get through, and last one whose deploy is watched in peace.
+func (c campaign) apps() []crashApp {
+	apps := withWatches(crashApps(2*c.kills + 4*c.atOnce))
+	if c.brief {
+		apps = withWatches(crashApps(c.kills + 2*c.atOnce))
+		for i, a := range apps {
+			apps[i].others = a.others[max(0, len(a.others)-1):]
+		}
+	}
+	return append(apps, watchedApp(len(apps), storyWatchDrop))
 }
 
 // siege is a bot that runs, with the world around it.
@@ -209,6 +238,7 @@ func (c campaign) aftermath(t *testing.T, s *siege, apps []crashApp) crashRecord
 		t.Fatal(err)
 	}
 	r.readNights(t, c, s, kept)
+	r.readWatches(t, s, kept)
 	var mishaps []string
 	r.errors, mishaps = readCrashLogs(t, c.logs)
 	r.fell = append(r.fell, mishaps...)
@@ -222,7 +252,7 @@ func (c campaign) processes(w *crashWorld, database string) (all []*replica) {
 			asBot + "=yes",
 			"SLACK_BOT_TOKEN=" + simslack.DefaultBotToken, "SLACK_APP_TOKEN=" + simslack.DefaultAppToken, "SLACK_API_URL=" + w.slackURL + "/api/",
 			"HEROKU_API_KEY=" + crashTokens()[i], "HEROKU_API_URL=" + w.herokuURL, "HEROKU_METRICS_URL=" + w.herokuURL,
-			"DATABASE_URL=" + database, "ZDD_POLICY_YAML=" + c.policy(), "ZDD_LEDGER_KEY=" + crashLedgerKey,
+			asBotRouter + "=" + w.domain + " " + w.routers[i], "DATABASE_URL=" + database, "ZDD_POLICY_YAML=" + c.policy(), "ZDD_LEDGER_KEY=" + crashLedgerKey,
 		}})
 	}
 	return all
@@ -245,7 +275,7 @@ func (c campaign) database(t *testing.T) (url string, o store.Options) {
 // settle waits until the queue has nothing to do but what is due much later. It says
 // what is left.
 func settle(ctx context.Context, s *store.Store) (left string) {
-	kinds := []string{approval.WorkApply, approval.WorkBatch, approval.WorkLook, approval.WorkTell, approval.WorkTellWaiver, chat.WorkCommand, audit.WorkScan, audit.WorkDigest}
+	kinds := []string{approval.WorkApply, approval.WorkBatch, approval.WorkLook, approval.WorkTell, approval.WorkTellWaiver, chat.WorkCommand, audit.WorkScan, audit.WorkDigest, watch.WorkDeployWatch, watch.WorkTellDeployWatch}
 	until := time.Now().Add(settling)
 	for {
 		_, found, err := s.NextJob(ctx, kinds)

@@ -33,16 +33,20 @@ type crashWorld struct {
 	slack               *simslack.Server
 	heroku              *simheroku.Server
 	slackURL, herokuURL string
+	domain              string   // of the apps
+	routers             []string // addresses of the router, one for each replica: so a probe tells who sent it
 	servers             []*http.Server
 	serving             sync.WaitGroup
 
 	calm    atomic.Bool      // nothing breaks any more
 	asked   atomic.Int64     // when a night was last asked for; Unix time in nanoseconds
+	probing atomic.Int64     // when a probe last asked for an app; likewise
 	moments chan crashMoment // when a kill hurts most; nobody need listen
 
 	mu     sync.Mutex
 	rnd    *rand.Rand
 	writes []crashWrite
+	probes []probeRun
 	faults map[string]int
 }
 
@@ -62,10 +66,19 @@ const (
 	momentScan    = "a scan reads"
 	momentDigest  = "a part of a digest is posted, its answer is on its way"
 	momentFile    = "a file is shared, its answer is on its way"
+	momentProbed  = "a probe has asked for an app"
+	momentDropped = "a probe has been answered with an error"
+	momentRelease = "a release is made"
+	momentWatched = "a message about a watch is posted or changed, its answer is on its way"
 )
 
 func crashMoments() []string {
 	return []string{momentArrived, momentDone, momentPosted, momentUpdated, momentPressed}
+}
+
+// watchMoments are those that come only while a deploy is watched.
+func watchMoments() []string {
+	return []string{momentProbed, momentDropped, momentRelease, momentWatched}
 }
 
 // nightMoments are those that come only while there is a night.
@@ -76,10 +89,14 @@ const nightfall = 8 * time.Second
 
 // bad are the moments that a killer may wait for now.
 func (w *crashWorld) bad() []string {
+	all := crashMoments()
 	if time.Since(time.Unix(0, w.asked.Load())) < nightfall {
-		return slices.Concat(crashMoments(), nightMoments())
+		all = append(all, nightMoments()...)
 	}
-	return crashMoments()
+	if time.Since(time.Unix(0, w.probing.Load())) < time.Second {
+		all = append(all, watchMoments()...)
+	}
+	return all
 }
 
 // crashWrite is one PATCH that reached Heroku.
@@ -117,6 +134,8 @@ func crashTokens() []string {
 
 const (
 	crashAskers = 4
+	// crashScale has preboot hand over within six seconds, which a watch waits for.
+	crashScale = 40
 	// wireMost is how long a request, and its answer, is on its way at the most.
 	wireMost = 60 * time.Millisecond
 )
@@ -150,11 +169,20 @@ func newCrashWorld(t testing.TB, apps []crashApp, seed uint64) *crashWorld {
 	}
 	w := &crashWorld{
 		slack:   simslack.New(simslack.Options{Workspace: people, Strict: true, NoRateLimits: true, Deliver: simslack.Random, Seed: seed}),
-		heroku:  simheroku.New(simheroku.Options{Tokens: tokens, Fleet: fleet, BucketOff: true, DynoBoot: 200 * time.Millisecond, ReleaseTime: 100 * time.Millisecond, HandoverJitter: -1}),
 		moments: make(chan crashMoment),
 		rnd:     rand.New(rand.NewPCG(seed, 1)),
 		faults:  map[string]int{},
 	}
+	for i := range crashTokens() {
+		url := w.serve(t, func(rw http.ResponseWriter, r *http.Request) { w.serveApps(i, rw, r) })
+		w.routers = append(w.routers, strings.TrimPrefix(url, "http://"))
+	}
+	_, port, _ := strings.Cut(w.routers[0], ":")
+	w.domain = demoDomain + ":" + port
+	w.heroku = simheroku.New(simheroku.Options{
+		Tokens: tokens, Fleet: fleet, BucketOff: true, DynoBoot: 200 * time.Millisecond, ReleaseTime: 100 * time.Millisecond, HandoverJitter: -1,
+		Domain: w.domain, BootTimeout: 3 * time.Second, Scale: crashScale,
+	})
 	w.slackURL, w.herokuURL = w.serve(t, w.serveSlack), w.serve(t, w.serveHeroku)
 	t.Cleanup(func() {
 		w.slack.Close()
@@ -397,6 +425,8 @@ func (w *crashWorld) serveSlack(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case method == "chat.postMessage" && bytes.Contains(body, []byte(url.QueryEscape(`"digest:`))):
 		w.happened(momentDigest, -1)
+	case strings.HasPrefix(method, "chat.") && bytes.Contains(body, []byte(url.QueryEscape(`"ticket":"D-`))):
+		w.happened(momentWatched, -1)
 	case method == "chat.postMessage":
 		w.happened(momentPosted, -1)
 	case method == "chat.update":

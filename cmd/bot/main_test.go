@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,11 +17,17 @@ import (
 	"example.com/zdd/chat"
 	"example.com/zdd/jobs"
 	"example.com/zdd/rollout"
+	"example.com/zdd/watch"
 )
 
 // asBot is the variable of the environment that makes the test binary the bot itself:
 // the crash campaign kills real processes, which run what main runs.
 const asBot = "ZDD_TEST_AS_BOT"
+
+// asBotRouter is the variable of the environment that names the simulated router, as
+// "DOMAIN ADDRESS": the domain of its apps, and where the bot that the test binary is may
+// reach them. No program but this one knows it.
+const asBotRouter = "ZDD_TEST_ROUTER"
 
 // hurriedBot is the value of asBot with which nothing is hurried but the waits of rollouts.
 const hurriedBot = "hurried"
@@ -73,7 +80,10 @@ func mainAsBot() int {
 	o := process()
 	o.Rollout, o.Night = crashRollout(), nights
 	if os.Getenv(asBot) != hurriedBot {
-		o.Queue, o.Chat, o.Scan = crashQueue(), crashChat(), crashScan()
+		o.Queue, o.Chat, o.Scan, o.Deploys = crashQueue(), crashChat(), crashScan(), crashDeploys()
+	}
+	if domain, router, is := strings.Cut(os.Getenv(asBotRouter), " "); is {
+		o.Probe = demoProbe(domain, router)
 	}
 	return run(ctx, os.Args[1:], o)
 }
@@ -101,11 +111,26 @@ func crashRollout() rollout.Timing {
 		ReadBackMost: time.Second,
 		Retry:        300 * time.Millisecond,
 		RetryMost:    2 * time.Second,
-		Looks:        []time.Duration{time.Second, 3 * time.Second},
+		Looks:        []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond},
 	}
 }
 
 const crashHurry = 1000
+
+// crashDeploys has a watch of ten minutes take ten seconds, on a Heroku whose dynos boot in
+// a second and a half. With preboot a hand-over takes as long as a proof needs requests.
+func crashDeploys() watch.Timing {
+	return watch.Timing{
+		Look:    500 * time.Millisecond,
+		Save:    400 * time.Millisecond,
+		Boot:    1500 * time.Millisecond,
+		Preboot: 14 * time.Second,
+		Drain:   500 * time.Millisecond,
+		Margin:  time.Second, // Heroku tells whole seconds, however much it hurries
+		Back:    2 * time.Second,
+		Hurry:   60,
+	}
+}
 
 // crashScan writes down what it has read so often that a kill falls between two chunks.
 func crashScan() audit.ScanTiming {
@@ -119,8 +144,8 @@ func crashScan() audit.ScanTiming {
 // crashChat gives up a request to Slack, and what was being posted, sooner.
 func crashChat() chat.Timing {
 	return chat.Timing{
-		HTTP:     2 * time.Second,
-		Unsure:   4 * time.Second,
+		HTTP:     1500 * time.Millisecond,
+		Unsure:   2500 * time.Millisecond,
 		Answer:   10 * time.Second,
 		Grace:    3 * time.Second,
 		Stagger:  200 * time.Millisecond,
