@@ -327,6 +327,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	}
 	b.stopping.Store(true) // from here on envelopes are turned away
 	b.settle(b.acking, b.cfg.Timing.Record+b.cfg.Timing.Ack)
+	time.Sleep(lastWords)
 	endLinks()
 	links.Wait()
 	if left := b.settle(b.waiting, b.cfg.Timing.Grace); left > 0 {
@@ -338,6 +339,10 @@ func (b *Bot) Run(ctx context.Context) error {
 	b.work.Wait()
 	return err
 }
+
+// lastWords is what slack-go's sender is given to write what it was handed: it does not tell
+// when it has, and drops what it still holds when its connection is ended.
+const lastWords = 50 * time.Millisecond
 
 // acking is how many envelopes were taken and not acknowledged yet.
 func (b *Bot) acking() int { return int(b.metrics.acking.Load()) }
