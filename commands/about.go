@@ -149,6 +149,13 @@ func aboutReply(a About, now time.Time) Reply {
 	if a.Head != nil {
 		fact("Ledger's head", Code(a.Head.String()))
 	}
+	if a.Scans != nil && a.Scans.Last.Chain != nil {
+		text, broken := chainText(*a.Scans.Last.Chain)
+		if broken {
+			wrong = append(wrong, "the ledger is broken")
+		}
+		fact("Ledger verified", text)
+	}
 	if a.Policy != "" {
 		fact("Policy", Code(a.Policy[:min(12, len(a.Policy))]))
 	}
@@ -187,6 +194,20 @@ func scansText(s Scans, now time.Time) (text Text, late bool) {
 		text = append(text, Line("; the next is due ", At(s.Next))...)
 	}
 	return text, late
+}
+
+// chainText is what the newest night found of the ledger.
+func chainText(c audit.Chain) (text Text, broken bool) {
+	text = Line(At(c.At), ": ")
+	switch c.State {
+	case audit.ChainWhole:
+		return append(text, Line("whole, ", Code(c.Head))...), false
+	case audit.ChainUnproven:
+		return append(text, Line("it holds as far as I could see: ", Prose(proseSafe(c.Why)))...), false
+	case audit.ChainUnread:
+		return append(text, Line("not done. ", Prose(proseSafe(c.Why)))...), false
+	}
+	return append(text, Line("broken. ", Prose(proseSafe(c.Why)), " See docs/security.md, “When the ledger is broken”")...), true
 }
 
 func (d DeployWatches) text() string {

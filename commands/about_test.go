@@ -42,7 +42,7 @@ func TestAbout(t *testing.T) {
 				"Last scan": "29 Mar 2026 04:00 UTC (5 hours ago), 30 of 30 apps; the next is due 30 Mar 2026 03:00 UTC", "Pending work": "2 tickets wait for a decision, 1 approved or under way",
 				"Ledger's head": "#1234 abab", "Policy": "cccccccccccc",
 			},
-			without: []string{"Could not be read just now"},
+			without: []string{"Could not be read just now", "Ledger verified"},
 		},
 		"nothing is known": {
 			change:  func(a *About) { *a = About{} },
@@ -84,6 +84,24 @@ func TestAbout(t *testing.T) {
 			a.Scans.Last.Finished = now.Add(-50 * time.Hour)
 			a.Scans.Last.Slot, a.Scans.Last.Next = now.Add(-51*time.Hour), now.Add(117*time.Hour)
 		}, summary: "All is well"},
+		"the ledger is whole": {
+			change: func(a *About) {
+				a.Scans.Last.Chain = &audit.Chain{State: audit.ChainWhole, At: now.Add(-5 * time.Hour), Head: "#1200 cdcd"}
+			},
+			summary: "All is well", facts: map[string]string{"Ledger verified": "29 Mar 2026 04:00 UTC: whole, #1200 cdcd"},
+		},
+		"the ledger could not be read": {
+			change: func(a *About) {
+				a.Scans.Last.Chain = &audit.Chain{State: audit.ChainUnread, Why: "It could not be read to its end; my log says why."}
+			},
+			summary: "All is well", facts: map[string]string{"Ledger verified": "not done. It could not be read to its end"},
+		},
+		"the ledger is broken": {
+			change: func(a *About) {
+				a.Scans.Last.Chain = &audit.Chain{State: audit.ChainBroken, Why: "#7 was written to."}
+			},
+			summary: "Not all is well with me: the ledger is broken.", facts: map[string]string{"Ledger verified": "broken. #7 was written to. See docs/security.md"},
+		},
 		"work that is just due": {change: func(a *About) { a.Work.Due = now.Add(-time.Minute) }, summary: "All is well"},
 		"work that nobody does": {
 			change:  func(a *About) { a.Work.Due = now.Add(-time.Hour) },

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"example.com/zdd/audit"
 	"example.com/zdd/commands"
 )
 
@@ -64,6 +65,7 @@ func newGauges(v selfView) gauges {
 		{"zdd_waivers_active", "Waivers that hold.", nil},
 		{"zdd_waivers_pending", "Waivers that wait for a decision.", nil},
 		{"zdd_job_due_seconds", "For how long the work that is due longest has been waiting for somebody to begin it.", nil},
+		{"zdd_ledger_broken", "1 where the newest night found that the ledger does not hold; absent where it was not gone through.", nil},
 		{"zdd_ledger_entries", "Entries of the ledger: the number of its head.", nil},
 	} {
 		g.all[d.name] = prometheus.NewDesc(d.name, d.help, d.labels, nil)
@@ -92,6 +94,9 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 		tell("zdd_scan_finished_timestamp_seconds", float64(last.Finished.Unix()))
 		tell("zdd_scan_unread_apps", float64(last.Coverage.InScope-last.Coverage.Judged))
 		tell("zdd_scan_partial", truth(last.Coverage.Partial()))
+		if c := last.Chain; c != nil && c.State != audit.ChainUnread {
+			tell("zdd_ledger_broken", truth(c.State == audit.ChainBroken))
+		}
 		if !last.Posted.IsZero() {
 			tell("zdd_digest_posted_timestamp_seconds", float64(last.Posted.Unix()))
 		}

@@ -48,7 +48,7 @@ func (s oneState) Tickets(_ context.Context, f approval.Filter) ([]approval.Tick
 func (s oneState) Nights(context.Context, time.Time, int) ([]audit.Night, error) {
 	return []audit.Night{
 		{ID: "2026-03-29", Started: s.now},
-		{ID: "2026-03-28", Finished: s.now.Add(-24 * time.Hour), Posted: s.now.Add(-18 * time.Hour), Coverage: audit.Coverage{InScope: 30, Judged: 28}},
+		{ID: "2026-03-28", Finished: s.now.Add(-24 * time.Hour), Posted: s.now.Add(-18 * time.Hour), Coverage: audit.Coverage{InScope: 30, Judged: 28}, Chain: &audit.Chain{State: audit.ChainBroken}},
 		{ID: "2026-03-27", Finished: s.now.Add(-48 * time.Hour)},
 	}, s.err("nights")
 }
@@ -70,13 +70,13 @@ func TestGauges(t *testing.T) {
 	for gone, want := range map[string]map[string]float64{
 		"": {
 			"zdd_build_info": 1, "zdd_read_only": 1, "zdd_database_up": 1, "zdd_tickets_pending": 1, "zdd_tickets_open": 2, "zdd_job_due_seconds": 90, "zdd_ledger_entries": 7,
-			"zdd_scan_finished_timestamp_seconds": float64(now.Add(-24 * time.Hour).Unix()), "zdd_digest_posted_timestamp_seconds": float64(now.Add(-18 * time.Hour).Unix()), "zdd_scan_unread_apps": 2, "zdd_scan_partial": 1,
+			"zdd_scan_finished_timestamp_seconds": float64(now.Add(-24 * time.Hour).Unix()), "zdd_digest_posted_timestamp_seconds": float64(now.Add(-18 * time.Hour).Unix()), "zdd_scan_unread_apps": 2, "zdd_scan_partial": 1, "zdd_ledger_broken": 1,
 			"zdd_watch_apps": 1000, "zdd_watch_interval_seconds": 2 * 60 * 60, "zdd_watch_looked_timestamp_seconds": float64(now.Add(-time.Minute).Unix()), "zdd_watch_drifts": 12, "zdd_watch_untold_drifts": 2,
 		},
 		"database": {"zdd_build_info": 1, "zdd_read_only": 1, "zdd_database_up": 0},
 		"tickets": {
 			"zdd_build_info": 1, "zdd_read_only": 1, "zdd_database_up": 1, "zdd_ledger_entries": 7,
-			"zdd_scan_finished_timestamp_seconds": float64(now.Add(-24 * time.Hour).Unix()), "zdd_digest_posted_timestamp_seconds": float64(now.Add(-18 * time.Hour).Unix()), "zdd_scan_unread_apps": 2, "zdd_scan_partial": 1,
+			"zdd_scan_finished_timestamp_seconds": float64(now.Add(-24 * time.Hour).Unix()), "zdd_digest_posted_timestamp_seconds": float64(now.Add(-18 * time.Hour).Unix()), "zdd_scan_unread_apps": 2, "zdd_scan_partial": 1, "zdd_ledger_broken": 1,
 			"zdd_watch_apps": 1000, "zdd_watch_interval_seconds": 2 * 60 * 60, "zdd_watch_looked_timestamp_seconds": float64(now.Add(-time.Minute).Unix()), "zdd_watch_drifts": 12, "zdd_watch_untold_drifts": 2,
 		},
 	} {
