@@ -156,6 +156,9 @@ func (c campaign) run(t *testing.T) {
 	t.Logf("kills by moment: %v", k.at)
 	if found.harm() > 0 {
 		t.Errorf("harm was done:\n%s", strings.Join(found.what, "\n"))
+		for _, app := range r.harmed(found) {
+			t.Logf("%s:\n%s", app, r.tale(app))
+		}
 	}
 	done := slices.ContainsFunc(r.tickets, func(t approval.Ticket) bool { return t.State == approval.Done })
 	if cut, whole := r.cutAndWhole(); k.kills < c.kills || !done || len(r.writes) == 0 || len(r.nights) < 2 || cut == 0 || whole == 0 {
@@ -173,6 +176,29 @@ func (c campaign) apps() []crashApp {
 		}
 	}
 	return append(apps, watchedApp(len(apps), storyWatchDrop))
+}
+
+// subject is the id of a ticket, a waiver or a watch.
+var subject = regexp.MustCompile(`[TWD]-[0-9]+`)
+
+// harmed are the apps that a count of harm is about, at most a few.
+func (r crashRecord) harmed(y *tally) (apps []string) {
+	text := strings.Join(y.what, "\n")
+	for _, id := range subject.FindAllString(text, -1) {
+		for _, e := range r.entries {
+			if e.Ticket == id && e.Name != "" {
+				apps = append(apps, e.Name)
+			}
+		}
+	}
+	for _, a := range r.apps {
+		if mentions(text, a.name) {
+			apps = append(apps, a.name)
+		}
+	}
+	slices.Sort(apps)
+	apps = slices.Compact(apps)
+	return apps[:min(len(apps), 5)]
 }
 
 // siege is a bot that runs, with the world around it.

@@ -144,8 +144,8 @@ func crashScan() audit.ScanTiming {
 // crashChat gives up a request to Slack, and what was being posted, sooner.
 func crashChat() chat.Timing {
 	return chat.Timing{
-		HTTP:     1500 * time.Millisecond,
-		Unsure:   2500 * time.Millisecond,
+		HTTP:     2 * time.Second,
+		Unsure:   4 * time.Second,
 		Answer:   10 * time.Second,
 		Grace:    3 * time.Second,
 		Stagger:  200 * time.Millisecond,
