@@ -99,6 +99,12 @@ func (v *visitor) colour(selector, name string) {
 func (v *visitor) becomes(first string) {
 	v.Helper()
 	v.clicks("radio", first)
+	v.whose(first)
+}
+
+// whose waits until the page is that person's.
+func (v *visitor) whose(first string) {
+	v.Helper()
 	v.until("the page is "+first+"'s", func(ctx context.Context) (bool, error) {
 		who, err := eval[string](ctx, `document.querySelector('.page').dataset.who`)
 		return who == first, err

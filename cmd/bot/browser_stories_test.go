@@ -78,8 +78,10 @@ func mendedByTwo(v *visitor) {
 	v.sees("Approve T-1?")
 	v.idles()
 	v.view("5-question")
+	begun := v.glimpses("T-1 · enable shop: under way") // for some seconds
 	v.clicks("button", "Approve")
-	v.sees("T-1 · enable shop: under way", "done · session affinity on")
+	begun()
+	v.sees("done · session affinity on")
 	v.view("6-progress")
 	v.sees("T-1 · enable shop: done", "The app is now ready")
 	v.there("heading", "Have it fixed, by two people (done)")
@@ -391,8 +393,9 @@ func outOfTouch(v *visitor) {
 	}
 	v.sees("zdd is not connected")
 	v.colour(".rail .lamp", "--bad-solid")
+	told := v.glimpses("zdd did not answer") // for a quarter of a minute
 	v.types("/zdd status shop")
-	v.sees("zdd did not answer")
+	told()
 	v.misses("(done)")
 	v.view("not-connected")
 	if err := v.start(context.WithoutCancel(v.Context())); err != nil {
@@ -421,6 +424,7 @@ func withoutMouse(v *visitor) {
 	v.sees("T-1 · enable shop: awaits approval")
 	v.reaches("radio", "Robin")
 	v.writes(kb.ArrowRight)
+	v.whose("Ada")
 	v.reaches("button", "channel ops")
 	v.writes(kb.Enter)
 	v.reaches("button", "Approve $25.00/month")

@@ -59,7 +59,8 @@ func startChromium(t *testing.T) *chromium {
 		t.Skip("Chromium or Chrome is needed to try the demo's page: apt-get install chromium")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WindowSize(pageWidth, pageHeight),
-		chromedp.Flag("lang", "en-US")) // in which a day is typed month first
+		chromedp.Flag("lang", "en-US"),           // in which a day is typed month first
+		chromedp.WSURLReadTimeout(browserStarts)) // chromedp gives it 20 s to say where it listens
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium has none for root, and ends
 	}
@@ -217,6 +218,34 @@ func (v *visitor) misses(words string) {
 		text, err := v.text(ctx)
 		return err == nil && !strings.Contains(text, words), err
 	})
+}
+
+// glimpses has the page note from now on when it shows words that may be gone before a busy
+// machine comes to look for them. What it returns waits until all of them were there.
+func (v *visitor) glimpses(words ...string) (wait func()) {
+	v.Helper()
+	list, _ := json.Marshal(words) // strings always can be
+	v.until("the page notes what it shows", func(ctx context.Context) (bool, error) {
+		return eval[bool](ctx, fmt.Sprintf(`(() => {
+			window.glimpsed?.observer.disconnect();
+			const missing = new Set(%s);
+			const look = () => { const text = document.body.innerText; for (const w of missing) if (text.includes(w)) missing.delete(w); if (!missing.size) observer.disconnect(); };
+			const observer = new MutationObserver(look);
+			observer.observe(document.body, { subtree: true, childList: true, characterData: true });
+			window.glimpsed = { missing, observer };
+			return true;
+		})()`, list))
+	})
+	return func() {
+		v.Helper()
+		v.until(fmt.Sprintf("the page has shown %q", words), func(ctx context.Context) (bool, error) {
+			missing, err := eval[string](ctx, `[...window.glimpsed.missing].join(', ')`)
+			if err == nil && missing != "" {
+				err = fmt.Errorf("it has not shown %s", missing)
+			}
+			return err == nil, err
+		})
+	}
 }
 
 // thing is an element that the accessibility tree has: what a screen reader can reach.
