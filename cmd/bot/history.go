@@ -15,8 +15,13 @@ import (
 // HEROKU_API_KEY only where an app is named.
 func historyProgram(ctx context.Context, args []string, o outside) error {
 	const line = "history [APP] [before=N]"
+	named := 0
 	for _, a := range args {
-		if strings.HasPrefix(a, "-") {
+		name, _, option := strings.Cut(a, "=")
+		if !option {
+			named++
+		}
+		if strings.HasPrefix(a, "-") || option && !strings.EqualFold(name, "before") || named > 1 {
 			return usage(line)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // key where entries are sealed with one.
 func ledgerProgram(ctx context.Context, args []string, o outside) error {
 	const line = "ledger verify [--head '#N HASH'] | ledger export [--csv]"
-	if len(args) == 0 {
+	if len(args) == 0 || args[0] != "verify" && args[0] != "export" {
 		return usage(line)
 	}
 	flags := flag.NewFlagSet("ledger", flag.ContinueOnError)
@@ -28,24 +28,29 @@ func ledgerProgram(ctx context.Context, args []string, o outside) error {
 	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
 		return usage(line)
 	}
+	var known []ledger.Head
+	if strings.TrimSpace(*head) != "" {
+		h, err := ledger.ParseHead(*head)
+		if err != nil {
+			return &exit{exitUsage, err.Error()}
+		}
+		known = append(known, h)
+	}
 	cfg := readConfig(o.Getenv)
 	opened, err := openExisting(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer opened.Close()
-	switch args[0] {
-	case "verify":
-		return verifyLedger(ctx, cfg, opened, *head, o)
-	case "export":
-		write := ledger.WriteJSONLines
-		if *asCSV {
-			write = ledger.WriteCSV
-		}
-		_, err := write(o.Stdout, opened.Ledger(ctx, 1))
-		return err
+	if args[0] == "verify" {
+		return verifyLedger(ctx, cfg, opened, known, o)
 	}
-	return usage(line)
+	write := ledger.WriteJSONLines
+	if *asCSV {
+		write = ledger.WriteCSV
+	}
+	_, err = write(o.Stdout, opened.Ledger(ctx, 1))
+	return err
 }
 
 // openExisting opens the bot's database for a look at it, and makes no empty one.
@@ -62,17 +67,9 @@ func openExisting(ctx context.Context, cfg config) (*store.Store, error) {
 	return store.Open(ctx, options)
 }
 
-// verifyLedger checks the chain. A head, copied from a message in Slack, shows what no
+// verifyLedger checks the chain. A known head, copied from a message in Slack, shows what no
 // chain can show by itself: that its end was not cut off.
-func verifyLedger(ctx context.Context, cfg config, opened *store.Store, head string, o outside) error {
-	var known []ledger.Head
-	if strings.TrimSpace(head) != "" {
-		h, err := ledger.ParseHead(head)
-		if err != nil {
-			return &exit{exitUsage, err.Error()}
-		}
-		known = append(known, h)
-	}
+func verifyLedger(ctx context.Context, cfg config, opened *store.Store, known []ledger.Head, o outside) error {
 	report, err := opened.VerifyLedger(ctx, cfg.ledgerKeys(), known...)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"time"
@@ -94,6 +95,19 @@ type program struct {
 	Run     func(ctx context.Context, args []string, o outside) error
 }
 
+func (p program) printHelp(w io.Writer) {
+	fmt.Fprintf(w, "bot %s\n\n  %s\n", p.Usage, p.Summary)
+	if p.More != "" {
+		fmt.Fprintln(w, "\n"+p.More)
+	}
+}
+
+// asksHelp says whether the word asks for help where a program's name is expected. Behind
+// a program's name a bare "help" does not: an app may have that name.
+func asksHelp(word string) bool {
+	return slices.Contains([]string{"help", "-h", "--help", "-help"}, word)
+}
+
 // programs are all of them, in the order of help. The first is what a bare "bot" runs.
 func programs() []program {
 	return []program{
@@ -116,22 +130,24 @@ func run(ctx context.Context, args []string, o outside) int {
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
-	switch name {
-	case "help", "-h", "--help", "-help":
+	asked := asksHelp(name) // bot help PROGRAM is bot PROGRAM --help
+	switch {
+	case asked && (len(args) == 0 || asksHelp(args[0])):
 		printUsage(o.Stdout, all)
 		return exitGood
-	case "--version", "-version":
+	case asked && len(args) > 1:
+		return report(usage("help [PROGRAM]"), o)
+	case asked:
+		name = args[0]
+	case name == "--version" || name == "-version":
 		name = "version"
 	}
 	for _, p := range all {
 		if p.Name != name {
 			continue
 		}
-		if len(args) > 0 && (args[0] == "-h" || args[0] == "--help" || args[0] == "-help") {
-			fmt.Fprintf(o.Stdout, "bot %s\n\n  %s\n", p.Usage, p.Summary)
-			if p.More != "" {
-				fmt.Fprintln(o.Stdout, "\n"+p.More)
-			}
+		if asked || len(args) > 0 && args[0] != "help" && asksHelp(args[0]) {
+			p.printHelp(o.Stdout)
 			return exitGood
 		}
 		return report(p.Run(ctx, args, o), o)
