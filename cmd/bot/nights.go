@@ -165,6 +165,24 @@ func (n *nightWork) posted(ctx context.Context, tx *sql.Tx, night audit.Night) e
 	return err
 }
 
+// foughtOver marks those that others change again and again, which the looks between the
+// nights know: they are not offered the same fix once more.
+func (n *nightWork) foughtOver(ctx context.Context, read []audit.Standing) error {
+	fights := map[fleet.ID]audit.Watch{}
+	for s, err := range n.state.Standings(ctx) {
+		if err != nil {
+			return fmt.Errorf("read what is fought over: %w", err)
+		}
+		if s.Watch.Fight != nil {
+			fights[s.App] = audit.Watch{Fight: s.Watch.Fight, Flips: s.Watch.Flips}
+		}
+	}
+	for i := range read {
+		read[i].Watch = fights[read[i].App]
+	}
+	return nil
+}
+
 // reports are what chat carries reports on demand out with. queued is called when one
 // was asked for.
 func (n *nightWork) reports() chat.Reports {
@@ -177,6 +195,9 @@ func (n *nightWork) reports() chat.Reports {
 			read, err := n.reporter.Collect(ctx, want, progress)
 			if p, ok := errors.AsType[*fleet.Problem](err); ok {
 				return read, commands.ExplainReport(p, want)
+			}
+			if err == nil {
+				err = n.foughtOver(ctx, read.Standings)
 			}
 			return read, err
 		},
