@@ -45,7 +45,7 @@ func WatchReply(w watch.Watch, v WatchView) Reply {
 	}
 	reply := Reply{
 		Summary: w.Name + ": " + headline,
-		Parts:   []Part{Heading{title}, Para{Line(Bold(headline), ".")}},
+		Parts:   []Part{Heading{title}, Para{headlineText(w, headline)}},
 	}
 	if w.State == watch.Ended {
 		reply.Parts = append(reply.Parts, watchReasons(w, v)...)
@@ -95,6 +95,8 @@ func watchState(w watch.Watch) string {
 		return release[1:] + " proved, nobody noticed"
 	case w.Verdict == watch.Failed:
 		return release[1:] + " failed, visitors noticed"
+	case release == "" && w.StopBy != "":
+		return "inconclusive, stopped before any release"
 	case release == "":
 		return "inconclusive, no release was made"
 	}
@@ -129,6 +131,9 @@ func watchHeadline(w watch.Watch, v WatchView) string {
 	case watch.Failed:
 		return failedHeadline(w, v)
 	}
+	if stoppedEarly(w) {
+		return fmt.Sprintf("Stopped after %s, before any release was made", requests(w.Counts))
+	}
 	if len(w.Reasons) == 0 {
 		return "it can't be said whether anybody noticed"
 	}
@@ -137,6 +142,20 @@ func watchHeadline(w watch.Watch, v WatchView) string {
 		return text
 	}
 	return fmt.Sprintf("It can't be said whether anybody noticed v%d: %s", w.Release.Version, uncapital(text))
+}
+
+// stoppedEarly says whether somebody ended a watch before there was a release to judge.
+func stoppedEarly(w watch.Watch) bool {
+	return w.State == watch.Ended && w.StopBy != "" && w.Cut == "" && w.Release.Version == 0 && !w.Began.IsZero()
+}
+
+// headlineText is the headline as the sentence below the heading, where who stopped it can
+// be named by a mention.
+func headlineText(w watch.Watch, headline string) Text {
+	if rest, ok := strings.CutPrefix(headline, "Stopped "); ok && stoppedEarly(w) {
+		return Line(Bold("Stopped by "), MentionUser(w.StopBy), " ", Bold(rest), ".")
+	}
+	return Line(Bold(headline), ".")
 }
 
 func liveHeadline(w watch.Watch, v WatchView) string {

@@ -85,16 +85,17 @@ func TestWatchReply(t *testing.T) {
 		ran  time.Duration
 		want []string // in the summary
 	}{
-		"waiting":      {waits, 0, []string{"begins within seconds"}},
-		"before":       {deployed(0, true, 90*time.Second, nil), 90 * time.Second, []string{"Deploy now: 360 requests, none failed"}},
-		"stopped":      {stopped, 90 * time.Second, []string{"Ends now, because it was stopped: 360 requests"}},
-		"handing-over": {deployed(118, false, 5*time.Minute, dropsFor(8*time.Second)), 5 * time.Minute, []string{"v118 was made at 14:04:00", "32 failed"}},
-		"proved":       {policys, 0, []string{"Release v118: 2,404 requests over 10 min", "none failed, slowest 76 ms, hand-over seen at 6:0"}},
-		"terminal":     {terminal, 0, []string{"Release v118"}},
-		"failed":       {end(deployed(118, false, 10*time.Minute, dropsFor(8*time.Second))), 0, []string{"v118 dropped 32 requests between 14:04:11 and 14:04:18: preboot is off"}},
-		"resized":      {end(resized), 0, []string{"While v118 was handed over and about when web was resized from standard-1x to standard-2x, 32 of 488 requests failed between 14:04:11 and 14:04:18"}},
-		"no-release":   {end(deployed(0, true, 10*time.Minute, nil)), 0, []string{"No release was made"}},
-		"cut":          {cut.Judge(deployedAt.Add(time.Minute)), 0, []string{"It can't be said whether anybody noticed v118: the watch was cut short"}},
+		"waiting":       {waits, 0, []string{"begins within seconds"}},
+		"before":        {deployed(0, true, 90*time.Second, nil), 90 * time.Second, []string{"Deploy now: 360 requests, none failed"}},
+		"stopped":       {stopped, 90 * time.Second, []string{"Ends now, because it was stopped: 360 requests"}},
+		"handing-over":  {deployed(118, false, 5*time.Minute, dropsFor(8*time.Second)), 5 * time.Minute, []string{"v118 was made at 14:04:00", "32 failed"}},
+		"proved":        {policys, 0, []string{"Release v118: 2,404 requests over 10 min", "none failed, slowest 76 ms, hand-over seen at 6:0"}},
+		"terminal":      {terminal, 0, []string{"Release v118"}},
+		"failed":        {end(deployed(118, false, 10*time.Minute, dropsFor(8*time.Second))), 0, []string{"v118 dropped 32 requests between 14:04:11 and 14:04:18: preboot is off"}},
+		"resized":       {end(resized), 0, []string{"While v118 was handed over and about when web was resized from standard-1x to standard-2x, 32 of 488 requests failed between 14:04:11 and 14:04:18"}},
+		"no-release":    {end(deployed(0, true, 10*time.Minute, nil)), 0, []string{"No release was made"}},
+		"stopped-early": {stopped.Judge(deployedAt.Add(-150 * time.Second)), 0, []string{"Stopped after 360 requests, none failed, before any release was made"}},
+		"cut":           {cut.Judge(deployedAt.Add(time.Minute)), 0, []string{"It can't be said whether anybody noticed v118: the watch was cut short"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := deployedAt.Add(tt.ran - 4*time.Minute)

@@ -90,9 +90,15 @@ func (w Watch) lostMore() bool {
 	return moreThanChance(v.LostIn, v.LostIn+v.KeptIn, lost, lost+v.Kept-v.KeptIn)
 }
 
+// stopped says whether somebody ended it before its time, and nothing else did.
+func (w Watch) stopped() bool { return w.StopBy != "" && w.Cut == "" }
+
 // unreleased is all that can be said where there was nothing to watch.
 func (w Watch) unreleased() []Reason {
 	why := []Reason{{Text: fmt.Sprintf("No release was made, so this says nothing of a deploy. %s. Deploy while a watch runs.", w.Counts.summary())}}
+	if w.stopped() {
+		why = []Reason{{Text: fmt.Sprintf("It was stopped before any release was made, so this says nothing of a deploy. %s. Let the next one run while you deploy.", w.Counts.summary())}}
+	}
 	if w.Began.IsZero() {
 		why = []Reason{{Text: "The watch never began, so nothing was measured. Ask for it again."}}
 	}

@@ -404,3 +404,24 @@ func TestUnheard(t *testing.T) {
 		}
 	}
 }
+
+// A watch that somebody stopped says that it was stopped; one that was cut short otherwise
+// says that instead, whoever wanted it stopped.
+func TestStoppedBeforeARelease(t *testing.T) {
+	at := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		by, cut, want string
+	}{
+		"stopped":           {"U0OTHER", "", "It was stopped before any release was made, so this says nothing of a deploy. 92 requests, none failed."},
+		"ran to its end":    {"", "", "No release was made, so this says nothing of a deploy. 92 requests, none failed."},
+		"stopped, then cut": {"U0OTHER", "the database was away", "No release was made"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := Watch{State: Running, Began: at, Until: at.Add(time.Minute), StopBy: tt.by, Cut: tt.cut, Counts: Counts{Due: 92, Sent: 92, OK: 92}}
+			got := w.Judge(at.Add(23 * time.Second))
+			if got.Verdict != Inconclusive || len(got.Reasons) == 0 || !strings.HasPrefix(got.Reasons[0].Text, tt.want) {
+				t.Errorf("got %s because %v, want inconclusive because %q", got.Verdict, got.Reasons, tt.want)
+			}
+		})
+	}
+}
