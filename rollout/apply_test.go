@@ -273,7 +273,10 @@ func TestSurprises(t *testing.T) {
 		"autoscaler moves it back while it settles": {func(s *stage) { s.after(scaleUp, 2*time.Minute, func() { s.scale(1) }) }, []string{affinityOn, scaleUp},
 			[]string{"`web` is at 1 × standard-1x and should be at 2 × standard-1x", "Not done: `preboot on`."}},
 		"second dyno crashes": {func(s *stage) { s.world.crash[2] = true }, []string{affinityOn, scaleUp}, []string{"`web.2` crashed at 00:10 UTC", "`heroku logs --tail --app shop`"}},
-		"first dyno crashes":  {func(s *stage) { s.world.crash[1] = true }, []string{affinityOn, scaleUp}, []string{"`web.1` crashed"}},
+		"first dyno crashes":  {func(s *stage) { s.world.crash[1] = true }, []string{affinityOn}, []string{"`web.1` crashed", "Not done: `web 1 → 2 standard-1x`"}}, // before there is a second to pay for
+		"first dyno crashes while it settles": {func(s *stage) {
+			s.after(scaleUp, time.Minute, func() { s.world.change(func(*fleet.App) { s.world.crash[1] = true }) })
+		}, []string{affinityOn, scaleUp}, []string{"`web.1` crashed"}},
 		"dyno never comes up": {func(s *stage) {
 			s.world.log = func(step string) {
 				if step == scaleUp {
@@ -332,6 +335,18 @@ func TestSurprises(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCrashThatWasForeseen: whoever approved more dynos of an app that has crashed was told so.
+func TestCrashThatWasForeseen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := begin(t, "standard-1x web=1 crashed=web.1", enable())
+		s.world.crash[1] = true
+		if got := s.carry(); got.State != approval.Stopped {
+			t.Errorf("got %s, want stopped", got.State)
+		}
+		s.wrote(affinityOn, scaleUp)
+	})
 }
 
 // TestAffinityThatWasOnFromTheStart: no step of the plan is about it, and yet no second

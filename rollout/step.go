@@ -114,6 +114,9 @@ func (u *run) look(i int, app fleet.App) (seen plan.State, c conclusion, over bo
 	if c, over := u.sticky(i, app); over {
 		return seen, c, true
 	}
+	if c, over := u.fallen(i, app); over {
+		return seen, c, true
+	}
 	return seen, c, false
 }
 
@@ -121,12 +124,8 @@ func (u *run) look(i int, app fleet.App) (seen plan.State, c conclusion, over bo
 // dynos are added, where the policy requires it: it may have been on from the start, so
 // that no step is about it, and it may have been off and on again since.
 func (u *run) sticky(i int, app fleet.App) (c conclusion, over bool) {
-	step, more := u.t.Plan.Steps[i], false
-	for i, to := range step.To.Processes {
-		more = more || to.Type == "web" && to.Quantity > 1 && to.Quantity > step.From.Processes[i].Quantity
-	}
 	rules := u.cfg.Policy().For(app)
-	if !more || app.InSpace() || rules.SessionAffinity != policy.Required {
+	if !addsWeb(u.t.Plan.Steps[i]) || app.InSpace() || rules.SessionAffinity != policy.Required {
 		return c, false
 	}
 	switch on, known := app.Feature(fleet.SessionAffinity); {
@@ -136,6 +135,42 @@ func (u *run) sticky(i int, app fleet.App) (c conclusion, over bool) {
 		return u.surprise("Session affinity is off, which the policy requires before there is a second web dyno"), true
 	}
 	return u.soaked(i, app, rules.Rollout.AffinitySoak)
+}
+
+// addsWeb says whether a step makes more than one web dyno of fewer.
+func addsWeb(step plan.Step) bool {
+	for i, to := range step.To.Processes {
+		if to.Type == "web" && to.Quantity > 1 && to.Quantity > step.From.Processes[i].Quantity {
+			return true
+		}
+	}
+	return false
+}
+
+// fallen looks whether a web dyno has crashed before more of them are added: they cost
+// money, and of a release that does not run they make nothing safer. Where the plan said so,
+// it was decided all the same.
+func (u *run) fallen(i int, app fleet.App) (c conclusion, over bool) {
+	if !addsWeb(u.t.Plan.Steps[i]) || u.foreseen(plan.HazardCrashed) {
+		return c, false
+	}
+	listed, _ := app.Dynos.Get()
+	for _, d := range listed {
+		if d.Type == "web" && d.State == "crashed" {
+			return u.crashed(app, d), true
+		}
+	}
+	return c, false
+}
+
+// crashed ends a rollout whose app does not run.
+func (u *run) crashed(app fleet.App, d fleet.Dyno) conclusion {
+	return u.surprise(fmt.Sprintf("%s crashed at %s. Look at %s", plan.Code(d.Name), u.clock(d.Since), logs(app)))
+}
+
+// foreseen says whether a hazard was in the plan that was decided.
+func (u *run) foreseen(id string) bool {
+	return slices.ContainsFunc(u.t.Plan.Hazards, func(h plan.Hazard) bool { return h.ID == id })
 }
 
 // soaked looks whether session affinity has been on for long enough, though no step is
@@ -191,18 +226,15 @@ func (u *run) upheld(i int, app fleet.App) (c conclusion, over bool) {
 // scaled looks whether something else scales the app by now: what is scaled by hand
 // then does not last, and two hands fight.
 func (u *run) scaled(app fleet.App) (c conclusion, over bool) {
-	foreseen := func(id string) bool {
-		return slices.ContainsFunc(u.t.Plan.Hazards, func(h plan.Hazard) bool { return h.ID == id })
-	}
 	value := plan.AutoscalerOf(app)
 	scaler, known := value.Get()
 	switch addons := app.ScalingAddOns(); {
-	case foreseen(plan.HazardAutoscaler): // it was so, or was unknown, when this was decided
+	case u.foreseen(plan.HazardAutoscaler): // it was so, or was unknown, when this was decided
 	case !known:
 		return u.onTrouble(unread("whether Heroku's autoscaler is on", value.Why())), true
 	case scaler.Active:
 		return u.surprise(fmt.Sprintf("Heroku's autoscaler is on by now, from %d to %d web dynos", scaler.Min, scaler.Max)), true
-	case len(addons) > 0 && !foreseen(plan.HazardScalingApp):
+	case len(addons) > 0 && !u.foreseen(plan.HazardScalingApp):
 		return u.surprise("The app has a scaling add-on by now: " + plan.Code(addons[0])), true
 	}
 	return c, false

@@ -127,8 +127,7 @@ func (u *run) dynos(app fleet.App) (up, want int, c conclusion, over bool) {
 		switch {
 		case d.Type != "web":
 		case d.State == "crashed":
-			text := fmt.Sprintf("%s crashed at %s. Look at %s", plan.Code(d.Name), u.clock(d.Since), logs(app))
-			return 0, 0, u.surprise(text), true
+			return 0, 0, u.crashed(app, d), true
 		case d.State == "up":
 			up++
 		}
